@@ -1,0 +1,31 @@
+"""jatlab: a lab around JAT, the open generalist agent (arXiv 2402.09844).
+
+The public names are loaded on first use, so that ``import jatlab`` costs milliseconds and pulls in neither torch nor any environment.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "JatConfig": "jatlab.config",
+    "JatModel": "jatlab.model",
+    "TextTokenizer": "jatlab.tokenization",
+    "Agent": "jatlab.agent",
+    "rollout": "jatlab.agent",
+    "load_agent": "jatlab.checkpoints",
+    "make_env": "jatlab.tasks",
+    "task_names": "jatlab.tasks",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'jatlab' has no attribute {name!r}; it offers {', '.join(sorted(_HOME))}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The JAT model: read `jat.py` first."""
