@@ -1,0 +1,146 @@
+"""From what the agent senses to one vector a timestep: (B, T, …) -> (B, T, H).
+
+The published encoders, with two of their costs taken away that change no number: the discrete encoder projects each distinct
+integer once, and the reward joins a vector before it is repeated.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jatlab.config import JatConfig
+from jatlab.model.transformer import MLP
+
+IMAGE_SIDES = (84, 42, 21, 11)  # the frame, and its side after each stride-2 convolution
+
+
+def repeat_to(x: Tensor, size: int) -> Tensor:
+    """Repeat the last dimension cyclically until it is `size` long: [1, 2, 3] to 7 is [1, 2, 3, 1, 2, 3, 1]."""
+    if x.shape[-1] > size:
+        raise ValueError(f"a vector of {x.shape[-1]} values (reward included) is larger than max_continuous_size {size}")
+    return x[..., torch.arange(size, device=x.device) % x.shape[-1]]
+
+
+class ContinuousEncoder(nn.Module):
+    """A real vector, repeated to one size, through one linear layer that observations and actions share."""
+
+    def __init__(self, config: JatConfig):
+        super().__init__()
+        self.size = config.max_continuous_size
+        self.linear = nn.Linear(config.max_continuous_size, config.hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(repeat_to(x, self.size))  # (B, T, n) -> (B, T, H)
+
+
+class DiscreteEncoder(nn.Module):
+    """Integers (grid values and mission tokens) and the reward.
+
+    Each integer's row of the text table passes Linear(H, bottleneck) and ReLU; all of them, flattened, pass a linear layer, and
+    the reward takes the last feature. Since Linear(wte[ids]) = Linear(wte)[ids], only the distinct integers of a batch are
+    projected; in acting the whole table is, once, and kept until a weight changes.
+    """
+
+    def __init__(self, config: JatConfig, table: nn.Embedding):
+        super().__init__()
+        self.size = config.max_discrete_value
+        self.project = nn.Linear(config.hidden_size, config.bottleneck)
+        self.mix = nn.Linear(config.max_discrete_value * config.bottleneck, config.hidden_size - 1)
+        self.layers = nn.ModuleList(ResidualMLP(config) for _ in range(config.discrete_encoder_layers))
+        self._table = [table]  # in a list: the embedding belongs to the model, not to this module
+        self._kept: tuple[tuple, Tensor | None] = ((), None)
+
+    def forward(self, ids: Tensor, rewards: Tensor) -> Tensor:
+        """`ids` (B, T, k) with k = `max_discrete_value`, `rewards` (B, T) -> (B, T, H)."""
+        if ids.shape[-1] != self.size:
+            raise ValueError(f"a discrete observation has {self.size} integers (grid, then mission tokens), not {ids.shape[-1]}")
+        x = self.mix(self._features(ids).flatten(-2))  # (B, T, k, bottleneck) -> (B, T, H - 1)
+        x = torch.cat([x, rewards[..., None].to(x.dtype)], dim=-1)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def _features(self, ids: Tensor) -> Tensor:
+        if not torch.is_grad_enabled() and not self.training:
+            return F.embedding(ids, self._projected_table())
+        distinct, place = _distinct(ids, self._table[0].num_embeddings)
+        return F.embedding(place, F.relu(self.project(self._table[0](distinct))))
+
+    def _projected_table(self) -> Tensor:
+        weights = (self._table[0].weight, self.project.weight, self.project.bias)
+        version = tuple((w.data_ptr(), w._version) for w in weights)  # a write to a tensor raises its version
+        if self._kept[0] != version:
+            self._kept = (version, F.relu(self.project(weights[0])))
+        return self._kept[1]
+
+
+def _distinct(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """The distinct ids, and each id's place among them: `torch.unique` without its sort, where there is much to sort."""
+    if ids.numel() < vocabulary:
+        return torch.unique(ids, return_inverse=True)
+    present = torch.zeros(vocabulary, dtype=torch.bool, device=ids.device)
+    present[ids.reshape(-1)] = True
+    return present.nonzero().squeeze(-1), (present.cumsum(0) - 1)[ids]
+
+
+class ResidualMLP(nn.Module):
+    """A pre-norm residual MLP: lets a small encoder combine what it read of the grid with what it read of the mission."""
+
+    def __init__(self, config: JatConfig):
+        super().__init__()
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.mlp(self.norm(x))
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate computed from all channels' means: (B, C, h, w) -> (B, C, h, w)."""
+
+    def __init__(self, channels: int, reduction: int = 8):
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // reduction, bias=False)
+        self.excite = nn.Linear(channels // reduction, channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(x.mean((-2, -1))))))  # (B, C)
+        return x * gate[..., None, None]
+
+
+class ImageEncoder(nn.Module):
+    """Four stacked grey frames: three stride-2 convolutions, each normalised and gated, then a linear layer. No reward."""
+
+    def __init__(self, config: JatConfig):
+        super().__init__()
+        channels = (4, *config.image_channels)
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:]))
+        self.gates = nn.ModuleList(SqueezeExcite(b) for b in channels[1:])
+        self.pool = config.image_pool
+        self.linear = nn.Linear(channels[-1] * (self.pool or IMAGE_SIDES[-1]) ** 2, config.hidden_size)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """`frames` (B, T, 4, 84, 84) in [-1, 1] -> (B, T, H)."""
+        if frames.shape[-3:] != (4, IMAGE_SIDES[0], IMAGE_SIDES[0]):
+            raise ValueError(f"image observations have shape (B, T, 4, 84, 84), not {tuple(frames.shape)}")
+        x = frames.flatten(0, 1)  # (B T, 4, 84, 84)
+        for convolve, gate in zip(self.convolutions, self.gates):
+            x = gate(F.leaky_relu(F.instance_norm(convolve(x))))
+        x = F.adaptive_avg_pool2d(x, self.pool) if self.pool else x
+        return self.linear(x.flatten(1)).unflatten(0, frames.shape[:2])
+
+
+class PatchEncoder(nn.Module):
+    """A picture cut into patches, one token each, row by row: (B, 3, h, w) -> (B, patches, H)."""
+
+    def __init__(self, config: JatConfig):
+        super().__init__()
+        self.size = (config.num_channels, config.image_size, config.image_size)
+        self.projection = nn.Conv2d(config.num_channels, config.hidden_size, config.patch_size, stride=config.patch_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if tuple(pixels.shape[1:]) != self.size:
+            raise ValueError(f"pixel_values have shape (B, {', '.join(map(str, self.size))}), not {tuple(pixels.shape)}")
+        return self.projection(pixels).flatten(2).transpose(1, 2)

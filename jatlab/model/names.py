@@ -1,0 +1,42 @@
+"""The published checkpoint's names for our parameters.
+
+`official_name` renames one of ours; tensors that the checkpoint lists three times (`wte`) have one name here.
+"""
+
+from __future__ import annotations
+
+import re
+
+_RENAMES = (
+    (r"^text_embedding\.", "transformer.wte."),
+    (r"^trunk\.positions\.", "transformer.wpe."),
+    (r"^trunk\.norm\.", "transformer.ln_f."),
+    (r"^trunk\.blocks\.(\d+)\.", r"transformer.h.\1."),
+    (r"\.attention_norm\.", ".ln_1."),
+    (r"\.mlp_norm\.", ".ln_2."),
+    (r"(h\.\d+)\.attention\.(query|key|value|output)\.", lambda m: f"{m[1]}.attn.attention.{_PROJECTIONS[m[2]]}."),
+    (r"(h\.\d+)\.mlp\.up\.", r"\1.mlp.c_fc."),
+    (r"(h\.\d+)\.mlp\.down\.", r"\1.mlp.c_proj."),
+    (r"^patch_encoder\.", "vit_encoder."),
+    (r"^continuous_encoder\.linear\.", "continuous_encoder."),
+    (r"^discrete_encoder\.project\.", "multi_discrete_encoder.1."),
+    (r"^discrete_encoder\.mix\.", "multi_discrete_encoder.4."),
+    (r"^image_(en|de)coder\.linear\.", r"image_\1coder.module.fc."),
+    (r"^image_encoder\.convolutions\.(\d)\.", lambda m: f"image_encoder.module.conv{int(m[1]) + 1}."),
+    (r"^image_decoder\.convolutions\.(\d)\.", lambda m: f"image_decoder.module.deconv{int(m[1]) + 1}."),
+    (r"^image_(en|de)coder\.gates\.(\d)\.", lambda m: f"image_{m[1]}coder.module.att{int(m[2]) + 1}."),
+    (r"\.squeeze\.", ".fc.0."),
+    (r"\.excite\.", ".fc.2."),
+    (r"^token_decoder\.", "single_discrete_decoder."),
+    (r"^discrete_decoder\.expand\.", "multi_discrete_decoder.0."),
+    (r"^discrete_decoder\.hidden\.", "multi_discrete_decoder.3."),
+    (r"^discrete_decoder\.classify\.", "multi_discrete_decoder.5."),
+)
+_PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+
+
+def official_name(name: str) -> str:
+    """`trunk.blocks.0.attention.query.weight` -> `transformer.h.0.attn.attention.q_proj.weight`."""
+    for pattern, replacement in _RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
