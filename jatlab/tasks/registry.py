@@ -1,0 +1,156 @@
+"""Every task by its name: what it observes, what it does, and how to make its environment.
+
+Looking a task up imports no environment; :func:`make_env` does.
+"""
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+
+from jatlab.tasks import table
+
+DOMAINS = ("atari", "babyai", "metaworld", "mujoco")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: the static facts that data, model and evaluation need.
+
+    ``observation`` is "continuous", "discrete" (the grid integers, with a mission as text) or "image", and
+    ``observation_size`` its number of values (39; 148; 4 * 84 * 84). ``action`` is "continuous" or "discrete";
+    ``action_size`` counts its values or its choices. ``loss_weight`` is the published weight of the task's losses,
+    ``max_timesteps`` the published training window (None: whatever the model holds), and ``note`` says how today's
+    environment differs from the published one ("" if it does not).
+    """
+
+    name: str
+    domain: str
+    env_id: str
+    published_env_id: str | None
+    observation: str
+    observation_size: int
+    action: str
+    action_size: int
+    loss_weight: float = 1.0
+    max_timesteps: int | None = None
+    note: str = ""
+
+    def __post_init__(self):
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
+            raise ValueError(f"task name {self.name!r}: use lower-case words joined by hyphens, such as 'own-cartpole'")
+        if self.observation not in ("continuous", "discrete", "image"):
+            raise ValueError(f"task {self.name}: observation is 'continuous', 'discrete' or 'image', not {self.observation!r}")
+        if self.action not in ("continuous", "discrete"):
+            raise ValueError(f"task {self.name}: action is 'continuous' or 'discrete', not {self.action!r}")
+        if self.observation_size < 1 or self.action_size < 1:
+            raise ValueError(f"task {self.name}: sizes are at least 1, got {self.observation_size} and {self.action_size}")
+
+
+def _published() -> Iterable[Task]:
+    frame_values = table.FRAMES[0] * table.FRAMES[1] * table.FRAMES[2]
+    for name, (game, actions) in table.ATARI.items():
+        env_id = f"ALE/{game}-v5"
+        yield Task(f"atari-{name}", "atari", env_id, env_id, "image", frame_values, "discrete", actions, max_timesteps=32)
+    for name, level in table.BABYAI.items():
+        env_id = f"BabyAI-{level}-v0"
+        yield Task(f"babyai-{name}", "babyai", env_id, env_id, "discrete", table.GRID_SIZE, "discrete", 7)
+    for name in table.METAWORLD:
+        facts = ("continuous", 39, "continuous", 4)
+        yield Task(f"metaworld-{name}", "metaworld", f"{name}-v3", f"{name}-v2", *facts, 50.0, note=table.METAWORLD_NOTE)
+    for name, (env_id, observations, actions, weight) in table.MUJOCO.items():
+        today, note = ("Pusher-v5", table.PUSHER_NOTE) if name == "pusher" else (env_id, "")
+        facts = ("continuous", observations, "continuous", actions, weight)
+        yield Task(f"mujoco-{name}", "mujoco", today, env_id, *facts, note=note)
+
+
+_TASKS: dict[str, Task] = {task.name: task for task in _published()}
+_MAKERS: dict[str, Callable] = {}  # registered tasks only; the published ones are made by the module of their domain
+
+
+def task_names(domain: str | None = None) -> list[str]:
+    """All task names, or those of one domain, in the published order; registered tasks come last.
+
+    Raises ValueError for a domain that has no task.
+    """
+    names = [name for name, task in _TASKS.items() if domain in (None, task.domain)]
+    if not names:
+        known = sorted({task.domain for task in _TASKS.values()})
+        raise ValueError(f"unknown domain {domain!r}; there are {', '.join(known)}")
+    return names
+
+
+def get_task(name: str) -> Task:
+    """The task called ``name``. Raises ValueError with the nearest names if there is none."""
+    if name not in _TASKS:
+        raise ValueError(f"unknown task {name!r}{_hint(name)}")
+    return _TASKS[name]
+
+
+def expand(patterns: str | Iterable[str]) -> list[str]:
+    """Task names for names, patterns and domains: ``["babyai-*", "metaworld", "mujoco-ant"]``, each name once.
+
+    Raises ValueError with the nearest names for an entry that matches nothing.
+    """
+    names: dict[str, None] = {}
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        matches = _matches(pattern)
+        if not matches:
+            raise ValueError(f"no task matches {pattern!r}{_hint(pattern)}")
+        names.update(dict.fromkeys(matches))
+    return list(names)
+
+
+def _matches(pattern: str) -> list[str]:
+    if pattern in _TASKS:
+        return [pattern]
+    return [name for name, task in _TASKS.items() if pattern in ("all", task.domain) or fnmatch.fnmatchcase(name, pattern)]
+
+
+def _hint(name: str) -> str:
+    """Names that a typing error may have meant: compared whole, and without the domain."""
+    lowered = str(name).lower().replace("_", "-")
+    near = difflib.get_close_matches(lowered, _TASKS, n=3, cutoff=0.6)
+    short = {task_name.partition("-")[2]: task_name for task_name in _TASKS}
+    near += [short[match] for match in difflib.get_close_matches(lowered, short, n=3, cutoff=0.7)]
+    near = list(dict.fromkeys(near))[:4]
+    return f"; did you mean {', '.join(near)}?" if near else "; `jatlab tasks` lists them all"
+
+
+def register(task: Task, make: Callable) -> Task:
+    """Add a task of your own. ``make(task, render_mode=...)`` returns its gymnasium environment.
+
+    Its observations are dicts like the published ones (see :func:`make_env`), or a plain vector for a task with continuous
+    observations. Registering a name again replaces it, but never a published one (ValueError).
+    """
+    if task.name in _TASKS and task.name not in _MAKERS:
+        raise ValueError(f"{task.name!r} is a published task; choose another name")
+    if not callable(make):
+        raise ValueError(f"make must be a function that returns an environment, got {make!r}")
+    _TASKS[task.name], _MAKERS[task.name] = task, make
+    return task
+
+
+def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_array", **options):
+    """The environment of a task, as a ``gymnasium.Env`` whose ``.task`` is the :class:`Task`.
+
+    An observation is a dict with ``continuous_observation`` float32 (n,), or ``discrete_observation`` int64 (148,) and
+    ``text_observation`` str, or ``image_observation`` uint8 (4, 84, 84). ``reset(seed=s)`` determines the episode; the first
+    reset without a seed uses ``seed``. ``render()`` gives RGB uint8 (h, w, 3), without OpenGL.
+    ``options`` go to the domain's ``make`` (Meta-World: ``hide_goal=True``).
+
+    Raises ValueError for an unknown task or option, ImportError when the environment's package is missing.
+    """
+    task = get_task(name)
+    if render_mode not in (None, "rgb_array"):
+        raise ValueError(f"render_mode is 'rgb_array' or None, not {render_mode!r}")
+    try:
+        from jatlab.tasks.env import TaskEnv
+
+        make = _MAKERS.get(name) or import_module(f"jatlab.tasks.{task.domain}").make
+    except ImportError as error:
+        missing = error.name or str(error)
+        raise ImportError(f'task {name} needs the package {missing!r}: pip install "jatlab[envs]"', name=error.name) from error
+    return TaskEnv(make(task, render_mode=render_mode, **options), task, seed)

@@ -1,0 +1,98 @@
+"""What a task's returns are measured against: random, teacher, published expert, human and the published JAT.
+
+Two files of means hold them. ``published_scores.json`` keeps what the authors of JAT reported on the environments of their
+day; ``measured_scores.json`` keeps our own random policy and teacher on today's, with episodes and seeds.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from jatlab.tasks.registry import get_task
+
+FOLDER = Path(__file__).parent
+REFERENCES = ("teacher", "expert", "human")
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mean return of one policy. ``std``, ``episodes`` and ``seeds`` (first, last) are None where they were not reported;
+    ``source`` is "published" or "measured"."""
+
+    mean: float
+    std: float | None = None
+    episodes: int | None = None
+    seeds: tuple[int, int] | None = None
+    source: str = "published"
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """The scores of a task; None where there is none. ``random`` is the measured one if it exists, else the published."""
+
+    random: Score | None = None
+    teacher: Score | None = None
+    expert: Score | None = None
+    human: Score | None = None
+    jat: Score | None = None
+    published_random: Score | None = None
+
+
+@cache
+def _read(path: Path, modified: float) -> dict:
+    """``modified`` is part of the key, so that a file written while we run is read again."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); restore it, or measure again with `jatlab measure`") from error
+
+
+def _scores(file: str, name: str) -> dict[str, Score]:
+    path = FOLDER / file
+    if not path.exists():
+        return {}
+    entries = _read(path, path.stat().st_mtime).get(name, {})
+    source = file.split("_")[0]
+    return {who: _score(entry, source) for who, entry in entries.items() if isinstance(entry, dict) and "mean" in entry}
+
+
+def _score(entry: dict, source: str) -> Score:
+    seeds = entry.get("seeds")
+    return Score(float(entry["mean"]), entry.get("std"), entry.get("episodes"), tuple(seeds) if seeds else None, source)
+
+
+def task_scores(name: str) -> TaskScores:
+    """The scores of a task. Raises ValueError for an unknown one."""
+    get_task(name)
+    published, measured = _scores("published_scores.json", name), _scores("measured_scores.json", name)
+    random = published.get("random")
+    return TaskScores(
+        random=measured.get("random", random),
+        teacher=measured.get("teacher"),
+        expert=published.get("expert"),
+        human=published.get("human"),
+        jat=published.get("jat"),
+        published_random=random,
+    )
+
+
+def normalise(name: str, returns, by: str = "teacher") -> np.ndarray | None:
+    """Returns on a scale where 0 is the random policy and 1 the reference: (x - random) / (reference - random), float64.
+
+    ``by="teacher"`` uses our measured random policy and teacher, ``"expert"`` and ``"human"`` the published scores.
+    None where that scale does not exist: a score is missing, or the reference is no better than random (Bowling and
+    Venture by their published expert). Raises ValueError for an unknown task or reference.
+    """
+    if by not in REFERENCES:
+        raise ValueError(f"normalise by {', '.join(REFERENCES)}, not {by!r}")
+    scores = task_scores(name)
+    random = scores.random if by == "teacher" else scores.published_random
+    reference = getattr(scores, by)
+    if random is None or reference is None or reference.mean <= random.mean:
+        return None
+    if by == "teacher" and random.source != "measured":
+        return None
+    return (np.asarray(returns, dtype=np.float64) - random.mean) / (reference.mean - random.mean)
