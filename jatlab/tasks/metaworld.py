@@ -1,0 +1,43 @@
+"""Meta-World v3: a Sawyer arm, 50 tasks, four numbers as action (hand movement x, y, z and gripper)."""
+
+import gymnasium as gym
+import numpy as np
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+from jatlab.tasks.env import VectorObservation
+from jatlab.tasks.registry import Task
+
+EPISODE_LENGTH = 100  # the published scores fit 100 steps, not Meta-World's 500
+
+
+class SeededSawyer(gym.Wrapper):
+    """A Meta-World environment whose ``reset(seed)`` draws goal and object positions, and that lasts 100 steps.
+
+    ``info["success"]`` is True from the first step on which the goal was reached. Actions are clipped to [-1, 1].
+    """
+
+    def __init__(self, env: gym.Env, hide_goal: bool = False):
+        super().__init__(env)
+        env._set_task_called = True  # we draw positions ourselves instead of choosing among Meta-World's 50 fixed ones
+        env._freeze_rand_vec, env.seeded_rand_vec = False, True
+        if env._partially_observable != hide_goal:
+            env._partially_observable = hide_goal
+            del env.sawyer_observation_space  # a cached property: step() clips the goal to it
+        self._steps, self._success = 0, False
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.env.seed(int(seed))  # reset() ignores its own seed
+        self._steps, self._success = 0, False
+        return self.env.reset(options=options)
+
+    def step(self, action):
+        observation, reward, terminated, _, info = self.env.step(np.clip(action, -1.0, 1.0))
+        self._steps += 1
+        self._success |= bool(info["success"])
+        return observation, reward, terminated, self._steps >= EPISODE_LENGTH, info | {"success": self._success}
+
+
+def make(task: Task, render_mode: str | None = "rgb_array", hide_goal: bool = False) -> gym.Env:
+    """The environment of a Meta-World task. ``hide_goal=True`` zeroes the goal in the observation, as the published data does."""
+    return VectorObservation(SeededSawyer(ALL_V3_ENVIRONMENTS[task.env_id](), hide_goal))
