@@ -5,6 +5,7 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 from jatlab.tasks.env import VectorObservation
+from jatlab.tasks.mujoco import Frames
 from jatlab.tasks.registry import Task
 
 EPISODE_LENGTH = 100  # the published scores fit 100 steps, not Meta-World's 500
@@ -40,4 +41,5 @@ class SeededSawyer(gym.Wrapper):
 
 def make(task: Task, render_mode: str | None = "rgb_array", hide_goal: bool = False) -> gym.Env:
     """The environment of a Meta-World task. ``hide_goal=True`` zeroes the goal in the observation, as the published data does."""
-    return VectorObservation(SeededSawyer(ALL_V3_ENVIRONMENTS[task.env_id](), hide_goal))
+    env = SeededSawyer(ALL_V3_ENVIRONMENTS[task.env_id](), hide_goal)
+    return VectorObservation(Frames(env, render_mode))

@@ -1,0 +1,44 @@
+"""MuJoCo's locomotion and reaching bodies, in gymnasium's ``-v4`` environments, whose observations have the published sizes."""
+
+import warnings
+
+import gymnasium as gym
+
+from jatlab.tasks.env import VectorObservation
+from jatlab.tasks.registry import Task
+
+
+class Frames(gym.Wrapper):
+    """Pictures of a MuJoCo simulation that need no OpenGL, made when first asked for."""
+
+    def __init__(self, env: gym.Env, render_mode: str | None, camera=None):
+        super().__init__(env)
+        self._render_mode, self._camera, self._renderer = render_mode, camera, None
+
+    @property
+    def render_mode(self) -> str | None:
+        return self._render_mode
+
+    def render(self):
+        if self._render_mode is None:
+            return None
+        if self._renderer is None:
+            from jatlab.tasks.rendering import make_renderer
+
+            self._renderer = make_renderer(self.unwrapped.model, camera=self._camera)
+        return self._renderer.frame(self.unwrapped.data)
+
+    def close(self):
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+        super().close()
+
+
+def make(task: Task, render_mode: str | None = "rgb_array") -> gym.Env:
+    """The environment of a MuJoCo task."""
+    with warnings.catch_warnings():
+        # gymnasium advises v5, whose observations are longer (Ant: 105 instead of 27).
+        warnings.simplefilter("ignore", DeprecationWarning)
+        env = gym.make(task.env_id, disable_env_checker=True)
+    return VectorObservation(Frames(env, render_mode))
