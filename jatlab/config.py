@@ -123,15 +123,15 @@ def _dual(num_layers: int) -> list:
 
 
 _SMALL = dict(
-    vocab_size=4096, tokenizer="jatlab", predict_discrete_observations=True, discrete_decoder_size=16, discrete_encoder_layers=1,
+    vocab_size=3072, tokenizer="jatlab", predict_discrete_observations=True, discrete_decoder_size=16, discrete_encoder_layers=1,
     image_pool=6, past_action_dropout=1.0,
 )  # fmt: skip
 
 PRESETS = {
     "nano": dict(hidden_size=192, num_layers=4, num_heads=6, attention_types=_dual(4), max_position_embeddings=128, window_size=32,
-                 discrete_bottleneck=8, image_channels=(16, 32, 64), **_SMALL),
-    "mini": dict(hidden_size=256, num_layers=8, num_heads=8, attention_types=_dual(8), max_position_embeddings=256, window_size=64,
-                 discrete_bottleneck=16, image_channels=(32, 64, 64), **_SMALL),
+                 discrete_bottleneck=8, image_channels=(16, 32, 32), **_SMALL),
+    "mini": dict(hidden_size=256, num_layers=6, num_heads=8, attention_types=_dual(6), max_position_embeddings=256, window_size=64,
+                 discrete_bottleneck=12, image_channels=(32, 64, 64), **_SMALL),
     "paper": dict(),
     "medium": dict(hidden_size=2048, num_layers=24, num_heads=16, attention_types=_dual(24), max_position_embeddings=1024),
     "large": dict(hidden_size=2560, num_layers=32, num_heads=20, attention_types=_dual(32), max_position_embeddings=2048),

@@ -58,13 +58,14 @@ class KeyValueCache:
     def reserve(self, index: Tensor, rows: Tensor | None = None) -> None:
         """Announce the tokens `index` (B, L) of the next forward pass (of `rows` only, if given); -1 marks a token to leave out."""
         self.write_rows = self.rows if rows is None else rows[:, None]
-        self.slots = index % self.capacity  # -1 lands in the last slot, and stays invisible there
+        self.slots = torch.where(index < 0, 1, index % self.capacity)  # left out: into a slot that the next token takes, invisible
         self.index[self.write_rows, self.slots] = index
         self.used = max(self.used, int(self.slots.max()) + 1)
 
     def forget(self, rows: Tensor) -> None:
         """Empty the rows chosen by the boolean (or index) tensor `rows`."""
         self.index[rows] = -1
+        self.used = self.used if (self.index >= 0).any() else 0
 
     def key_index(self) -> Tensor:
         """Token indices (rows written, S) of the slots that `extend` returns."""

@@ -7,9 +7,8 @@ the same trunk. There is one set of weights, and no task or modality flag: a bat
 Letters: B batch, T timesteps, L = 2T tokens, S text tokens, P picture patches, H hidden size, N heads, V vocabulary.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from jatlab.config import GRID_INTEGERS, JatConfig
 from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
 from jatlab.model.encoders import ContinuousEncoder, DiscreteEncoder, ImageEncoder, PatchEncoder, repeat_to
+from jatlab.model.files import load_weights, save_weights
 from jatlab.model.losses import cross_entropy, next_token_loss, squared_error
 from jatlab.model.transformer import Transformer, sequence_masks
 
@@ -68,6 +68,16 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
             nn.init.normal_(module.weight, std=self.config.initializer_range)
             if getattr(module, "bias", None) is not None:
                 nn.init.zeros_(module.bias)
+
+    # --- keep and load: hooks of the mixin -----------------------------------------------------------------------------------
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_weights(self, Path(save_directory) / "model.safetensors")
+
+    @classmethod
+    def _load_as_safetensor(cls, model: nn.Module, model_file: str, map_location: str, strict: bool) -> nn.Module:
+        load_weights(model, Path(model_file))
+        return model.to(map_location)
 
     # --- forward -------------------------------------------------------------------------------------------------------------
 
