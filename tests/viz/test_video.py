@@ -1,0 +1,119 @@
+"""Videos decode to what went in, and are whole or not there."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jatlab.viz.video import check_frames, data_uri, film_strip, resize, save_small_gif, save_video
+
+
+def film(count=12, height=48, width=64, noise=False):
+    """A white square that moves over a coloured ground, so that no two neighbours are equal."""
+    frames = []
+    for index in range(count):
+        frame = np.full((height, width, 3), (30, 60, 120), np.uint8)
+        if noise:
+            frame = np.random.default_rng(index).integers(0, 256, frame.shape, dtype=np.uint8)
+        left = 4 * index % (width - 8)
+        frame[8:16, left : left + 8] = 255
+        frames.append(frame)
+    return frames
+
+
+def decode(path):
+    if path.suffix == ".gif":
+        with Image.open(path) as image:
+            return [np.asarray((image.seek(i), image.convert("RGB"))[1]) for i in range(image.n_frames)]
+    import imageio.v2 as imageio
+
+    return [frame for frame in imageio.get_reader(path)]  # noqa: C416 (list() asks for the length, which ffmpeg does not know)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.mp4"])
+def test_video_decodes_to_the_frames_that_went_in(tmp_path, name):
+    frames = film()
+    decoded = decode(save_video(frames, tmp_path / "new" / name, fps=10))
+    assert len(decoded) == len(frames)
+    for before, after in zip(frames, decoded, strict=True):
+        assert after.shape == before.shape
+        assert np.abs(after.astype(int) - before).mean() < 6  # codecs lose a little
+
+
+def test_gif_plays_at_the_rate_asked_for_and_merges_equal_neighbours(tmp_path):
+    frames = film(5)
+    path = save_video([frames[0], frames[0], *frames[1:]], tmp_path / "a.gif", fps=4)
+    with Image.open(path) as image:
+        durations = [(image.seek(i), image.info["duration"])[1] for i in range(image.n_frames)]
+    assert durations == [500, 250, 250, 250, 250]
+
+
+def test_mp4_of_odd_size_gains_a_line(tmp_path):
+    decoded = decode(save_video(film(3, height=49, width=63), tmp_path / "a.mp4"))
+    assert decoded[0].shape == (50, 64, 3)
+
+
+def test_one_frame_is_a_video(tmp_path):
+    assert len(decode(save_video(film(1), tmp_path / "a.gif"))) == 1
+    assert len(decode(save_video(film(1), tmp_path / "a.mp4"))) == 1
+
+
+@pytest.mark.parametrize("name, says", [("a.avi", "'.avi'"), ("film", "no suffix")])
+def test_unknown_suffix_is_a_clear_error(tmp_path, name, says):
+    with pytest.raises(ValueError, match=says):
+        save_video(film(), tmp_path / name)
+
+
+def test_no_frames_and_wrong_frames_are_clear_errors(tmp_path):
+    with pytest.raises(ValueError, match="at least one frame"):
+        save_video([], tmp_path / "a.gif")
+    with pytest.raises(ValueError, match=r"frame 1 is uint8 \(10, 10, 3\)"):
+        check_frames([film(1)[0], np.zeros((10, 10, 3), np.uint8)])
+    with pytest.raises(ValueError, match="frame 0 is float64"):
+        check_frames([np.zeros((4, 4, 3))])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer, name", [("_write_gif", "a.gif"), ("_write_mp4", "a.mp4")])
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, writer, name):
+    path = save_video(film(3), tmp_path / name)
+    before = path.read_bytes()
+
+    def fail(frames, target, fps):
+        target.write_bytes(b"half a file")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"jatlab.viz.video.{writer}", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save_video(film(4), path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_small_gif_fits_its_limit(tmp_path):
+    frames = film(64, height=96, width=128, noise=True)
+    path = save_small_gif(frames, tmp_path / "a.gif", limit=150_000)
+    assert path.stat().st_size <= 150_000
+    assert len(decode(path)) >= 8
+    with pytest.raises(ValueError, match="no GIF"):
+        save_small_gif(frames, tmp_path / "b.gif", limit=100)
+    assert not (tmp_path / "b.gif").exists()
+
+
+def test_film_strip_runs_from_the_first_to_the_last_frame():
+    frames = [np.full((20, 30, 3), 10 * i, np.uint8) for i in range(9)]
+    strip = film_strip(frames, count=5, height=20, gap=2)
+    assert strip.shape == (20, 5 * 30 + 4 * 2, 3)
+    assert [int(strip[10, 15 + 32 * i, 0]) for i in range(5)] == [0, 20, 40, 60, 80]
+    assert film_strip(frames[:2], count=5, height=20).shape == (20, 64, 3)  # no frame twice
+
+
+def test_resize_keeps_proportions_and_hard_pixels():
+    frame = np.zeros((10, 20, 3), np.uint8)
+    frame[:, 10:] = 255
+    assert resize(frame, 10).shape == (5, 10, 3)
+    assert set(np.unique(resize(frame, 80))) == {0, 255}
+
+
+def test_data_uri_embeds_frames_and_files(tmp_path):
+    assert data_uri(film(1)[0]).startswith("data:image/png;base64,iVBOR")
+    assert data_uri(save_video(film(2), tmp_path / "a.mp4")).startswith("data:video/mp4;base64,")
