@@ -1,0 +1,132 @@
+"""Dual attention, its masks and its cache, against independent computations."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from helpers import small
+from jatlab.config import JatConfig
+from jatlab.model import JatModel, KeyValueCache
+from jatlab.model.attention import hide_past_actions, visible_keys
+from jatlab.model.transformer import cache_masks, sequence_masks
+
+
+@given(length=st.integers(1, 24), window=st.one_of(st.none(), st.integers(1, 30)))
+def test_a_token_sees_itself_and_the_last_of_the_window(length, window):
+    index = torch.arange(length)
+    seen = visible_keys(index, index, window)
+    for query in range(length):
+        first = 0 if window is None else max(0, query - window + 1)
+        assert seen[query].nonzero().flatten().tolist() == list(range(first, query + 1))
+
+
+@given(length=st.integers(1, 12))
+def test_blind_observations_see_no_action_and_actions_see_all(length):
+    index = torch.arange(2 * length)
+    seen = hide_past_actions(visible_keys(index, index), index, index)
+    assert not seen[::2, 1::2].any()
+    assert torch.equal(seen[1::2], visible_keys(index, index)[1::2])
+    assert torch.equal(seen[::2, ::2], visible_keys(index, index)[::2, ::2])
+
+
+def transformers_twin(config: JatConfig, model: JatModel):
+    """`transformers`' GPT-Neo with the same weights."""
+    from transformers import GPTNeoConfig, GPTNeoModel
+
+    from jatlab.model.names import official_name
+
+    twin = GPTNeoModel(
+        GPTNeoConfig(
+            vocab_size=config.vocab_size, max_position_embeddings=config.max_position_embeddings, hidden_size=config.hidden_size, num_layers=config.num_layers,
+            attention_types=config.attention_types, num_heads=config.num_heads, window_size=config.window_size, intermediate_size=config.mlp_size,
+        )
+    )  # fmt: skip
+    twin.set_attn_implementation("eager")
+    weights = {official_name(n).removeprefix("transformer."): w for n, w in model.state_dict().items() if official_name(n).startswith("transformer.")}
+    missing, unexpected = twin.load_state_dict(weights, strict=False)
+    assert not unexpected and all("bias" in name for name in missing)  # its buffers of causal masks
+    return twin.eval()
+
+
+configurations = st.builds(
+    lambda heads, size, pattern, window, seed: (
+        small(num_heads=heads, hidden_size=heads * size, num_layers=len(pattern), attention_types=[[pattern, 1]], window_size=window, discrete_bottleneck=1),
+        seed,
+    ),
+    st.sampled_from([1, 2, 4]), st.sampled_from([8, 16]), st.lists(st.sampled_from(["global", "local"]), min_size=1, max_size=4), st.integers(1, 40), st.integers(0, 2**20),
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn=configurations, length=st.integers(1, 32), batch=st.integers(1, 3), data=st.data())
+@torch.no_grad()
+def test_the_trunk_equals_gpt_neo_of_transformers(drawn, length, batch, data):
+    config, seed = drawn
+    torch.manual_seed(seed)
+    model = JatModel(config).eval()
+    for weight in model.trunk.parameters():
+        weight.copy_(torch.randn_like(weight) * 0.3)  # larger than at the start, so that masks matter
+    embeddings = torch.randn(batch, length, config.hidden_size)
+    valid = torch.tensor(data.draw(st.lists(st.integers(1, length), min_size=batch, max_size=batch)))
+    padding = (torch.arange(length) < valid[:, None]).long()
+    twin = transformers_twin(config, model)(inputs_embeds=embeddings, attention_mask=padding, output_attentions=True)
+    hidden, attentions, _ = model.trunk(embeddings, sequence_masks(config, length, padding), record=True)
+    real = padding.bool()
+    torch.testing.assert_close(hidden[real], twin.last_hidden_state[real], atol=2e-4, rtol=1e-3)
+    for ours, theirs in zip(attentions, twin.attentions):
+        torch.testing.assert_close(ours.transpose(1, 2)[real], theirs.transpose(1, 2)[real], atol=1e-4, rtol=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(1, 6), min_size=1, max_size=6), window=st.integers(1, 12), seed=st.integers(0, 999))
+@torch.no_grad()
+def test_the_cache_fed_in_any_pieces_equals_one_pass(cuts, window, seed):
+    torch.manual_seed(seed)
+    config = small(window_size=window)
+    trunk = JatModel(config).eval().trunk
+    length = min(sum(cuts), config.max_position_embeddings)
+    embeddings = torch.randn(2, length, config.hidden_size)
+    whole, attentions, _ = trunk(embeddings, sequence_masks(config, length), record=True)
+    cache, start = KeyValueCache(config, 2, config.max_position_embeddings), 0
+    for cut in cuts:
+        index = torch.arange(start, min(start + cut, length)).expand(2, -1)
+        if not index.numel():
+            break
+        cache.reserve(index)
+        piece, weights, _ = trunk(embeddings[:, start : start + cut], cache_masks(config, index, cache, blind=False), index, cache, record=True)
+        torch.testing.assert_close(piece, whole[:, start : start + cut], atol=1e-5, rtol=1e-4)
+        for ours, theirs in zip(weights, attentions):
+            torch.testing.assert_close(ours, theirs[:, :, index[0], : ours.shape[-1]], atol=1e-5, rtol=1e-4)
+        start += cut
+
+
+@torch.no_grad()
+def test_recorded_weights_are_those_of_the_pass():
+    """Rows sum to one, the future gets nothing, and the output with recording is that without."""
+    torch.manual_seed(0)
+    config = small()
+    model = JatModel(config).eval()
+    inputs = dict(continuous_observations=torch.randn(2, 8, 3), continuous_actions=torch.randn(2, 8, 2), rewards=torch.zeros(2, 8))
+    plain, recorded = model(**inputs), model(**inputs, output_attentions=True)
+    torch.testing.assert_close(plain.pred_actions, recorded.pred_actions, atol=1e-6, rtol=1e-5)
+    for weights in recorded.attentions:
+        assert weights.shape == (2, 4, 16, 16)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4, 16))
+        assert weights.triu(1).abs().max() == 0
+
+
+def test_attention_dropout_is_off_in_evaluation():
+    torch.manual_seed(0)
+    model = JatModel(small(attention_dropout=0.5))
+    inputs = dict(input_ids=torch.arange(10)[None])
+    model.eval()
+    torch.testing.assert_close(model(**inputs).logits, model(**inputs).logits)
+    model.train()
+    assert not torch.allclose(model(**inputs).logits, model(**inputs).logits)
+
+
+def test_more_tokens_than_positions_is_an_error():
+    model = JatModel(small())
+    with pytest.raises(ValueError, match="34 tokens is longer than the model's 32 positions.*at most 16 timesteps"):
+        model(continuous_observations=torch.zeros(1, 17, 2), continuous_actions=torch.zeros(1, 17, 1), rewards=torch.zeros(1, 17))
