@@ -64,17 +64,17 @@ class Episode:
 
 
 class Film:
-    """The frames of one episode, thinned as it grows longer: 96 to 192 of them, evenly spaced, and always the last."""
+    """The frames of one episode, thinned as it grows longer: `limit` to twice as many, evenly spaced, and always the last."""
 
     def __init__(self, limit: int = FILM_FRAMES):
         self.frames: list[np.ndarray] = []
         self.captions: list[dict] = []
         self.limit, self.stride, self.count = limit, 1, 0
 
-    def add(self, frame: np.ndarray, caption: dict, last: bool = False) -> None:
-        """Keep a frame (h, w, 3) and what was so then (`step`, `total`, `mission`), if it is its turn."""
+    def add(self, render: Callable[[], np.ndarray], caption: dict, last: bool = False) -> None:
+        """Render a frame (h, w, 3) and keep it with its caption (`step`, `total`, `mission` …), if it is its turn."""
         if last or self.count % self.stride == 0:
-            self.frames.append(frame)
+            self.frames.append(render())
             self.captions.append(caption)
         if len(self.frames) >= 2 * self.limit and not last:
             self.frames, self.captions, self.stride = self.frames[::2], self.captions[::2], 2 * self.stride
@@ -118,7 +118,7 @@ class _Lane:
     def _record(self, last: bool = False) -> None:
         if self.film is not None:
             caption = {"step": self.length, "total": self.total, "mission": self.observation.get("text_observation", "")}
-            self.film.add(self.env.render(), caption, last)
+            self.film.add(self.env.render, caption, last)
 
 
 def play_task(

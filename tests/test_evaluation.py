@@ -145,7 +145,7 @@ def test_the_film_shows_the_first_episode_from_start_to_end():
 def test_a_long_film_is_thinned_evenly():
     film = Film(limit=10)
     for step in range(1000):
-        film.add(np.zeros((1, 1, 3), np.uint8), {"step": step}, last=step == 999)
+        film.add(lambda: np.zeros((1, 1, 3), np.uint8), {"step": step}, last=step == 999)
     steps = [caption["step"] for caption in film.captions]
     assert 10 <= len(steps) <= 20 and steps[0] == 0 and steps[-1] == 999
     assert len(set(np.diff(steps)[:-1])) == 1
