@@ -9,11 +9,14 @@ from jatlab.tasks.registry import Task
 
 
 class Frames(gym.Wrapper):
-    """Pictures of a MuJoCo simulation that need no OpenGL, made when first asked for."""
+    """Pictures of a MuJoCo simulation that need no OpenGL; the renderer is made at the first one.
 
-    def __init__(self, env: gym.Env, render_mode: str | None, camera=None):
+    ``camera`` as in :func:`jatlab.tasks.rendering.make_renderer`; pictures are ``size`` by ``size`` pixels.
+    """
+
+    def __init__(self, env: gym.Env, render_mode: str | None, camera=None, size: int = 480):
         super().__init__(env)
-        self._render_mode, self._camera, self._renderer = render_mode, camera, None
+        self._render_mode, self._camera, self._size, self._renderer = render_mode, camera, size, None
 
     @property
     def render_mode(self) -> str | None:
@@ -25,7 +28,7 @@ class Frames(gym.Wrapper):
         if self._renderer is None:
             from jatlab.tasks.rendering import make_renderer
 
-            self._renderer = make_renderer(self.unwrapped.model, camera=self._camera)
+            self._renderer = make_renderer(self.unwrapped.model, self._size, self._size, self._camera)
         return self._renderer.frame(self.unwrapped.data)
 
     def close(self):
@@ -35,10 +38,10 @@ class Frames(gym.Wrapper):
         super().close()
 
 
-def make(task: Task, render_mode: str | None = "rgb_array") -> gym.Env:
+def make(task: Task, render_mode: str | None = "rgb_array", camera=None, size: int = 480) -> gym.Env:
     """The environment of a MuJoCo task."""
     with warnings.catch_warnings():
         # gymnasium advises v5, whose observations are longer (Ant: 105 instead of 27).
         warnings.simplefilter("ignore", DeprecationWarning)
         env = gym.make(task.env_id, disable_env_checker=True)
-    return VectorObservation(Frames(env, render_mode))
+    return VectorObservation(Frames(env, render_mode, camera, size))

@@ -5,6 +5,7 @@ Looking a task up imports no environment; :func:`make_env` does.
 
 import difflib
 import fnmatch
+import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -58,8 +59,8 @@ def _published() -> Iterable[Task]:
         env_id = f"BabyAI-{level}-v0"
         yield Task(f"babyai-{name}", "babyai", env_id, env_id, "discrete", table.GRID_SIZE, "discrete", 7)
     for name in table.METAWORLD:
-        facts = ("continuous", 39, "continuous", 4)
-        yield Task(f"metaworld-{name}", "metaworld", f"{name}-v3", f"{name}-v2", *facts, 50.0, note=table.METAWORLD_NOTE)
+        facts, note = ("continuous", 39, "continuous", 4, 50.0), table.METAWORLD_NOTES.get(name, table.METAWORLD_NOTE)
+        yield Task(f"metaworld-{name}", "metaworld", f"{name}-v3", f"{name}-v2", *facts, note=note)
     for name, (env_id, observations, actions, weight) in table.MUJOCO.items():
         today, note = ("Pusher-v5", table.PUSHER_NOTE) if name == "pusher" else (env_id, "")
         facts = ("continuous", observations, "continuous", actions, weight)
@@ -139,7 +140,7 @@ def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_
     An observation is a dict with ``continuous_observation`` float32 (n,), or ``discrete_observation`` int64 (148,) and
     ``text_observation`` str, or ``image_observation`` uint8 (4, 84, 84). ``reset(seed=s)`` determines the episode; the first
     reset without a seed uses ``seed``. ``render()`` gives RGB uint8 (h, w, 3), without OpenGL.
-    ``options`` go to the domain's ``make`` (Meta-World: ``hide_goal=True``).
+    ``options`` go to the domain's ``make``: ``camera`` and ``size`` of the pictures (MuJoCo, Meta-World), ``hide_goal`` (Meta-World).
 
     Raises ValueError for an unknown task or option, ImportError when the environment's package is missing.
     """
@@ -153,4 +154,15 @@ def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_
     except ImportError as error:
         missing = error.name or str(error)
         raise ImportError(f'task {name} needs the package {missing!r}: pip install "jatlab[envs]"', name=error.name) from error
+    _check_options(make, task, options)
     return TaskEnv(make(task, render_mode=render_mode, **options), task, seed)
+
+
+def _check_options(make: Callable, task: Task, options: dict) -> None:
+    parameters = inspect.signature(make).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    known = list(parameters)[2:]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(f"{task.name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}")
