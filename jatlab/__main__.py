@@ -1,0 +1,5 @@
+import sys
+
+from jatlab.cli import main
+
+sys.exit(main())

@@ -1,0 +1,179 @@
+"""`jatlab bench`: what the algorithms buy, as ratios measured in one run on one machine.
+
+Each measurement pits the package's way against the obvious one. A ratio travels between machines; seconds do not.
+"""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jatlab.agent import Agent
+from jatlab.config import JatConfig
+from jatlab.files import write_json
+from jatlab.model import JatModel
+from jatlab.model.encoders import DiscreteEncoder
+from jatlab.model.memory import Memory
+from jatlab.model.transformer import sequence_masks
+
+
+@dataclass
+class Ratio:
+    """One line of the result: `value` is to be at least `target`."""
+
+    name: str
+    value: float
+    target: float
+    detail: str
+
+    @property
+    def met(self) -> bool:
+        return self.value >= self.target
+
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.met else 'MISS'} {self.name:<58} {self.value:7.1f} x   (target {self.target:g} x)   {self.detail}"
+
+
+def run(output: str | Path | None = None) -> list[Ratio]:
+    """Measure everything, print a line each, and write `output` as JSON if given."""
+    ratios = []
+    for measure in (discrete_encoder, acting_with_the_cache, lockstep):
+        for ratio in measure():
+            print(ratio, flush=True)
+            ratios.append(ratio)
+        gc.collect()
+    if output:
+        write_json(output, {"threads": torch.get_num_threads(), "torch": torch.__version__, "ratios": [asdict(r) | {"met": r.met} for r in ratios]})
+    return ratios
+
+
+def alternate(ours: Callable, other: Callable, repeats: int = 5) -> tuple[float, float]:
+    """Median seconds of both, called in turn after a warm-up, so that a slow moment of the machine meets both."""
+    ours(), other()
+    seconds = [(_seconds(ours), _seconds(other)) for _ in range(repeats)]
+    return tuple(float(median) for median in np.median(seconds, axis=0))
+
+
+def _seconds(function: Callable) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+# --- the discrete encoder ----------------------------------------------------------------------------------------------------
+
+
+def direct_encoder(encoder: DiscreteEncoder, ids: Tensor, rewards: Tensor) -> Tensor:
+    """The encoder as the paper writes it: embed every integer at full width, then project."""
+    x = F.relu(encoder.project(encoder._table[0](ids))).flatten(-2)  # (B, T, k, H) -> (B, T, k bottleneck)
+    return torch.cat([encoder.mix(x), rewards[..., None]], dim=-1)
+
+
+def _encoder_pass(form: str, timesteps: int) -> Callable:
+    """One forward and backward pass at the paper's sizes, on integers distributed as BabyAI's: few distinct ones."""
+    torch.manual_seed(0)
+    config = JatConfig.preset("paper")
+    encoder = DiscreteEncoder(config, nn.Embedding(config.vocab_size, config.hidden_size))
+    grid, mission = torch.randint(0, 11, (1, timesteps, 148)), torch.randint(0, 40, (1, timesteps, 64)) + 1000
+    ids, rewards = torch.cat([grid, mission], dim=-1), torch.zeros(1, timesteps)
+    function = encoder if form == "ours" else lambda *inputs: direct_encoder(encoder, *inputs)
+
+    def once() -> None:
+        function(ids, rewards).square().mean().backward()
+        encoder.zero_grad(), encoder._table[0].zero_grad()
+
+    return once
+
+
+def _encoder_memory(form: str) -> float:
+    """Megabytes that a pass adds to a process's peak, measured in a process of its own."""
+    code = f"from jatlab import bench; bench._print_peak({form!r})"
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def _print_peak(form: str) -> None:
+    once = _encoder_pass(form, 1024)
+    before = _peak_megabytes()
+    once()
+    print(_peak_megabytes() - before)
+
+
+def _peak_megabytes() -> float:
+    """The most memory this process ever held (Linux; `getrusage` would count its parent's)."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def discrete_encoder() -> list[Ratio]:
+    """Distinct integers projected once, against every integer projected; and never slower for a single timestep."""
+    ours, direct = alternate(_encoder_pass("ours", 1024), _encoder_pass("direct", 1024), repeats=3)
+    one_ours, one_direct = alternate(_acting_encoder("ours"), _acting_encoder("direct"), repeats=9)
+    memory = {form: _encoder_memory(form) for form in ("ours", "direct")}
+    return [
+        Ratio("discrete encoder, 1,024 timesteps, time", direct / ours, 5, f"{1e3 * direct:.0f} -> {1e3 * ours:.0f} ms"),
+        Ratio("discrete encoder, 1,024 timesteps, memory", memory["direct"] / memory["ours"], 5, f"{memory['direct']:.0f} -> {memory['ours']:.0f} MB"),
+        Ratio("discrete encoder, 1 timestep, acting, time", one_direct / one_ours, 1, f"{1e6 * one_direct / 50:.0f} -> {1e6 * one_ours / 50:.0f} us"),
+    ]
+
+
+def _acting_encoder(form: str) -> Callable:
+    config = JatConfig.preset("paper")
+    encoder = DiscreteEncoder(config, nn.Embedding(config.vocab_size, config.hidden_size)).eval()
+    ids, rewards = torch.randint(0, 11, (1, 1, config.max_discrete_value)), torch.zeros(1, 1)
+    function = encoder if form == "ours" else lambda *inputs: direct_encoder(encoder, *inputs)
+
+    @torch.no_grad()
+    def many() -> None:
+        for _ in range(50):
+            function(ids, rewards)
+
+    return many
+
+
+# --- acting ------------------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def acting_with_the_cache(timesteps: int = 256) -> list[Ratio]:
+    """The 256th timestep at the paper's sizes: one cached step against a pass over all 512 tokens."""
+    model = JatModel(JatConfig.preset("paper")).eval()
+    memory = Memory(model, 1, "recompute", timesteps)
+    observation, action = torch.randn(2, 1, model.config.hidden_size)
+    index = torch.arange(2 * timesteps - 3)[None]
+    memory.cache.reserve(index)
+    for layer in range(model.config.num_layers):  # a cache as full as it gets
+        memory.cache.extend(layer, *torch.randn(2, 1, model.config.num_heads, index.shape[1], model.config.hidden_size // model.config.num_heads))
+
+    def cached() -> None:
+        memory.time[:] = timesteps - 1
+        memory.step(observation, action, torch.tensor([False]))
+
+    tokens = torch.randn(1, 2 * timesteps - 1, model.config.hidden_size)
+    ours, whole = alternate(cached, lambda: model.trunk(tokens, sequence_masks(model.config, tokens.shape[1])))
+    return [Ratio("acting at 256 timesteps, cache against recomputing", whole / ours, 8, f"{1e3 * whole:.0f} -> {1e3 * ours:.0f} ms a step")]
+
+
+def lockstep(environments: int = 32, steps: int = 40) -> list[Ratio]:
+    """Agent-steps a second of `nano`: many environments in one pass against one alone."""
+    agent = Agent(JatModel(JatConfig.preset("nano")))
+    many, one = alternate(lambda: _act(agent, environments, steps), lambda: _act(agent, 1, steps))
+    rates = environments * steps / many, steps / one
+    return [Ratio(f"{environments} environments in lockstep against one", rates[0] / rates[1], 6, f"{rates[1]:,.0f} -> {rates[0]:,.0f} steps/s")]
+
+
+def _act(agent: Agent, environments: int, steps: int) -> None:
+    agent.reset(environments, "babyai-go-to-obj")
+    observation = {"discrete_observation": np.ones(148, dtype=np.int64), "text_observation": "go to the red ball"}
+    for t in range(steps):
+        agent.act([observation] * environments, [0.0] * environments, [t == 0] * environments)

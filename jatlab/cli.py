@@ -1,0 +1,212 @@
+"""The command line: `jatlab tasks | record | measure | train | evaluate | play | demo | bench`.
+
+Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+
+from jatlab import __version__
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. 0: done; 2: the user's mistake, explained on standard error; 130: interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = vars(build_parser().parse_args(argv))
+    command = arguments.pop("command")
+    try:
+        return command(**arguments) or 0
+    except KeyboardInterrupt as interruption:
+        print(f"\n{interruption or 'stopped'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stderr.close()
+        return 0
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
+    parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_tasks, _add_record, _add_measure, _add_train, _add_evaluate, _add_play, _add_demo, _add_bench):
+        add(commands)
+    return parser
+
+
+def _command(commands, name: str, function, help: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help, description=help, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.set_defaults(command=function)
+    return parser
+
+
+TASKS = dict(metavar="TASK", help="names, patterns ('babyai-go-to-*') or domains ('metaworld')")
+
+# --- tasks -------------------------------------------------------------------------------------------------------------------
+
+
+def _add_tasks(commands) -> None:
+    parser = _command(commands, "tasks", tasks, "list the tasks with domain, observation, action and scores")
+    parser.add_argument("tasks", nargs="*", default=["all"], **TASKS)
+
+
+def tasks(tasks: list[str]) -> None:
+    from jatlab.tasks import expand
+    from jatlab.tasks.listing import print_tasks
+
+    print_tasks(expand(tasks))
+
+
+# --- record, measure ---------------------------------------------------------------------------------------------------------
+
+
+def _add_record(commands) -> None:
+    parser = _command(commands, "record", record, "record a teacher's episodes as Parquet, in the published data set's columns")
+    parser.add_argument("tasks", nargs="+", **TASKS)
+    parser.add_argument("--episodes", type=int, default=100, help="episodes of each task")
+    parser.add_argument("--output", dest="root", default="data", help="folder that gets TASK/train/*.parquet")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--seed", type=int, default=0, help="episode i plays environment seed SEED + i")
+    parser.add_argument("--teacher", choices=("teacher", "random"), default="teacher", help="who plays")
+    parser.add_argument("--noise", type=float, default=0.0, help="disturb what is executed, and record the teacher's answers")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds after which an episode is dropped")
+
+
+def record(**arguments) -> None:
+    from jatlab.data.recording import record
+
+    record(**arguments)
+
+
+def _add_measure(commands) -> None:
+    parser = _command(commands, "measure", measure, "measure the returns of teacher and random policy, and store them with the tasks")
+    parser.add_argument("tasks", nargs="+", **TASKS)
+    parser.add_argument("--episodes", type=int, default=100, help="episodes of each task and policy")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+
+
+def measure(**arguments) -> None:
+    from jatlab.data.measuring import measure
+
+    measure(**arguments)
+
+
+# --- train -------------------------------------------------------------------------------------------------------------------
+
+
+def _add_train(commands) -> None:
+    parser = _command(commands, "train", train, "train one agent on everything recorded (or on the tasks named)")
+    parser.add_argument("tasks", nargs="*", **TASKS | {"help": TASKS["help"] + "; all that are recorded, if none is given"})
+    parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in FOLDER; other options given change its recipe")
+    suppressed = dict(default=argparse.SUPPRESS)  # what is not given keeps the recipe's value
+    for option, kind, help in (
+        ("--data", str, "folder with the recordings (data)"),
+        ("--output", str, "folder for the agent, its checkpoints and log (runs/agent)"),
+        ("--preset", str, "size of the model: nano, mini, paper, medium, large (nano)"),
+        ("--steps", int, "how long to train, in steps"),
+        ("--minutes", float, "how long to train, in minutes"),
+        ("--batch-timesteps", int, "timesteps of one batch, padding included (1024)"),
+        ("--accumulate", int, "batches added up in each step (1)"),
+        ("--lr", float, "highest learning rate (1e-3)"),
+        ("--precision", str, "bf16, fp32 or auto"),
+        ("--average", float, "decay of the weights' moving average, such as 0.999 (none)"),
+        ("--seed", int, "seed of everything that is drawn (0)"),
+        ("--save-every", int, "steps between checkpoints (500)"),
+    ):
+        parser.add_argument(option, type=kind, help=help, **suppressed)
+
+
+def train(tasks: list[str], resume: str | None, **recipe) -> None:
+    from jatlab.training import train
+    from jatlab.training_recipe import TrainConfig
+
+    recipe |= {"tasks": tasks} if tasks else {}
+    folder = train(TrainConfig.of_run(resume, **recipe) if resume else TrainConfig(**recipe))
+    print(f"the agent is in {folder}; see it play: jatlab play {folder} TASK")
+
+
+# --- evaluate, play ----------------------------------------------------------------------------------------------------------
+
+
+def _add_evaluate(commands) -> None:
+    parser = _command(commands, "evaluate", evaluate, "play seeded episodes and write a report: returns, normalised scores, intervals, videos")
+    parser.add_argument("agent", help="a folder that `jatlab train` wrote, the name of a shipped agent, or 'random'")
+    parser.add_argument("--tasks", nargs="+", required=True, **TASKS)
+    parser.add_argument("--episodes", type=int, default=30, help="episodes of each task")
+    parser.add_argument("--seed", type=int, default=1_000_000, help="first seed; recordings use smaller ones")
+    parser.add_argument("--envs", type=int, default=16, help="environments in lockstep")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the tasks")
+    parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
+    parser.add_argument("--no-videos", dest="videos", action="store_false", help="leave the videos out")
+    parser.add_argument("--output", default="runs/evaluation", help="folder for report.html, report.json and the videos")
+
+
+def evaluate(agent: str, tasks: list[str], videos: bool, output: str, **settings) -> None:
+    from jatlab.report import evaluate_and_report
+
+    evaluate_and_report(_load(agent), tasks, output, videos=videos, command=_as_typed(), **settings)
+
+
+def _add_play(commands) -> None:
+    parser = _command(commands, "play", play, "play one episode: print it, or save it as a video")
+    parser.add_argument("agent", help="a folder that `jatlab train` wrote, the name of a shipped agent, or 'random'")
+    parser.add_argument("task", help="the task's name")
+    parser.add_argument("--seed", type=int, default=1_000_000, help="which episode")
+    parser.add_argument("--output", help="a .gif or .mp4 file; without it, the steps are printed")
+    parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
+
+
+def play(agent: str, task: str, **settings) -> None:
+    from jatlab.viz.player import play
+
+    play(_load(agent), task, **settings)
+
+
+def _load(name: str):
+    if name == "random":
+        from jatlab.agent import RandomAgent
+
+        return RandomAgent()
+    from jatlab.checkpoints import load_agent
+
+    return load_agent(name)
+
+
+def _as_typed() -> str:
+    return shlex.join(["jatlab", *sys.argv[1:]])
+
+
+# --- demo, bench -------------------------------------------------------------------------------------------------------------
+
+
+def _add_demo(commands) -> None:
+    parser = _command(commands, "demo", demo, "from nothing to a playing agent: record, train, evaluate, report")
+    parser.add_argument("--output", default="runs/demo", help="folder for data, agent and report; what is finished there is not done again")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes, to see that all works; the agent will be weak")
+
+
+def demo(**arguments) -> None:
+    from jatlab.demo import demo
+
+    demo(**arguments)
+
+
+def _add_bench(commands) -> None:
+    parser = _command(commands, "bench", bench, "measure what the algorithms buy, as ratios")
+    parser.add_argument("--output", help="a JSON file for the ratios")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a ratio misses its target")
+
+
+def bench(output: str | None, check: bool) -> int:
+    from jatlab.bench import run
+
+    ratios = run(output)
+    return int(check and not all(ratio.met for ratio in ratios))
