@@ -1,0 +1,34 @@
+"""Teachers show how a task is done: the BabyAI bot and Meta-World's scripted policies, tuned; and the random policy, for comparison."""
+
+from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
+
+TAUGHT_DOMAINS = ("babyai", "metaworld")
+
+__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "get_teacher", "require_teacher"]
+
+
+def require_teacher(task_name: str) -> None:
+    """Raise ValueError for an unknown task and for one without a teacher. Imports no environment."""
+    from jatlab.tasks import get_task
+
+    if get_task(task_name).domain not in TAUGHT_DOMAINS:
+        raise ValueError(f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
+                         "The random policy plays every task: teacher=\"random\"")
+
+
+def get_teacher(task_name: str) -> Teacher:
+    """The teacher of a task. It is made once and serves one environment after another: ``reset(env)`` before each episode.
+
+    Raises ValueError for an unknown task and for one without a teacher, ImportError when the domain's package is missing.
+    """
+    require_teacher(task_name)
+    try:
+        if task_name.startswith("babyai-"):
+            from jatlab.teachers.babyai import BotTeacher
+
+            return BotTeacher()
+        from jatlab.teachers.metaworld import ScriptedTeacher
+
+        return ScriptedTeacher(task_name)
+    except ImportError as error:
+        raise ImportError(f"the teacher of {task_name} needs more packages ({error}); install them with: pip install \"jatlab[envs]\"") from error

@@ -1,0 +1,108 @@
+"""Measuring teachers and the random policy: the returns that scores are normalised by.
+
+``measured_scores.json`` maps a task to ``{"teacher": entry, "random": entry}``. An entry holds mean and standard deviation of the return over
+``episodes`` seeds from 2,000,000 on (``seeds``: first and last), the success rate where the task has one, how many episodes were dropped because the
+teacher failed (they are in no mean), and the versions of the packages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from jatlab.data.episodes import explain_full_disk
+from jatlab.data.playing import TEACHERS, Player, versions
+from jatlab.data.workers import run_jobs
+from jatlab.files import write_json
+from jatlab.tasks import expand, get_task, task_names
+from jatlab.teachers import TAUGHT_DOMAINS, TeacherFailed
+
+MEASURED_FILE = Path(__file__).parent.parent / "tasks" / "measured_scores.json"
+FIRST_SEED = 2_000_000
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """One policy on one task over ``episodes`` seeds from ``seed`` on."""
+
+    task: str
+    who: str
+    episodes: int
+    seed: int
+    timeout: float
+
+
+def measure(tasks: str | Iterable[str], episodes: int = 100, workers: int = 2, who: Iterable[str] = TEACHERS, seed: int = FIRST_SEED, timeout: float = 120.0,
+            path: str | Path = MEASURED_FILE, again: bool = False, progress: bool = True) -> dict[str, dict]:
+    """Measure teacher and random returns of ``tasks`` (names, patterns, domains) and merge them into the file at ``path``; return all it holds.
+
+    ``who``: "teacher", "random" or both; tasks without a teacher are measured with the random policy alone. Each entry is stored as soon as it is known, so a
+    killed run loses little and the next one skips what is there: the same number of episodes, seeds and versions. ``again`` measures anyway.
+
+    Raises ValueError for unknown tasks or policies, OSError when the file cannot be written.
+    """
+    unknown = set(who) - set(TEACHERS)
+    if unknown or episodes < 1:
+        raise ValueError(f"measure {' and '.join(TEACHERS)} over at least 1 episode, not {sorted(unknown) or ''} {episodes}")
+    path, scores = Path(path), _read(Path(path))
+    jobs = [MeasureJob(name, policy, episodes, seed, timeout) for name in expand(tasks) for policy in who
+            if policy == "random" or get_task(name).domain in TAUGHT_DOMAINS]
+    jobs = [job for job in jobs if again or not _is_known(job, scores)]
+    with tqdm(total=episodes * len(jobs), unit=" episodes", disable=not progress or not jobs, dynamic_ncols=True) as bar:
+        for kind, job, value in run_jobs(measure_one, jobs, workers):
+            if kind == "progress":
+                bar.set_description(f"{job.task}, {job.who}", refresh=False)
+                bar.update(value)
+            else:
+                scores = _store(path, job, value)
+    return scores
+
+
+def measure_one(job: MeasureJob, report: Callable[[int], None]) -> dict:
+    """The entry of one policy on one task (in a worker); ``report(1)`` after each episode."""
+    player, outcomes, dropped = Player(job.task, job.who), [], 0
+    for seed in range(job.seed, job.seed + job.episodes):
+        try:
+            outcomes.append(player.play(seed, job.timeout, keep=False)[0])
+        except TeacherFailed:
+            dropped += 1
+        report(1)
+    player.close()
+    if not outcomes:
+        raise ValueError(f"{job.task}: the {job.who} policy failed on all {job.episodes} seeds from {job.seed}")
+    returns, successes = [o.total for o in outcomes], [o.success for o in outcomes if o.success is not None]
+    return {
+        "mean": round(float(np.mean(returns)), 4), "std": round(float(np.std(returns)), 4), "episodes": len(returns), "dropped": dropped,
+        "seeds": [job.seed, job.seed + job.episodes - 1], "success": round(float(np.mean(successes)), 4) if successes else None,
+        "length": round(float(np.mean([o.length for o in outcomes])), 2), "versions": versions(player.task),
+    }  # fmt: skip
+
+
+def _is_known(job: MeasureJob, scores: dict) -> bool:
+    entry = scores.get(job.task, {}).get(job.who, {})
+    return (entry.get("seeds"), entry.get("versions")) == ([job.seed, job.seed + job.episodes - 1], versions(get_task(job.task)))
+
+
+def _read(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); restore it, or delete it and measure again") from None
+
+
+def _store(path: Path, job: MeasureJob, entry: dict) -> dict:
+    """Merge one entry into the file, whole or not at all; tasks stay in the published order."""
+    scores = _read(path)  # again: another process may have written meanwhile
+    scores.setdefault(job.task, {})[job.who] = entry
+    order = {name: i for i, name in enumerate(task_names())}
+    scores = dict(sorted(scores.items(), key=lambda item: order.get(item[0], len(order))))
+    try:
+        write_json(path, scores)
+    except OSError as error:
+        raise explain_full_disk(error, path) from error
+    return scores

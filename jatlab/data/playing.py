@@ -1,0 +1,150 @@
+"""One episode played by a teacher: bounded in time, the same for the same seed, with or without noise."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jatlab.data.episodes import Episode, column_names
+from jatlab.tasks import get_task, make_env
+from jatlab.teachers import RandomTeacher, Teacher, TeacherFailed, get_teacher
+
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from jatlab.tasks import Task
+
+TEACHERS = ("teacher", "random")
+_PACKAGES = {"babyai": ("minigrid",), "metaworld": ("metaworld", "mujoco"), "mujoco": ("mujoco",), "atari": ("ale-py",)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode went: its seed, undiscounted return, timesteps, and success (None where the task does not say)."""
+
+    seed: int
+    total: float
+    length: int
+    success: bool | None
+
+
+class OutOfTime(Exception):
+    """Raised inside an episode that has used up its time."""
+
+
+@contextmanager
+def time_limit(seconds: float):
+    """Raise OutOfTime in the block after ``seconds`` of wall-clock time, even from a loop that never returns.
+
+    It uses SIGALRM, so it works in the main thread of a process, and not on Windows; elsewhere the block runs unbounded.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(signum, frame):
+        raise OutOfTime(f"no end after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Player:
+    """One task's environment and teacher, kept from episode to episode. ``who`` is "teacher" or "random".
+
+    Raises ValueError for an unknown task and for a task without a teacher.
+    """
+
+    def __init__(self, task_name: str, who: str = "teacher", noise: float = 0.0):
+        self.task, self.who, self.noise = get_task(task_name), who, noise
+        self.teacher: Teacher = RandomTeacher() if who == "random" else get_teacher(task_name)
+        self._env: gym.Env | None = None
+
+    @property
+    def env(self) -> gym.Env:
+        if self._env is None:
+            self._env = make_env(self.task.name, render_mode=None)
+        return self._env
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.close()
+        self._env = None
+
+    def play(self, seed: int, timeout: float, keep: bool = True) -> tuple[Outcome, Episode | None]:
+        """Play the episode of ``seed``; its arrays are returned if ``keep``.
+
+        Raises TeacherFailed when the teacher gives up or ``timeout`` seconds are over.
+        """
+        env = self.env  # making it is not the episode's time
+        try:
+            with time_limit(timeout):
+                return self._play(env, seed, keep)
+        except OutOfTime as error:
+            self.close()  # it was interrupted anywhere, so nothing in it can be relied on
+            raise TeacherFailed(str(error)) from None
+
+    def _play(self, env: gym.Env, seed: int, keep: bool) -> tuple[Outcome, Episode | None]:
+        observation, _ = env.reset(seed=seed)
+        self.teacher.reset(env, seed)
+        rng = np.random.default_rng([seed, 1]) if self.noise else None
+        steps, rewards, executed, done = [], [], None, False
+        while not done:
+            label = self.teacher.act(observation, executed)
+            action = executed = label if rng is None else self._disturb(label, rng)
+            if keep:
+                steps.append((*_values(observation, self.task), label))
+            observation, reward, terminated, truncated, info = env.step(action)
+            rewards.append(reward)
+            done = terminated or truncated
+        outcome = Outcome(seed, float(sum(rewards)), len(rewards), None if "success" not in info else bool(info["success"]))
+        return outcome, _stack(steps, rewards, self.task) if keep else None
+
+    def _disturb(self, action, rng: np.random.Generator):
+        """What is executed instead of ``action``: a Gaussian step away from it, or now and then any other choice."""
+        if self.task.action == "discrete":
+            return int(rng.integers(self.task.action_size)) if rng.random() < self.noise else action
+        space = self.env.action_space
+        return np.clip(action + self.noise * rng.normal(size=action.shape), space.low, space.high).astype(np.float32)
+
+
+def _values(observation: dict, task: Task) -> tuple:
+    if task.observation == "discrete":
+        return observation["text_observation"], observation["discrete_observation"]
+    return (observation[f"{task.observation}_observation"],)
+
+
+def _stack(steps: list[tuple], rewards: list[float], task: Task) -> Episode:
+    episode: Episode = {"rewards": np.array(rewards, dtype=np.float32)}
+    for column, values in zip(column_names(task)[:-1], zip(*steps)):
+        dtype = {"text_observations": object, "discrete_actions": np.int64}.get(column)
+        episode[column] = np.array(values, dtype=dtype)
+    return episode
+
+
+def versions(task: Task) -> dict[str, str]:
+    """The versions of the packages that decide how ``task`` plays."""
+    found = {}
+    for package in ("jatlab", "gymnasium", *_PACKAGES.get(task.domain, ())):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def as_record(outcome: Outcome) -> dict:
+    """An outcome as JSON, with its return rounded to what float32 rewards can tell."""
+    record = asdict(outcome)
+    return {"seed": record["seed"], "return": round(record["total"], 4), "length": record["length"], "success": record["success"]}

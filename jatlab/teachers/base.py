@@ -1,0 +1,38 @@
+"""What every teacher offers, and the one that knows nothing."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+
+class TeacherFailed(Exception):
+    """The teacher cannot go on in this episode; whoever records drops the episode and counts it."""
+
+
+class Teacher:
+    """Plays one environment at a time: ``reset`` after each ``env.reset``, then ``act`` for every observation."""
+
+    def reset(self, env, seed: int | None = None) -> None:
+        """Begin an episode of ``env``, which has just been reset. ``seed`` matters to teachers that draw numbers."""
+
+    def act(self, observation: dict, executed=None):
+        """The action for ``observation``: float32 (m,) or int.
+
+        ``executed`` is the action that the environment really took last, if it was not the one returned by the last call.
+        Raises TeacherFailed when the teacher does not know how to go on.
+        """
+        raise NotImplementedError
+
+
+class RandomTeacher(Teacher):
+    """Draws every action from the action space, uniformly; the same seed gives the same actions."""
+
+    def reset(self, env, seed: int | None = None) -> None:
+        self._space = copy.deepcopy(env.action_space)  # a copy, so that nobody else's draws depend on ours
+        self._space.seed(seed)
+
+    def act(self, observation: dict, executed=None):
+        action = self._space.sample()
+        return action.astype(np.float32) if isinstance(action, np.ndarray) else int(action)

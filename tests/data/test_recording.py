@@ -1,0 +1,300 @@
+"""Recording: the same files for any number of workers, after a kill, and after adding; failures dropped, counted and replaced."""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jatlab.data.playing as playing
+from jatlab.data import recording
+from jatlab.data.episodes import read_episodes, read_notes
+from jatlab.data.measuring import measure
+from jatlab.data.playing import Player, TeacherFailed
+from jatlab.data.recording import Settings, ShardJob, record
+from jatlab.data.workers import run_jobs
+from jatlab.tasks import get_task
+from jatlab.teachers import RandomTeacher
+
+GO_TO = "babyai-go-to-obj"
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(recording, "SHARD_DEFAULT", 5)  # planned in the parent, so workers follow it
+
+
+def files(root):
+    """All files under ``root`` with their bytes."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in Path(root).rglob("*") if path.is_file()}
+
+
+def quiet(*args, **kwargs):
+    return record(*args, progress=False, **kwargs)
+
+
+# --- reproducible, resumable -----------------------------------------------------------------------------------------------------------------
+
+
+def test_any_number_of_workers_and_any_order_of_asking_make_the_same_files(tmp_path):
+    tasks = [GO_TO, "babyai-open-door"]
+    summaries = quiet(tasks, tmp_path / "two", episodes=12, workers=2)
+    quiet(tasks, tmp_path / "one", episodes=7, workers=1)
+    assert quiet(tasks, tmp_path / "one", episodes=12, workers=1) == summaries
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    assert sorted(files(tmp_path / "one" / GO_TO)) == ["recording.json"] + [f"train/0000{i}.parquet" for i in range(3)]
+    episodes = read_episodes(tmp_path / "two" / GO_TO / "train", get_task(GO_TO))
+    summary = json.loads((tmp_path / "two" / GO_TO / "recording.json").read_text())
+    assert summary == summaries[GO_TO] and summary["seeds"] == list(range(12)) and summary["failures"] == []
+    assert np.allclose([e["rewards"].sum() for e in episodes], summary["returns"], atol=1e-3)
+    assert summary["timesteps"] == sum(len(e["rewards"]) for e in episodes) and summary["success_rate"] == 1.0
+
+
+def test_what_is_there_is_not_recorded_again(tmp_path):
+    quiet(GO_TO, tmp_path, episodes=6, workers=1)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    quiet(GO_TO, tmp_path, episodes=3, workers=1)
+    quiet(GO_TO, tmp_path, episodes=6, workers=1)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == before
+    with pytest.raises(ValueError, match="recorded with seed = 0, now it is 1; record into another folder"):
+        quiet(GO_TO, tmp_path, episodes=6, seed=1)
+    with pytest.raises(ValueError, match="recorded with teacher = 'teacher', now it is 'random'"):
+        quiet(GO_TO, tmp_path, episodes=6, teacher="random")
+
+
+SCRIPT = """
+import sys
+from jatlab.data import recording
+recording.SHARD_DEFAULT = 5
+if __name__ == "__main__":
+    recording.record(["metaworld-reach", "metaworld-drawer-open"], sys.argv[1], episodes=20, workers=2, progress=False)
+"""
+
+
+def start_recording(tmp_path, root):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    return subprocess.Popen([sys.executable, str(tmp_path / "script.py"), str(root)], start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+def test_killed_and_resumed_it_gives_the_files_of_an_uninterrupted_run(tmp_path):
+    root = tmp_path / "killed"
+    process = start_recording(tmp_path, root)
+    wait_for(lambda: len(list(root.rglob("*.parquet"))) >= 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not group_is_alive(process.pid))  # the workers notice that their parent is gone
+    done = files(root)
+    assert 2 <= len(done) < 8
+    left = root / "metaworld-reach" / "train" / "00003.parquet.999999999.tmp"
+    left.write_bytes(b"half a shard")
+    quiet(["metaworld-reach", "metaworld-drawer-open"], root, episodes=20)
+    quiet(["metaworld-reach", "metaworld-drawer-open"], tmp_path / "whole", episodes=20)
+    assert files(root) == files(tmp_path / "whole") and len(files(root)) == 10
+    assert all(files(root)[name] == data for name, data in done.items() if name.endswith(".parquet"))
+
+
+def group_is_alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(tmp_path):
+    root = tmp_path / "stopped"
+    process = start_recording(tmp_path, root)
+    wait_for(lambda: list(root.rglob("*.parquet")))
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
+    errors = process.communicate(timeout=20)[1]
+    assert errors.count("Traceback") == 1 and "KeyboardInterrupt" in errors  # the parent's own, which the command line catches
+    wait_for(lambda: not group_is_alive(process.pid))
+    assert not list(root.rglob("*.tmp"))
+    summary = json.loads((root / "metaworld-reach" / "recording.json").read_text())
+    assert summary["episodes"] == len(read_episodes(root / "metaworld-reach" / "train", get_task("metaworld-reach")))
+
+
+def die(job, report):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_ends_the_run_with_a_clear_error():
+    with pytest.raises(ChildProcessError, match=r"killed \(exit code -9\).*run the same command again"):
+        list(run_jobs(die, [1, 2], workers=1))
+
+
+# --- failures --------------------------------------------------------------------------------------------------------------------------------
+
+
+class Stubborn(RandomTeacher):
+    """Loops for ever on every third seed below 100,000, and gives up on every fifth."""
+
+    def reset(self, env, seed=None):
+        super().reset(env, seed)
+        while seed < 100_000 and seed % 3 == 2:
+            pass
+        if seed < 100_000 and seed % 5 == 4:
+            raise TeacherFailed("no idea")
+
+
+def shard_job(path, **settings):
+    values = {"seed": 0, "teacher": "teacher", "noise": 0.0, "timeout": 0.2} | settings
+    return ShardJob(GO_TO, first=5, count=5, path=str(path), settings=Settings(**values))
+
+
+def test_a_teacher_that_loops_for_ever_is_dropped_counted_and_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(playing, "get_teacher", lambda name: Stubborn())
+    monkeypatch.setattr(recording, "_player", None)
+    reports = []
+    started = time.monotonic()
+    recording.record_shard(shard_job(tmp_path / "00001.parquet"), reports.append)
+    assert time.monotonic() - started < 5
+    notes = read_notes(tmp_path / "00001.parquet")
+    assert [e["seed"] for e in notes["episodes"]] == [100_045, 6, 7, 100_046, 100_047]
+    assert [(f["seed"], f["reason"]) for f in notes["failures"]] == [(5, "no end after 0.2 s"), (8, "no end after 0.2 s"), (9, "no idea")]
+    assert reports.count(0) == 3 and len(reports) == 8
+    assert len(read_episodes(tmp_path / "00001.parquet", get_task(GO_TO))) == 5
+
+
+def test_a_bot_that_loops_is_in_the_summary(tmp_path):
+    summary = quiet("babyai-unlock-to-unlock", tmp_path, episodes=5, workers=1)["babyai-unlock-to-unlock"]
+    assert summary["seeds"][:4] == [0, 1, 2, 3] and 100_000 <= summary["seeds"][4] < 100_045 and summary["episodes"] == 5
+    assert summary["failures"][0] == {"seed": 4, "reason": "the bot is going round in circles"}
+
+
+def test_a_teacher_that_always_fails_ends_the_recording(tmp_path, monkeypatch):
+    class Hopeless(RandomTeacher):
+        def reset(self, env, seed=None):
+            raise TeacherFailed("nothing works")
+
+    monkeypatch.setattr(playing, "get_teacher", lambda name: Hopeless())
+    monkeypatch.setattr(recording, "_player", None)
+    with pytest.raises(ValueError, match="failed on 46 seeds within 5 episodes; the last reason was: nothing works"):
+        recording.record_shard(shard_job(tmp_path / "00001.parquet"), lambda steps: None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"episodes": 0}, "episodes must be at least 1, got 0"),
+    ({"workers": 0}, "workers must be at least 1, got 0"),
+    ({"noise": 1.5}, "noise is a number from 0 to 1, got 1.5"),
+    ({"seed": 99_999}, "seed 99999 with 2 episodes leaves that range"),
+    ({"timeout": 0}, "timeout is a number of seconds above 0"),
+    ({"teacher": "nobody"}, "teacher is 'teacher' or 'random', not 'nobody'"),
+    ({"tasks": "babyai-go-too"}, "did you mean babyai-go-to"),
+    ({"tasks": "mujoco-ant"}, "mujoco-ant has no teacher yet"),
+])
+def test_bad_arguments_are_refused_before_anything_is_written(change, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        quiet(**({"tasks": GO_TO, "root": tmp_path, "episodes": 2} | change))
+    assert not list(tmp_path.iterdir())
+
+
+# --- noise, speed ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_noise_disturbs_what_is_executed_and_records_the_answers():
+    calm, noisy = (Player("metaworld-reach", noise=noise).play(3, timeout=20)[1] for noise in (0.0, 0.3))
+    assert np.array_equal(calm["continuous_observations"][0], noisy["continuous_observations"][0])
+    assert not np.allclose(calm["continuous_observations"][5], noisy["continuous_observations"][5])
+    teacher = Player("metaworld-reach").teacher
+    for observation, action in zip(noisy["continuous_observations"], noisy["continuous_actions"]):
+        assert np.array_equal(teacher.act({"continuous_observation": observation}), action)
+    again = Player("metaworld-reach", noise=0.3).play(3, timeout=20)[1]
+    assert all(np.array_equal(again[column], noisy[column]) for column in noisy)
+
+
+def test_noise_is_written_into_the_summary(tmp_path):
+    summary = quiet(GO_TO, tmp_path, episodes=3, workers=1, noise=0.2)[GO_TO]
+    assert summary["noise"] == 0.2 and "teacher's answers" in summary["actions"] and summary["success_rate"] > 0
+
+
+def test_an_image_episode_is_recorded_whole(tmp_path):
+    """Frames are kept as they were: the environment may reuse its buffers."""
+    outcome, episode = Player("atari-pong", "random").play(0, timeout=60)
+    assert episode["image_observations"].shape == (outcome.length, 4, 84, 84) and episode["image_observations"].dtype == np.uint8
+    images = episode["image_observations"]
+    assert (images[1:, :3] == images[:-1, 1:]).all() and len(np.unique(images[:, 3].reshape(len(images), -1).sum(1))) > 20
+
+
+# --- full disk -------------------------------------------------------------------------------------------------------------------------------
+
+
+def small_file_system(path, size="600k"):
+    """Mount a tmpfs of that size on ``path``; False if we may not."""
+    path.mkdir()
+    return ctypes.CDLL(None, use_errno=True).mount(b"tmpfs", str(path).encode(), b"tmpfs", 0, f"size={size}".encode()) == 0
+
+
+FILL = """
+import sys
+from jatlab.data import recording
+recording.SHARD_DEFAULT = 10
+if __name__ == "__main__":
+    try:
+        recording.record("metaworld-reach", sys.argv[1], episodes=100, workers=2, progress=False)
+    except OSError as error:
+        sys.exit(str(error))
+"""
+
+
+def limit_files():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+
+def test_a_full_disk_is_named_and_leaves_finished_shards_whole(tmp_path):
+    (tmp_path / "fill.py").write_text(FILL)
+    disk, task = tmp_path / "disk", get_task("metaworld-reach")
+    mounted = small_file_system(disk)
+    try:
+        run = subprocess.run([sys.executable, str(tmp_path / "fill.py"), str(disk)], stderr=subprocess.PIPE, text=True, timeout=60,
+                             preexec_fn=None if mounted else limit_files)
+        assert run.returncode == 1 and "the disk is full" in run.stderr and "run the same command again" in run.stderr
+        assert "Traceback" not in run.stderr
+        shards = sorted((disk / task.name / "train").iterdir())
+        assert all(path.suffix == ".parquet" and len(read_episodes(path, task)) == 10 for path in shards)
+        assert bool(shards) == mounted and len(shards) < 10
+    finally:
+        if mounted:
+            ctypes.CDLL(None).umount2(str(disk).encode(), 2)
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_measuring_stores_both_policies_and_skips_what_is_known(tmp_path):
+    path = tmp_path / "scores.json"
+    scores = measure(["babyai-go-to-obj", "mujoco-swimmer"], episodes=4, workers=2, path=path, progress=False)
+    assert scores == json.loads(path.read_text()) and list(scores) == ["babyai-go-to-obj", "mujoco-swimmer"]
+    assert set(scores["babyai-go-to-obj"]) == {"teacher", "random"} and set(scores["mujoco-swimmer"]) == {"random"}
+    entry = scores["babyai-go-to-obj"]["teacher"]
+    returns = [Player("babyai-go-to-obj").play(seed, 20)[0].total for seed in range(2_000_000, 2_000_004)]
+    assert entry["mean"] == pytest.approx(np.mean(returns), abs=1e-3) and entry["std"] == pytest.approx(np.std(returns), abs=1e-3)
+    assert entry["seeds"] == [2_000_000, 2_000_003] and entry["episodes"] == 4 and entry["success"] == 1.0 and "minigrid" in entry["versions"]
+    before = path.stat().st_mtime_ns
+    measure("babyai-go-to-obj", episodes=4, path=path, progress=False)
+    assert path.stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="not valid JSON"):
+        path.write_text("{")
+        measure("babyai-go-to-obj", episodes=4, path=path, progress=False)
+
+
+def test_dropped_episodes_are_counted_and_in_no_mean(tmp_path):
+    scores = measure("babyai-unlock-to-unlock", episodes=5, workers=1, who=["teacher"], seed=0, path=tmp_path / "scores.json", progress=False)
+    entry = scores["babyai-unlock-to-unlock"]["teacher"]
+    assert entry["dropped"] == 1 and entry["episodes"] == 4 and entry["mean"] > 0.9
