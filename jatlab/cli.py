@@ -143,14 +143,13 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that share the tasks")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
-    parser.add_argument("--no-videos", dest="videos", action="store_false", help="leave the videos out")
     parser.add_argument("--output", default="runs/evaluation", help="folder for report.html, report.json and the videos")
 
 
-def evaluate(agent: str, tasks: list[str], videos: bool, output: str, **settings) -> None:
+def evaluate(agent: str, tasks: list[str], output: str, **settings) -> None:
     from jatlab.report import evaluate_and_report
 
-    evaluate_and_report(_load(agent), tasks, output, videos=videos, command=_as_typed(), **settings)
+    evaluate_and_report(_load(agent), tasks, output, command=_as_typed(), **settings)
 
 
 def _add_play(commands) -> None:

@@ -1,0 +1,50 @@
+# The commands that people and CI run. Everything goes into .venv; nothing needs root, a GPU or OpenGL.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test fast lab bench clean help
+
+help:
+	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
+	@echo "make test   everything that CI checks (about 30 minutes)"
+	@echo "make fast   the tests that take seconds"
+	@echo "make lab    open the notebooks in JupyterLab"
+	@echo "make bench  what the algorithms buy, as ratios"
+
+demo: $(VENV)/installed-demo
+	$(BIN)/jatlab demo
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest
+
+fast: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m "not slow"
+
+lab: $(VENV)/installed-lab
+	$(BIN)/jupyter lab notebooks
+
+bench: $(VENV)/installed-demo
+	$(BIN)/jatlab bench
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "jatlab needs Python 3.11 to 3.13, not " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch first, at its pinned version: the other packages are content with whatever torch is there
+$(VENV)/installed-torch: $(VENV)/bin/python constraints.txt
+	$(PIP) torch
+	@touch $@
+
+$(VENV)/installed-%: $(VENV)/installed-torch pyproject.toml constraints.txt
+	$(PIP) --editable ".[$(EXTRAS_$*)]"
+	@touch $@
+
+EXTRAS_demo := envs,train
+EXTRAS_test := test
+EXTRAS_lab := notebooks
+
+clean:
+	rm -rf $(VENV) runs

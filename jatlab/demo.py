@@ -1,0 +1,78 @@
+"""`jatlab demo`: from nothing to a playing agent on two CPU cores.
+
+Teachers show eight tasks of two domains, one agent is trained on all of it, plays seeds that were never recorded, and a report says
+how well. Whatever is finished in the output folder is not done again, so a stopped demo goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+EPISODES = {  # of demonstration; where the mission must be told from several objects, more
+    "babyai-go-to-obj": 3000,
+    "babyai-go-to-local": 20_000,
+    "babyai-pickup-dist": 8000,
+    "babyai-open-door": 4000,
+    "metaworld-reach": 40,
+    "metaworld-door-close": 20,
+    "metaworld-drawer-open": 20,
+    "metaworld-button-press-topdown": 20,
+}
+MINUTES = 6.5  # of training
+
+
+def demo(output: str = "runs/demo", workers: int = 2, quick: bool = False) -> Path:
+    """Record, train, evaluate, report; returns the report's path. `quick` does each for seconds, to see that all works."""
+    from jatlab.checkpoints import load_agent
+    from jatlab.report import evaluate_and_report
+
+    folder, started = Path(output), time.monotonic()
+    with _stage("1/3 teachers show eight tasks"):
+        _record(folder / "data", workers, quick)
+    with _stage("2/3 one agent learns them all"):
+        _train(folder, quick)
+    with _stage("3/3 the agent plays seeds it has never seen"):
+        agent = load_agent(folder / "agent")
+        evaluate_and_report(agent, list(EPISODES), folder / "report", folder / "agent", episodes=4 if quick else 50, command="jatlab demo")
+    print(f"\n{(time.monotonic() - started) / 60:.1f} minutes in all. Open {folder / 'report' / 'report.html'} in a browser.")
+    return folder / "report" / "report.html"
+
+
+@contextmanager
+def _stage(title: str):
+    print(f"\n{title}", flush=True)
+    started = time.monotonic()
+    yield
+    print(f"{title}: done in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _record(data: Path, workers: int, quick: bool) -> None:
+    from jatlab.data.recording import record
+
+    for task, episodes in EPISODES.items():
+        record([task], data, max(episodes // 100, 4) if quick else episodes, workers)
+
+
+def _train(folder: Path, quick: bool) -> None:
+    from jatlab.training import train
+    from jatlab.training_recipe import TrainConfig
+
+    agent = folder / "agent"
+    if (agent / "training.json").exists():
+        print(f"{agent} is trained already")
+    elif (agent / "checkpoints").is_dir():
+        train(TrainConfig.of_run(agent))
+    else:
+        train(recipe(folder / "data", agent, quick))
+
+
+def recipe(data: Path, agent: Path, quick: bool = False):
+    """The demo's training recipe."""
+    from jatlab.training_recipe import TrainConfig
+
+    return TrainConfig(
+        data=str(data), output=str(agent), tasks=list(EPISODES), preset="nano", minutes=None if quick else MINUTES, steps=10 if quick else None,
+        batch_timesteps=2048, lr=2e-3, average=0.998, task_weights={"metaworld": 0.5},
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""The command line answers at once, and user's mistakes end in a sentence."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jatlab.cli import main
+
+
+def test_help_is_quick_and_importing_is_light():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        shown = subprocess.run([sys.executable, "-m", "jatlab", "--help"], capture_output=True, text=True, check=True).stdout
+        seconds.append(time.perf_counter() - start)
+    assert all(command in shown for command in ("tasks", "record", "train", "evaluate", "play", "demo", "bench"))
+    loaded = "import sys, jatlab; print([m for m in ('torch', 'transformers', 'gymnasium', 'minigrid', 'metaworld', 'ale_py', 'mujoco', 'numpy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout == "[]\n"
+    print(f"jatlab --help: {min(seconds):.2f} s")
+
+
+@pytest.mark.parametrize(
+    "argv, message",
+    [
+        (["tasks", "babbai"], "no task matches 'babbai'"),
+        (["play", "random", "babyai-goto-obj"], "babyai-go-to-obj"),
+        (["play", "nobody", "babyai-go-to-obj"], "no agent 'nobody'"),
+        (["record", "mujoco-ant", "--output", "DIR"], "teacher"),
+        (["train", "--data", "DIR", "--steps", "2", "--output", "DIR/out"], "no recorded task"),
+        (["train", "--resume", "DIR"], "checkpoint"),
+        (["evaluate", "random", "--tasks", "babyai-go-to-obj", "--seed", "3", "--output", "DIR"], "1000000"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(argv, message, capsys, tmp_path):
+    assert main([word.replace("DIR", str(tmp_path)) for word in argv]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error and "Traceback" not in error
+
+
+def test_tasks_are_listed(capsys):
+    assert main(["tasks"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"))
