@@ -1,0 +1,167 @@
+"""What a training run keeps on disk, so that it can be stopped at any moment and go on as if nothing had happened.
+
+A checkpoint is a folder ``checkpoints/step-N`` that appears whole or not at all. It holds a playable agent (model.safetensors, config.json,
+tokenizer.json), and beside it what only training needs: ``state.safetensors`` (AdamW's moments, and the raw weights when the model's are
+an average) and ``state.json`` (counters, the mixture's place, the recipe). No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from jatlab.data.episodes import explain_full_disk
+from jatlab.files import write_json
+from jatlab.model.files import load_weights
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a parameter
+
+
+# --- folders that are whole --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def whole_folder(path: Path):
+    """Yield a temporary folder beside ``path``; rename it to ``path`` when the block ends well, remove it when it does not.
+
+    The files are on the disk before the name is: neither a kill nor a power cut leaves half a folder of that name. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        os.rename(temporary, path)
+        _sync(path.parent)
+    except SafetensorError as error:  # how safetensors reports any failure to write
+        raise OSError(f"could not write {path}: {error}. Checkpoints written before are whole; free some space and resume") from error
+    except OSError as error:
+        raise explain_full_disk(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def checkpoints(output: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first."""
+    return sorted((output / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def newest(output: Path) -> Path:
+    """The newest whole checkpoint. Raises FileNotFoundError if there is none."""
+    found = checkpoints(output)
+    if not found:
+        raise FileNotFoundError(f"{output} holds no checkpoint to go on from (checkpoints/step-N); give the folder that `jatlab train` wrote to")
+    return found[-1]
+
+
+def tidy(output: Path, keep: int) -> None:
+    """Remove all but the ``keep`` newest checkpoints, and what a kill while saving has left."""
+    for folder in [*checkpoints(output)[:-keep], *(output / "checkpoints").glob(".*.tmp")]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- tensors -----------------------------------------------------------------------------------------------------------------
+
+
+def save_state(folder: Path, model: nn.Module, optimizer, average: Average | None, counters: dict) -> None:
+    """Write ``state.safetensors`` and ``state.json`` into a folder that already has the agent."""
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{moment}/{name}"] = value.detach()
+        if average is not None:
+            tensors[f"weight/{name}"] = parameter.detach()
+    save_file(tensors, folder / "state.safetensors")
+    write_json(folder / "state.json", counters)
+
+
+def load_state(folder: Path, model: nn.Module, optimizer, average: Average | None) -> dict:
+    """Put weights, average and moments back where they were; return the counters. Raises ValueError for weights of another configuration."""
+    load_weights(model, folder / "model.safetensors")
+    tensors = load_file(folder / "state.safetensors")
+    for name, parameter in model.named_parameters():
+        if average is not None:
+            average.values[name].copy_(parameter.detach())
+        if f"weight/{name}" in tensors:
+            parameter.data.copy_(tensors[f"weight/{name}"])
+        if f"exp_avg/{name}" in tensors:
+            optimizer.state[parameter] = {m: tensors[f"{m}/{name}"].to(_home(parameter, optimizer, m)) for m in MOMENTS}
+    return json.loads((folder / "state.json").read_text())
+
+
+def _home(parameter: Tensor, optimizer, moment: str) -> torch.device:
+    """AdamW keeps its step counter on the CPU unless it is fused."""
+    return parameter.device if moment != "step" or optimizer.defaults.get("fused") else torch.device("cpu")
+
+
+class Average:
+    """Exponential moving average of a model's weights: steadier than the last ones, and it usually plays better.
+
+    ``decay`` is the share that the average keeps at each step; early on it keeps less, so that the first weights are soon forgotten.
+    """
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.values = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        keep = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in model.parameters()], 1 - keep)
+
+    @contextmanager
+    def shown(self, model: nn.Module):
+        """Within the block the model has the averaged weights."""
+        raw = {name: p.data for name, p in model.named_parameters()}
+        try:
+            for name, p in model.named_parameters():
+                p.data = self.values[name]
+            yield
+        finally:
+            for name, p in model.named_parameters():
+                p.data = raw[name]
+
+
+# --- being asked to stop -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def interruptible():
+    """Yield an event that Ctrl-C or SIGTERM sets, so that the loop can save and stop between two steps. A second Ctrl-C stops at once."""
+    event = threading.Event()
+
+    def ask(signum, frame):
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield event
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
