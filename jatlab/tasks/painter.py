@@ -1,200 +1,113 @@
 """A small painter of MuJoCo scenes: NumPy and PIL instead of OpenGL.
 
 MuJoCo lists what is to be drawn (`mjv_updateScene` needs no graphics library): visible geoms with pose and colour,
-lights, camera. The painter turns every geom into triangles, finds for each pixel the nearest one (`rasterise`, a
-z-buffer), and shades it with MuJoCo's own light formula. Floors are not triangles: their checkerboard is a formula
-of the pixel. Two by two samples a pixel smooth the edges. Left out: cast shadows, reflections, textures (their mean
-colour is used) and height fields.
-
-Words: V vertices, F faces (triangles), S spans (a face's run of pixels in one row), h, w height and width in pixels.
-Homogeneous pixels are (x*depth, y*depth, depth), x and y counted from the upper left corner, depth along the view.
+lights, camera. The painter turns geoms into triangles (shapes.py), finds the nearest one for each pixel (raster.py), and
+lights it by MuJoCo's own formula. Floors are not triangles: their checkerboard is a formula of the pixel. What stands still
+is kept while the camera does. Two by two samples a pixel smooth the edges. Left out: reflections, textures (bodies show their
+mean colour, floors a checkerboard of it), height fields, and the shadows that moving bodies cast on each other.
 """
 
 import mujoco
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from jatlab.tasks import shapes
+from jatlab.tasks.raster import Camera, interpolate, nearness_of, rasterise
 
 SAMPLES = 2  # along each side of a pixel
 STIPPLE = np.array([[0, 2], [3, 1]])  # the order in which the samples of a pixel fill up as opacity grows
-SKY = np.array([[0.80, 0.80, 0.78], [0.93, 0.95, 0.97], [0.55, 0.67, 0.80]])  # below, horizon, above: for models without a sky
-
-
-class Camera:
-    """A pinhole camera taken from a MuJoCo scene (mjvGLCamera), for pictures of h x w pixels."""
-
-    def __init__(self, view, height, width):
-        self.height, self.width, self.eye = height, width, np.array(view.pos, np.float64)
-        self.forward, up = np.array(view.forward, np.float64), np.array(view.up, np.float64)
-        self.right, self.down = np.cross(self.forward, up), -up
-        self.focal = height / 2 * view.frustum_near / view.frustum_top  # in pixels
-
-    def project(self, points):
-        """World points (V, 3) in metres -> homogeneous pixels (3, V), float32."""
-        x = self.focal * self.right + self.width / 2 * self.forward
-        y = self.focal * self.down + self.height / 2 * self.forward
-        return (np.stack([x, y, self.forward]) @ (points - self.eye).T).astype(np.float32)
-
-    def along(self, vector):
-        """Component along `vector` of every pixel's ray of depth one, as a column (h, 1) and a row (1, w) to add."""
-        x = (np.arange(self.width) + 0.5 - self.width / 2) / self.focal * (self.right @ vector)
-        y = (np.arange(self.height) + 0.5 - self.height / 2) / self.focal * (self.down @ vector)
-        return (y + self.forward @ vector).astype(np.float32)[:, None], x.astype(np.float32)[None]
-
-
-def cross(p, q):
-    """Cross products of vectors given as (3, n) arrays."""
-    return np.stack([p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]])
-
-
-def edge_functions(points, faces):
-    """The three edges of each face turned to the camera: (3 edges, 3 coefficients, F'), and which faces these are (F',).
-
-    Edge i is a*x + b*y + c at the pixel (x, y): positive inside, and equal to the weight of corner i over the depth.
-    No clipping at the camera's plane is needed, and whatever is known at the corners interpolates in true perspective
-    (Olano and Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997).
-    """
-    p, q, r = points[:, faces[:, 0]], points[:, faces[:, 1]], points[:, faces[:, 2]]
-    first = cross(r, q)  # x to the right and y down: counter-clockwise faces come out clockwise
-    area = (p * first).sum(axis=0)
-    seen = np.flatnonzero((area > 1e-9) & (np.maximum(np.maximum(p[2], q[2]), r[2]) > 0))
-    p, q, r = p[:, seen], q[:, seen], r[:, seen]
-    return np.stack([first[:, seen], cross(p, r), cross(q, p)]) / area[seen], seen
-
-
-def row_ranges(points, faces, height):
-    """First and last-plus-one row (F,) that each face can touch; every row for one that reaches behind the camera."""
-    y, depth = points[1][faces], points[2][faces]
-    front = depth.min(axis=1) > 1e-6
-    y /= np.where(front[:, None], depth, 1)
-    top, bottom = np.where(front, y.min(axis=1), 0), np.where(front, y.max(axis=1), height)
-    return [np.ceil(edge.clip(0, height) - 0.5).astype(np.int32) for edge in (top, bottom)]
-
-
-def spans(edges, top, bottom, width):
-    """Runs of pixels whose centres lie inside: face (S,), row (S,), first column (S,) and length (S,), all int32."""
-    rows = bottom - top
-    face = np.repeat(np.arange(len(rows), dtype=np.int32), rows)
-    row = np.arange(len(face), dtype=np.int32) - np.repeat(np.cumsum(rows) - bottom, rows).astype(np.int32)
-    left, right = np.zeros(len(face), np.float32), np.full(len(face), width, np.float32)
-    for a, b, c in edges:
-        steep = np.where(np.abs(a) < 1e-12, np.float32(1e-12), a)
-        crossing = (-c / steep)[face] - (b / steep)[face] * (row + np.float32(0.5))
-        opens = (steep > 0)[face]
-        left = np.where(opens, np.maximum(left, crossing), left)
-        right = np.where(opens, right, np.minimum(right, crossing))
-    column = np.ceil(left.clip(0, width) - 0.5).astype(np.int32)
-    length = np.ceil(right.clip(0, width) - 0.5).astype(np.int32) - column
-    drawn = np.flatnonzero(length > 0)
-    return face[drawn], row[drawn], column[drawn], length[drawn]
-
-
-def rasterise(points, faces, keys, width, opacity=None):
-    """Draw faces (F, 3) over points (3, V), homogeneous pixels, into a z-buffer.
-
-    keys (h * w,) int64 holds, for each pixel, the nearest surface: the bits of float32 one over depth, then 32 bits with the
-    number of the drawn face plus one (0: background); positive floats sort as integers do, so the greater key is nearer.
-    opacity (F,), 0 to 4, draws only so many of each 2x2 samples. Returns the edge functions and numbers of the faces drawn.
-    """
-    edges, seen = edge_functions(points, faces)
-    face, row, column, length = spans(edges, *row_ranges(points, faces[seen], len(keys) // width), width)
-    a, b, c = edges.sum(axis=0)  # one over depth is a*x + b*y + c
-    start = (a[face] * (column + 0.5) + b[face] * (row + 0.5) + c[face]).astype(np.float32)
-    span = np.repeat(np.arange(len(face), dtype=np.int32), length)
-    step = np.arange(len(span), dtype=np.int32) - np.repeat(np.cumsum(length, dtype=np.int32) - length, length)
-    pixel = (row * width + column)[span] + step
-    nearness = np.maximum(start[span] + a[face][span] * step.astype(np.float32), 0)
-    key = (nearness.view(np.int32).astype(np.int64) << 32) | (face + 1)[span]
-    if opacity is not None and (opacity < SAMPLES**2).any():
-        keep = STIPPLE[pixel // width % 2, pixel % 2] < opacity[seen][face][span]
-        pixel, key = pixel[keep], key[keep]
-    np.maximum.at(keys, pixel, key)
-    return edges, seen
-
-
-def shade(keys, width, edges, values):
-    """Interpolate values (3 corners, C, F) over the pixels that faces won: pixel numbers (n,) and values (C, n)."""
-    number = keys.astype(np.uint32)
-    pixel = np.flatnonzero(number)
-    face, depth = number[pixel].astype(np.int32) - 1, 1 / (keys[pixel] >> 32).astype(np.int32).view(np.float32)
-    x, y = (pixel % width + 0.5).astype(np.float32), (pixel // width + 0.5).astype(np.float32)
-    planes = np.einsum("ikf,icf->kcf", edges, values)
-    return pixel, [(a[face] * x + b[face] * y + c[face]) * depth for a, b, c in planes.transpose(1, 0, 2)]
-
-
-def lit(points, normals, material, lights, eye):
-    """Colours (V, 3) in 0 to 1 of points (V, 3) under MuJoCo's lights, the formula of OpenGL's fixed pipeline.
-
-    material: (V, 6) red, green, blue, emission, specular, shininess.
-    """
-    diffuse, shine = material[:, 3:4].repeat(3, axis=1), np.zeros((len(points), 3), np.float32)
-    view = eye - points
-    view /= np.linalg.norm(view, axis=1, keepdims=True)
-    for light in lights:
-        toward = np.broadcast_to(-light.dir, points.shape) if light.directional else light.pos - points
-        toward = toward / np.linalg.norm(toward, axis=1, keepdims=True)
-        facing = (normals * toward).sum(axis=1).clip(0)[:, None]
-        half = toward + view
-        gloss = (normals * half).sum(axis=1) / np.linalg.norm(half, axis=1)
-        gloss = (facing[:, 0] > 0) * material[:, 4] * gloss.clip(1e-6) ** (128 * material[:, 5]).clip(1)
-        diffuse = diffuse + light.ambient + light.diffuse * facing
-        shine += light.specular * gloss[:, None]
-    return (material[:, :3] * diffuse + shine).clip(0, 1)
-
-
-def wave(position, footprint):
-    """A square wave of period two, +1 on (0, 1) and -1 on (1, 2), softened over a pixel's footprint."""
-    distance = np.abs((position - 0.5) % 2 - 1) * 2 - 1  # +1 in the middle of a stripe, -1 in the next, 0 at its edges
-    return (-distance / (2 * footprint)).clip(-1, 1)
+SKY = np.array([[0.78, 0.79, 0.80], [0.95, 0.96, 0.97], [0.60, 0.70, 0.82]])  # down, horizon, up: for models without a sky
+SHADOW, SHADOW_MAP = 0.45, 320  # how dark a shadow is; pixels along each side of the light's picture
 
 
 class Painter:
-    """Draws one model: shapes and mean colours of textures are kept from frame to frame."""
+    """Draws one model in pictures of `width` x `height` pixels; keeps shapes, colours and what stands still."""
 
     def __init__(self, model, width, height):
-        self.model, self.height, self.width = model, height, width
-        self.shapes = {}
+        self.model, self.width, self.height = model, width, height
+        self.shapes, self.still_key, self.sky_key = {}, None, None
         self.cells = [texture_cells(model, number) for number in range(model.ntex)]
+        boxes = np.flatnonzero(model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
+        self.sky_ramp = fine_ramp(sky_ramp(model, boxes[0]) if len(boxes) else SKY)
 
     def paint(self, scene):
-        """The picture (h, w, 3) uint8 of an updated MuJoCo scene."""
-        small, large = (Camera(mujoco.mjv_averageCamera(scene.camera[0], scene.camera[1]), self.height * k, self.width * k) for k in (1, SAMPLES))
+        """The picture (height, width, 3), uint8, of an updated MuJoCo scene."""
+        camera = scene_camera(scene, self.height * SAMPLES, self.width * SAMPLES)
         geoms, lights = scene.geoms[: scene.ngeom], scene.lights[: scene.nlight]
-        nearness = np.zeros((large.height, large.width), np.float32)
-        picture = self.sky(small)
-        for geom in geoms:
-            if geom.type == shapes.GEOM.mjGEOM_PLANE:
-                self.floor(geom, lights, small, large, picture, nearness)
-        picture = picture.clip(0, 255).astype(np.uint8).repeat(SAMPLES, axis=0).repeat(SAMPLES, axis=1)
-        self.bodies(geoms, lights, large, nearness, picture.reshape(-1, 3))
+        fixed = [geom for geom in geoms if geom.category == mujoco.mjtCatBit.mjCAT_STATIC]
+        picture, keys = self.standing(fixed, lights, camera)
+        bodies = self.gather([geom for geom in geoms if geom.category != mujoco.mjtCatBit.mjCAT_STATIC])
+        for light in lights:
+            if light.castshadow and len(bodies.points):
+                cast_shadow(light, bodies, camera, keys, picture)
+        draw(bodies, lights, camera, keys, picture)
         return np.asarray(Image.fromarray(picture).reduce(SAMPLES))
 
-    def bodies(self, geoms, lights, camera, nearness, picture):
-        """Draw every geom but planes into picture (h * w, 3) where it is nearer than what is there."""
-        points, normals, faces, material, opacity = self.gather(geoms)
+    def standing(self, geoms, lights, camera):
+        """What stands still: a picture (h, w, 3) uint8 and its z-buffer (h * w,), copies that may be painted over."""
+        key = [camera.eye.tobytes(), camera.forward.tobytes(), camera.down.tobytes()]
+        key += [part.tobytes() for geom in geoms for part in (geom.pos, geom.mat, geom.size, geom.rgba)]
+        if key != self.still_key:
+            self.still_key, self.still = key, self.paint_standing(geoms, lights, camera)
+        picture, keys = self.still
+        return picture.copy(), keys.copy()
+
+    def paint_standing(self, geoms, lights, camera):
+        """Sky, floors and fixed bodies; sky and floors are smooth by their formula and need no further samples."""
+        coarse = Camera(camera.eye, camera.forward, -camera.down, camera.focal / SAMPLES, self.height, self.width)
+        picture, nearness = self.background(coarse), np.zeros((camera.height, camera.width), np.float32)
+        for geom in geoms:
+            if geom.type == shapes.GEOM.mjGEOM_PLANE and (coarse.eye - geom.pos) @ geom.mat[:, 2] > 0:
+                cover = self.floor(geom, lights, coarse, picture)
+                np.maximum(nearness, plane_nearness(geom, camera) * enlarged(cover > 0.5), out=nearness)
+        picture = enlarged(picture.clip(0, 255).astype(np.uint8))
         keys = nearness.reshape(-1).view(np.int32).astype(np.int64) << 32
-        edges, seen = rasterise(camera.project(points), faces, keys, camera.width, opacity)
-        colours = lit(points, normals, material, lights, camera.eye.astype(np.float32)) * 255
-        pixel, values = shade(keys, camera.width, edges, colours[faces[seen]].transpose(1, 2, 0))
-        picture[pixel] = np.stack(values, axis=1).clip(0, 255)
+        draw(self.gather(geoms), lights, camera, keys, picture)
+        return picture, keys & ~0xFFFFFFFF
+
+    def background(self, camera):
+        """The sky (h, w, 3), 0 to 255, a gradient from the lowest to the highest direction; kept while the camera does not turn."""
+        key = camera.forward.tobytes(), camera.down.tobytes(), camera.focal
+        if key != self.sky_key:
+            x, y, z = (camera.along(axis) for axis in np.eye(3))
+            height = z / np.sqrt(x * x + y * y + z * z)
+            self.sky_key, self.sky = key, self.sky_ramp[(height * 127.5 + 127.5).astype(np.uint8)]
+        return self.sky.copy()
+
+    def floor(self, geom, lights, camera, picture):
+        """Paint a plane with its checkerboard into picture (h, w, 3); returns how much of each pixel it covers (h, w)."""
+        nearness = plane_nearness(geom, camera)
+        cover = (nearness > 0).astype(np.float32)
+        rows = np.flatnonzero(cover.any(axis=1))
+        rows = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0)
+        stripes = np.float32(1)
+        for axis, extent, repeat in zip(geom.mat.T, geom.size, self.stripes_per_metre(geom)):
+            position, footprint = plane_coordinate(geom, camera, axis, nearness, rows)
+            if extent > 0:
+                cover[rows] *= ((extent - np.abs(position)) / footprint + 0.5).clip(0, 1)
+            stripes = stripes * square_wave(position * repeat, footprint * repeat)
+        light = lit(geom.pos[None], geom.mat[None, :, 2], paint_of(geom, np.ones(3))[:, None], lights, camera.forward)
+        cells = self.cells[self.texture(geom.matid)] if self.texture(geom.matid) >= 0 else np.ones((2, 2, 3))
+        ramp = fine_ramp(np.stack([cells[0, 0], cells[0, 1]]) * light)
+        picture[rows] += cover[rows, :, None] * (ramp[(stripes * 127.5 + 127.5).astype(np.uint8)] - picture[rows])
+        return cover
+
+    def stripes_per_metre(self, geom):
+        """How many cells of the checkerboard fit into a metre along the plane's two axes (2,): two a texture."""
+        if geom.matid < 0:
+            return 1.0, 1.0
+        repeat, uniform = self.model.mat_texrepeat[geom.matid], self.model.mat_texuniform[geom.matid]
+        return [float(times * 2 if uniform or not size else times / size) for times, size in zip(repeat, geom.size)]
+
+    def texture(self, material):
+        """Number of the material's texture, or -1."""
+        return -1 if material < 0 else int(self.model.mat_texid[material].max())
 
     def gather(self, geoms):
-        """All triangles of a scene in world coordinates: points, normals (V, 3), faces (F, 3), material (V, 6), opacity (F,)."""
-        points, normals, faces, material, opacity, count = [], [], [], [], [], 0
-        for geom in geoms:
-            shape = self.shape(geom)
-            if shape is None or geom.rgba[3] == 0:
-                continue
-            turn = geom.mat.T
-            points.append(shape[0] @ turn + geom.pos)
-            normals.append(shape[1] @ turn)
-            faces.append(shape[2] + count)
-            count += len(shape[0])
-            rgb = geom.rgba[:3] * self.mean_colour(geom.matid)
-            material.append(np.tile(np.array([*rgb, geom.emission, geom.specular, geom.shininess], np.float32), (len(shape[0]), 1)))
-            opacity.append(np.full(len(shape[2]), max(1, round(geom.rgba[3] * SAMPLES**2)), np.int8))
-        return [np.concatenate(parts) for parts in (points, normals, faces, material, opacity)]
+        """The triangles of all geoms but planes, in world coordinates."""
+        parts = [(geom, self.shape(geom)) for geom in geoms if geom.rgba[3] > 0]
+        parts = [(geom, shape) for geom, shape in parts if shape is not None]
+        return Bodies(parts, [self.cells[self.texture(geom.matid)].mean(axis=(0, 1)) if self.texture(geom.matid) >= 0 else np.ones(3) for geom, _ in parts])
 
     def shape(self, geom):
         """The geom's triangles, made once for each kind, mesh and size."""
@@ -203,60 +116,146 @@ class Painter:
             self.shapes[key] = shapes.shape(self.model, geom.type, geom.dataid, geom.size)
         return self.shapes[key]
 
-    def texture(self, material):
-        """Number of the material's texture, or -1."""
-        return -1 if material < 0 else max(self.model.mat_texid[material].tolist())
 
-    def mean_colour(self, material):
-        """Mean colour (3,) of the material's texture; white without one."""
-        number = self.texture(material)
-        return np.ones(3) if number < 0 else self.cells[number].mean(axis=(0, 1))
+class Bodies:
+    """Triangles ready to draw: points, normals (V, 3), faces (F, 3), paint (6, V), opacity (F,), of 4."""
 
-    def sky(self, camera):
-        """Background (h, w, 3), 0 to 255: the vertical gradient of the model's sky box, or a plain one."""
-        boxes = np.flatnonzero(self.model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
-        ramp = sky_ramp(self.model, boxes[0]) if len(boxes) else SKY
-        column, row = camera.along(np.array([0.0, 0.0, 1.0]))
-        across = sum((column_ + row_) ** 2 for column_, row_ in (camera.along(axis) for axis in np.eye(3)[:2]))
-        height = np.arctan2(column + row, np.sqrt(across)) / np.pi + 0.5
-        knots = np.linspace(0, 1, len(ramp))
-        return np.stack([np.interp(height, knots, ramp[:, channel] * 255) for channel in range(3)], axis=-1)
+    def __init__(self, parts, colours):
+        join = lambda arrays, *empty: np.concatenate([np.zeros(*empty), *arrays])
+        first = np.cumsum([0] + [len(shape[0]) for _, shape in parts])
+        self.points = join([shape[0] @ geom.mat.T + geom.pos for geom, shape in parts], (0, 3), np.float32)
+        self.normals = join([shape[1] @ geom.mat.T for geom, shape in parts], (0, 3), np.float32)
+        self.faces = join([shape[2] + offset for (_, shape), offset in zip(parts, first)], (0, 3), np.int32)
+        paints = np.array([paint_of(geom, colour) for (geom, _), colour in zip(parts, colours)], np.float32).reshape(-1, 6)
+        self.paint = np.repeat(paints, np.diff(first), axis=0).T
+        levels = [max(1, round(float(geom.rgba[3]) * SAMPLES**2)) for geom, _ in parts]
+        self.opacity = np.repeat(levels, [len(shape[2]) for _, shape in parts])
 
-    def floor(self, geom, lights, small, large, picture, nearness):
-        """Draw a plane with its checkerboard into picture (h, w, 3) and its depth into nearness (2h, 2w)."""
-        u, v, normal = geom.mat.T
-        above = float((small.eye - geom.pos) @ normal)
-        if above <= 0:
-            return
-        down = [-sum(camera.along(normal)) / above for camera in (small, large)]  # one over depth
-        depth = 1 / np.maximum(down[0], 1e-6)
-        cover, wave_, cells = (down[0] > 0).astype(np.float32), 1, self.cells[self.texture(geom.matid)] if self.texture(geom.matid) >= 0 else np.ones((2, 2, 3))
-        repeat = self.model.mat_texrepeat[geom.matid] if geom.matid >= 0 else (1, 1)
-        for axis, extent, times in zip((u, v), geom.size, repeat):
-            column, row = small.along(axis)
-            at = (small.eye - geom.pos) @ axis + (column + row) * depth
-            footprint = np.abs(np.gradient(at, axis=0)) + np.abs(np.gradient(at, axis=1))
-            if extent > 0:
-                cover *= ((extent - np.abs(at)) / footprint + 0.5).clip(0, 1)
-            scale = times * 2 / (2 * extent or 1)
-            wave_ = wave_ * wave(at * scale, footprint * scale)
-        light = lit(geom.pos[None], normal[None], np.array([[*geom.rgba[:3], geom.emission, 0, 0]], np.float32), lights, small.eye.astype(np.float32))
-        mean, half = cells.mean(axis=(0, 1)), (cells[0, 0] - cells[0, 1]) / 2
-        colour = (mean + wave_[..., None] * half) * light * 255
-        picture += cover[..., None] * (colour - picture)
-        np.maximum(nearness, down[1] * (cover > 0.5).repeat(SAMPLES, axis=0).repeat(SAMPLES, axis=1), out=nearness)
+
+def paint_of(geom, colour):
+    """A geom's red, green, blue, emission, specular and shininess (6,), float32; its texture's mean colour (3,) tints it."""
+    return np.array([*(geom.rgba[:3] * colour), geom.emission, geom.specular, geom.shininess], np.float32)
+
+
+def scene_camera(scene, height, width):
+    """The camera of a MuJoCo scene, midway between its two eyes."""
+    view = mujoco.mjv_averageCamera(*scene.camera)
+    return Camera(view.pos, view.forward, view.up, height / 2 * view.frustum_near / view.frustum_top, height, width)
+
+
+def draw(bodies, lights, camera, keys, picture):
+    """Draw bodies into picture (h, w, 3) uint8 wherever they are nearer than what its z-buffer (h * w,) holds."""
+    see_through = (bodies.opacity < SAMPLES**2).any()
+    keep = lambda face, pixel: STIPPLE[pixel // camera.width % 2, pixel % 2] < bodies.opacity[face]
+    edges, seen = rasterise(camera.project(bodies.points), bodies.faces, keys, camera.width, keep if see_through else None)
+    colours = lit(bodies.points, bodies.normals, bodies.paint, lights, camera.forward) * 255
+    pixel, values = interpolate(keys, camera.width, edges, colours[bodies.faces[seen]].transpose(1, 2, 0))
+    picture.reshape(-1, 3)[pixel] = values.clip(0, 255).T
+
+
+def lit(points, normals, paint, lights, forward):
+    """Colours (V, 3), from 0 to about 1, of points (V, 3): OpenGL's fixed pipeline with a far viewer, as MuJoCo uses it.
+
+    normals (V, 3); paint (6, V); forward (3,): the camera's direction. Highlights follow Schlick, who replaces the power
+    c**n by c / (n - n*c + c) (An inexpensive BRDF model for physically-based rendering, 1994).
+    """
+    view, power = -forward.astype(np.float32), 128 * paint[5] + np.float32(1e-3)
+    diffuse, shine, upright = np.repeat(paint[3][:, None], 3, axis=1), 0, normals @ view
+    for light in lights:
+        if light.directional:
+            facing, aligned = normals @ -light.dir, float(-light.dir @ view)
+        else:
+            toward = light.pos - points
+            toward /= np.sqrt(np.einsum("vi,vi->v", toward, toward))[:, None]
+            facing, aligned = np.einsum("vi,vi->v", normals, toward), toward @ view
+        gloss = np.where(facing > 0, (facing + upright) / np.sqrt(2 + 2 * aligned + 1e-6), 0).clip(0, 1)
+        diffuse += light.ambient + facing.clip(0)[:, None] * light.diffuse
+        shine = shine + (paint[4] * gloss / (power - power * gloss + gloss))[:, None] * light.specular
+    return paint[:3].T * diffuse + shine
+
+
+def cast_shadow(light, bodies, camera, keys, picture):
+    """Darken picture (h, w, 3) where the light (mjvLight) is hidden by bodies; keys (h * w,) is the picture's z-buffer."""
+    lamp = lamp_camera(light, bodies.points)
+    lamp_keys = np.zeros(SHADOW_MAP**2, np.int64)
+    rasterise(lamp.project(bodies.points), bodies.faces, lamp_keys, SHADOW_MAP)
+    near = nearness_of(keys.reshape(camera.height, camera.width)[::SAMPLES, ::SAMPLES])
+    coarse = Camera(camera.eye, camera.forward, -camera.down, camera.focal / SAMPLES, *near.shape)
+    offset = lamp.axes() @ (camera.eye - lamp.eye)
+    x, y, depth = (coarse.along(axis) + near * np.float32(shift) for axis, shift in zip(lamp.axes(), offset))  # times near
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x, y = x / depth, y / depth
+    inside = np.flatnonzero((near > 0) & (depth > 0) & (x > 0) & (x < SHADOW_MAP) & (y > 0) & (y < SHADOW_MAP))
+    x, y, near, depth = (values.reshape(-1)[inside] for values in (x, y, near, depth))
+    hidden = nearness_of(lamp_keys)[y.astype(np.int32) * SHADOW_MAP + x.astype(np.int32)] > near / depth
+    mask = np.zeros(coarse.height * coarse.width, np.uint8)
+    mask[inside[hidden]] = 255
+    darken(picture, np.asarray(Image.fromarray(mask.reshape(coarse.height, coarse.width)).filter(ImageFilter.BoxBlur(1))))
+
+
+def lamp_camera(light, points):
+    """The light as a camera that sees all points (V, 3); parallel light comes from very far away."""
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    radius = np.linalg.norm(points - centre, axis=1).max()
+    forward = light.dir if light.directional else centre - light.pos
+    distance = 30 * radius if light.directional else max(np.linalg.norm(forward), 1.1 * radius)
+    forward = forward / np.linalg.norm(forward)
+    side = np.cross(forward, np.eye(3)[np.abs(forward).argmin()])
+    focal = SHADOW_MAP / 2 * np.sqrt(distance**2 - radius**2) / radius
+    return Camera(centre - distance * forward, forward, side / np.linalg.norm(side), focal, SHADOW_MAP, SHADOW_MAP)
+
+
+def darken(picture, mask):
+    """Darken picture (h, w, 3) by a mask (h / SAMPLES, w / SAMPLES) uint8: 255 is full shadow."""
+    row, column = np.nonzero(mask)
+    pixels = picture.reshape(mask.shape[0], SAMPLES, mask.shape[1], SAMPLES, 3)
+    factor = 256 - (mask[row, column] * SHADOW).astype(np.uint16)
+    pixels[row, :, column] = pixels[row, :, column] * factor[:, None, None, None] >> 8
+
+
+def plane_nearness(geom, camera):
+    """One over the depth (h, w) at which the pixels' rays meet a plane that faces the camera; 0 where they do not."""
+    height = (camera.eye - geom.pos) @ geom.mat[:, 2]
+    return np.maximum(camera.along(geom.mat[:, 2] / -height), 0)
+
+
+def plane_coordinate(geom, camera, axis, nearness, rows):
+    """Where the rays of some rows meet the plane, along one of its axes, and how wide a pixel is there: in metres."""
+    normal = geom.mat[:, 2] / ((camera.eye - geom.pos) @ geom.mat[:, 2])
+    depth = 1 / np.maximum(nearness[rows], np.float32(1e-6))
+    ahead = camera.along(axis, rows) * depth
+    footprint = sum(np.abs(float(side @ axis) + float(side @ normal) * ahead) for side in (camera.right, camera.down))
+    return ahead + float((camera.eye - geom.pos) @ axis), footprint * depth / np.float32(camera.focal) + np.float32(1e-9)
+
+
+def square_wave(position, footprint):
+    """Stripes of width one, +1 and -1 in turn, +1 from 0 to 1, softened over a pixel's footprint."""
+    half = position * np.float32(0.5) - np.float32(0.25)
+    inside = np.float32(0.5) - 2 * np.abs(half - np.rint(half))  # distance to the nearest edge, negative in the -1 stripes
+    return (inside / footprint).clip(-1, 1)
+
+
+def enlarged(array):
+    """Each pixel of (h, w, ...) as SAMPLES x SAMPLES samples."""
+    return array.repeat(SAMPLES, axis=0).repeat(SAMPLES, axis=1)
 
 
 def texture_cells(model, number):
     """Mean colours (2, 2, 3), 0 to 1, of the four quarters of a texture: all that a checkerboard needs."""
-    height, width, channels = model.tex_height[number], model.tex_width[number], model.tex_nchannel[number]
-    texels = model.tex_data[model.tex_adr[number] :][: height * width * channels].reshape(height, width, channels)[..., :3]
-    halves = [[texels[rows, columns].mean(axis=(0, 1)) for columns in (slice(width // 2), slice(width // 2, None))] for rows in (slice(height // 2), slice(height // 2, None))]
-    return np.array(halves) / 255
+    shape = model.tex_height[number], model.tex_width[number], model.tex_nchannel[number]
+    texels = model.tex_data[model.tex_adr[number] :][: np.prod(shape)].reshape(shape)[..., :3]
+    rows = [half.mean(axis=0) for half in np.array_split(texels, 2)]
+    return np.array([[half.mean(axis=0) for half in np.array_split(row, 2)] for row in rows]) / 255
 
 
 def sky_ramp(model, number):
     """Colours (n, 3), 0 to 1, of a sky box from straight down to straight up."""
     side = model.tex_width[number]
-    box = model.tex_data[model.tex_adr[number] :][: 6 * side * side * 3].reshape(6, side, side, 3).mean(axis=2) / 255
-    return box[4][::-1]
+    box = model.tex_data[model.tex_adr[number] :][: 6 * side * side * 3].reshape(6, side, side, 3)
+    return box[4].mean(axis=1)[::-1] / 255
+
+
+def fine_ramp(colours):
+    """(n, 3) colours, 0 to 1, as 256 steps of 0 to 255: (256, 3) float32."""
+    knots = np.linspace(0, 1, len(colours))
+    return np.stack([np.interp(np.linspace(0, 1, 256), knots, channel) for channel in colours.T], axis=1).astype(np.float32) * 255
