@@ -152,7 +152,7 @@ def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_
 
         make = _MAKERS.get(name) or import_module(f"jatlab.tasks.{task.domain}").make
     except ImportError as error:
-        missing = error.name or str(error)
+        missing = error.name.partition(".")[0] if error.name else str(error)
         raise ImportError(f'task {name} needs the package {missing!r}: pip install "jatlab[envs]"', name=error.name) from error
     _check_options(make, task, options)
     return TaskEnv(make(task, render_mode=render_mode, **options), task, seed)
