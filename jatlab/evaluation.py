@@ -54,13 +54,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode that was played. `success` is None where the task cannot tell; `cut`: `max_steps` ended it, not the task."""
+    """One episode that was played. `success` is None where the task cannot tell; `cut`: `max_steps` ended it, not the task.
+    `mission` is what the agent was told, in words, "" if nothing."""
 
     seed: int
     total: float
     length: int
     success: bool | None
     cut: bool
+    mission: str = ""
 
 
 class Film:
@@ -92,7 +94,7 @@ class _Lane:
         self.reward, self.start, self.seed = 0.0, True, next(self.seeds, None)
         if self.seed is not None:
             self.observation, _ = self.env.reset(seed=self.seed)
-            self.total, self.length = 0.0, 0
+            self.total, self.length, self.mission = 0.0, 0, self.observation.get("text_observation", "")
             self._record()
 
     def step(self, action) -> Episode | None:
@@ -110,14 +112,14 @@ class _Lane:
         if not np.isfinite(self.total):
             raise ValueError(f"seed {self.seed}: the return is {self.total}; a reward was NaN or infinite")
         success = None if info.get("success") is None else bool(info["success"])
-        episode = Episode(self.seed, float(self.total), self.length, success, cut)
+        episode = Episode(self.seed, float(self.total), self.length, success, cut, self.mission)
         self.film = None
         self._begin()
         return episode
 
     def _record(self, last: bool = False) -> None:
         if self.film is not None:
-            caption = {"step": self.length, "total": self.total, "mission": self.observation.get("text_observation", "")}
+            caption = {"step": self.length, "total": self.total, "mission": self.mission}
             self.film.add(self.env.render, caption, last)
 
 

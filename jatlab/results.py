@@ -24,7 +24,7 @@ PACKAGES = ("jatlab", "torch", "numpy", "gymnasium", "minigrid", "metaworld", "m
 def assemble(records: dict[str, dict], about: dict | None = None) -> dict:
     """Results from the records of tasks: a dict that JSON can hold.
 
-    `tasks[name]`: `returns`, `lengths`, `successes`, `seeds` by episode; `return` {mean, std, interval}; `by_teacher`, `by_expert` {mean, interval,
+    `tasks[name]`: `returns`, `lengths`, `successes`, `missions`, `seeds` by episode; `return` {mean, std, interval}; `by_teacher`, `by_expert` {mean, interval,
     scores} or {left_out: why}; `success` {rate, interval} or None; `references` (random, teacher, expert, human, jat) and `jat_by_expert`.
     `domains[domain]`: `by_teacher`, `by_expert` {tasks, left_out, mean, iqm, median, each with its interval}, the latter with `jat`, the published
     JAT's mean over the same tasks. Also `agent`, `settings`, `versions` and what `about` holds (command, date, seconds).
@@ -70,6 +70,7 @@ def task_results(name: str, episodes: list[dict]) -> dict:
         "returns": returns.tolist(),
         "lengths": [episode["length"] for episode in episodes],
         "successes": successes,
+        "missions": [episode.get("mission", "") for episode in episodes],
         "cut": sum(episode["cut"] for episode in episodes),
     }
 

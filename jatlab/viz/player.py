@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from jatlab.evaluation import FIRST_SEED, Film
 from jatlab.tasks import Task, make_env
-from jatlab.viz.video import SUFFIXES, _pillow, resize, save_small_gif, save_video
+from jatlab.viz.video import GROUND, INK, MUTED, SUFFIXES, _pillow, font, resize, save_small_gif, save_video
 
 BABYAI_ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")  # MiniGrid's seven, in its order
-GROUND, INK, MUTED, TRACK, ACCENT = (22, 24, 29), (240, 240, 238), (160, 163, 170), (48, 52, 60), (86, 180, 233)
+TRACK, ACCENT = (48, 52, 60), (86, 180, 233)
 FRAME, SIDE, MARGIN = 320, 224, 16  # pixels: height of the frame, width of the panel beside it
 BARS = 8
 PICTURES = 200  # at most twice as many
@@ -143,15 +142,15 @@ def picture(frame: np.ndarray, facts: dict) -> np.ndarray:
 
 
 def _panel(draw, left: int, right: int, facts: dict) -> None:
-    draw.text((left, MARGIN), facts["task"], font=_font(13), fill=MUTED)
+    draw.text((left, MARGIN), facts["task"], font=font(13), fill=MUTED)
     top = MARGIN + 22
     for line in textwrap.wrap(facts["mission"], 26)[:3]:
-        draw.text((left, top), line, font=_font(15), fill=INK)
+        draw.text((left, top), line, font=font(15), fill=INK)
         top += 20
     for place, (name, value) in enumerate([("step", f"{facts['step']}"), ("return", f"{facts['total']:.4g}")]):
         column = left + place * (right - left) // 2
-        draw.text((column, FRAME - 58), name, font=_font(12), fill=MUTED)
-        draw.text((column, FRAME - 42), value, font=_font(22), fill=INK)
+        draw.text((column, FRAME - 58), name, font=font(12), fill=MUTED)
+        draw.text((column, FRAME - 42), value, font=font(22), fill=INK)
     for index, bar in enumerate(_most_telling(facts["bars"])):
         _bar(draw, left, right, max(top + 8, 92) + 20 * index, bar, facts["signed"])
 
@@ -168,12 +167,7 @@ def _bar(draw, left: int, right: int, top: int, bar: tuple[str, float, bool], si
     start, length = left + 72, right - left - 72
     zero = start + length // 2 if signed else start
     tip = zero + round(np.clip(value, -1, 1) * (length // 2 if signed else length))
-    draw.text((left, top - 2), name, font=_font(13), fill=INK if chosen else MUTED)
+    draw.text((left, top - 2), name, font=font(13), fill=INK if chosen else MUTED)
     draw.rectangle((start, top + 2, right, top + 11), fill=TRACK)
     if tip != zero:
         draw.rectangle((min(zero, tip), top + 2, max(zero, tip), top + 11), fill=ACCENT if chosen else MUTED)
-
-
-@cache
-def _font(size: int):
-    return _pillow().ImageFont.load_default(size)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from ..files import whole_file
+from jatlab.files import whole_file
 
 SUFFIXES = (".gif", ".mp4")
+GROUND, INK, MUTED = (22, 24, 29), (240, 240, 238), (160, 163, 170)
 
 
 def save_video(frames: Sequence[np.ndarray], path: str | Path, fps: float = 10) -> Path:
@@ -69,26 +71,62 @@ def resize(frame: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(image.fromarray(frame).resize((width, height), method))
 
 
-def film_strip(frames: Sequence[np.ndarray], count: int = 6, height: int = 128, gap: int = 4) -> np.ndarray:
-    """`count` frames, evenly spaced from the first to the last, side by side on white: -> uint8 (height, …, 3)."""
+def caption(frame: np.ndarray, words: str, step: int, total: float, width: int = 256) -> np.ndarray:
+    """The frame at `width` pixels below a dark bar with `words` (a mission, ended with … where it is too long), step and return so far."""
+    pil = _pillow()
+    frame, bar = resize(frame, width), 44 if words else 26
+    canvas = pil.Image.new("RGB", (width, frame.shape[0] + bar), GROUND)
+    canvas.paste(pil.Image.fromarray(frame), (0, bar))
+    draw = pil.ImageDraw.Draw(canvas)
+    if words:
+        draw.text((8, 5), shorten(words, 13, width - 16), font=font(13), fill=INK)
+    draw.text((8, bar - 20), f"step {step}", font=font(12), fill=MUTED)
+    draw.text((width - 8, bar - 20), f"return {total:.4g}", font=font(12), fill=MUTED, anchor="ra")
+    return np.asarray(canvas)
+
+
+def shorten(words: str, size: int, width: int) -> str:
+    """As much of `words` as fits into `width` pixels at this font size, ended with … where something is missing."""
+    if font(size).getlength(words) <= width:
+        return words
+    while words and font(size).getlength(words + "…") > width:
+        words = words[:-1]
+    return words.rstrip() + "…"
+
+
+@cache
+def font(size: int):
+    """Pillow's own sans serif at `size` pixels."""
+    return _pillow().ImageFont.load_default(size)
+
+
+def film_strip(frames: Sequence[np.ndarray], count: int = 10, rows: int = 2, height: int = 144, gap: int = 4) -> np.ndarray:
+    """`count` frames, evenly spaced from the first to the last, in rows on a dark ground: -> uint8 (rows * (height + gap) - gap, …, 3).
+
+    A film of fewer frames shows each once, and leaves the rest of the ground empty.
+    """
     frames = check_frames(frames)
-    chosen = np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))
-    width = max(1, round(height * frames[0].shape[1] / frames[0].shape[0]))
-    stills = [_to_height(frames[index], height, width) for index in chosen]
-    space = np.full((height, gap, 3), 255, np.uint8)
-    return np.concatenate([part for still in stills for part in (space, still)][1:], axis=1)
+    width, columns = max(1, round(height * frames[0].shape[1] / frames[0].shape[0])), -(-count // rows)
+    sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
+    sheet[:] = GROUND
+    for place, index in enumerate(np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))):
+        top, left = place // columns * (height + gap), place % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = _to_height(frames[index], height, width)
+    return sheet
 
 
-def data_uri(path_or_frame: str | Path | np.ndarray, colors: int = 128) -> str:
-    """A file (.gif, .mp4, .png) or a frame (as PNG of at most `colors` colours) as a `data:` address, to embed in a page."""
-    if isinstance(path_or_frame, np.ndarray):
-        buffer = io.BytesIO()
-        _pillow().Image.fromarray(path_or_frame).quantize(colors).save(buffer, "PNG", optimize=True)
-        kind, data = "image/png", buffer.getvalue()
-    else:
-        path = Path(path_or_frame)
-        kind, data = {".mp4": "video/mp4", ".gif": "image/gif", ".png": "image/png"}[path.suffix.lower()], path.read_bytes()
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+def write_png(frame: np.ndarray, path: str | Path, colors: int = 128) -> Path:
+    """Write one frame as PNG of at most `colors` colours, in one piece."""
+    with whole_file(path) as temporary:
+        _pillow().Image.fromarray(frame).quantize(colors).save(temporary, "PNG", optimize=True)
+    return Path(path)
+
+
+def data_uri(path: str | Path) -> str:
+    """A .gif, .mp4 or .png file as a `data:` address, to embed in a page."""
+    path = Path(path)
+    kind = {".mp4": "video/mp4", ".gif": "image/gif", ".png": "image/png"}[path.suffix.lower()]
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _pillow():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jatlab.viz.video import check_frames, data_uri, film_strip, resize, save_small_gif, save_video
+from jatlab.viz.video import GROUND, caption, check_frames, data_uri, film_strip, resize, save_small_gif, save_video, shorten, write_png
 
 
 def film(count=12, height=48, width=64, noise=False):
@@ -101,10 +101,17 @@ def test_small_gif_fits_its_limit(tmp_path):
 
 def test_film_strip_runs_from_the_first_to_the_last_frame():
     frames = [np.full((20, 30, 3), 10 * i, np.uint8) for i in range(9)]
-    strip = film_strip(frames, count=5, height=20, gap=2)
+    strip = film_strip(frames, count=5, rows=1, height=20, gap=2)
     assert strip.shape == (20, 5 * 30 + 4 * 2, 3)
     assert [int(strip[10, 15 + 32 * i, 0]) for i in range(5)] == [0, 20, 40, 60, 80]
-    assert film_strip(frames[:2], count=5, height=20).shape == (20, 64, 3)  # no frame twice
+    sheet = film_strip(frames, count=6, rows=2, height=20, gap=2)
+    assert sheet.shape == (42, 94, 3)
+    assert [[int(sheet[10 + 22 * row, 15 + 32 * column, 0]) for column in range(3)] for row in range(2)] == [[0, 20, 30], [50, 60, 80]]
+
+
+def test_film_strip_of_a_short_film_shows_each_frame_once():
+    strip = film_strip([np.full((20, 20, 3), 200, np.uint8), np.full((20, 20, 3), 100, np.uint8)], count=4, rows=1, height=20, gap=0)
+    assert [int(strip[10, 10 + 20 * i, 0]) for i in range(4)] == [200, 100, GROUND[0], GROUND[0]]
 
 
 def test_resize_keeps_proportions_and_hard_pixels():
@@ -114,6 +121,16 @@ def test_resize_keeps_proportions_and_hard_pixels():
     assert set(np.unique(resize(frame, 80))) == {0, 255}
 
 
-def test_data_uri_embeds_frames_and_files(tmp_path):
-    assert data_uri(film(1)[0]).startswith("data:image/png;base64,iVBOR")
+def test_data_uri_embeds_files(tmp_path):
+    assert data_uri(write_png(film(1)[0], tmp_path / "a.png")).startswith("data:image/png;base64,iVBOR")
     assert data_uri(save_video(film(2), tmp_path / "a.mp4")).startswith("data:video/mp4;base64,")
+
+
+def test_caption_adds_a_bar_and_shortens_what_does_not_fit():
+    frame = np.full((40, 60, 3), 200, np.uint8)
+    plain, told = caption(frame, "", 3, 0.5), caption(frame, "put the purple key next to the grey box", 3, 0.5)
+    assert plain.shape == (171 + 26, 256, 3) and told.shape == (171 + 44, 256, 3)
+    assert (plain[26:] == 200).all() and (plain[:26] != GROUND).any() and (told[44:] == 200).all()
+    assert shorten("short", 13, 240) == "short"
+    assert shorten("put the purple key next to the grey box", 13, 100).startswith("put the purp")
+    assert shorten("put the purple key next to the grey box", 13, 100).endswith("…")
