@@ -9,9 +9,9 @@ from jatlab.viz.plots import short_name
 
 
 def number(value: float) -> str:
-    """Three or four digits that matter: 0.934, 12.3, 1,234."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
+    """Three or four digits that matter: 0.934, 12.3, 1,234; two of very small values."""
+    if abs(value) < 0.001:
+        return f"{value:.2g}".replace("-", "−")
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(digits, 3)}f}".replace("-", "−")
 

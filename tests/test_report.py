@@ -1,0 +1,253 @@
+"""The page, the Markdown and the JSON of an evaluation: complete, self-contained, well formed, and honest."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from jatlab.evaluation import Film, evaluate
+from jatlab.report import evaluate_and_report, page, save_film, write_report
+from jatlab.report_text import comparison, interval, number, plural
+from jatlab.results import assemble
+from jatlab.tasks import Task, register, scores
+
+TASKS = ("babyai-go-to-obj", "babyai-go-to-local", "metaworld-reach", "atari-bowling")
+VOID = {"meta", "img", "br", "path", "use", "input", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Every element of a page, and whether each that opens is closed in turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.text, self.errors = [], [], "", []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID and (not self.open or self.open.pop() != tag):
+            self.errors.append(f"</{tag}> closes something else")
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def measured(tmp_path_factory):
+    """Measured scores of our own choosing."""
+    folder = tmp_path_factory.mktemp("scores")
+    (folder / "published_scores.json").write_bytes((scores.FOLDER / "published_scores.json").read_bytes())
+    entries = {name: {"random": {"mean": 0.1}, "teacher": {"mean": 0.9, "episodes": 50}} for name in TASKS[:3]}
+    (folder / "measured_scores.json").write_text(json.dumps(entries))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "FOLDER", folder)
+        yield
+
+
+def results(tasks=TASKS, name="demo", mean=0.7, **settings):
+    rng = np.random.default_rng(0)
+    settings = {"episodes": 6, "seed": 1_000_000, "envs": 4, "greedy": False, "temperature": 1.0, "max_steps": None, **settings}
+    agent = {"name": name, "parameters": 1234, "fingerprint": "f00d"}
+    records = {}
+    for task in tasks:
+        totals = rng.normal(mean, 0.1, 6)
+        words = "go to the <red> ball" if task.startswith("babyai") else ""
+        episodes = [
+            {"seed": 1_000_000 + i, "total": float(total), "length": 5 + i, "success": True, "cut": False, "mission": words} for i, total in enumerate(totals)
+        ]
+        records[task] = {"task": task, "agent": agent, "settings": settings, "episodes": episodes}
+    return assemble(records, {"command": "jatlab evaluate demo --tasks <these> & those", "date": "2031-05-17T10:00:00+00:00", "seconds": 90.0})
+
+
+def film(length=12):
+    made = Film()
+    for step in range(length):
+        made.add(lambda step=step: np.full((48, 64, 3), 15 * step, np.uint8), {"step": step, "total": 0.1 * step, "mission": "go"}, last=step == length - 1)
+    return made
+
+
+LOG = [{"step": i, "timesteps": 1000 * i, "loss": {task: 1.0 / i for task in TASKS[:3]}} for i in range(1, 20)] + [{"step": 20, "timesteps": 20_000, "loss": {}}]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, measured):
+    """A report with films and learning curves, and its page, parsed."""
+    folder = tmp_path_factory.mktemp("report")
+    for task in TASKS[:2]:
+        save_film(film(), folder / "videos", task)
+    write_report(results(), folder, log=LOG, videos=folder / "videos")
+    return folder, Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_is_well_formed(written):
+    _, parsed = written
+    assert parsed.errors == [] and parsed.open == []
+    assert [attributes for attributes in parsed.all("html")] == [{"lang": "en"}]
+    ids = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_speaks_of_every_task(written):
+    _, parsed = written
+    for task in TASKS:
+        assert parsed.text.count(task.partition("-")[2]) >= 2  # in its table and its chart
+    assert "go to the <red> ball" in parsed.text
+    assert "0.7" in parsed.text and "1,234 parameters" in parsed.text
+
+
+def test_every_picture_has_words(written):
+    _, parsed = written
+    images, videos, charts = parsed.all("img"), parsed.all("video"), parsed.all("svg")
+    assert len(images) == 2 and len(videos) == 2 and len(charts) == 2 * 3 + 2  # two scales a domain, two learning curves
+    assert all(len(image["alt"]) > 20 for image in images)
+    assert all(len(video["aria-label"]) > 20 for video in videos)
+    assert all(chart["role"] == "img" and len(chart["aria-label"]) > 40 for chart in charts)
+    assert "go-to-obj 0." in charts[0]["aria-label"]
+
+
+def test_the_page_needs_no_network_and_no_script(written):
+    folder, parsed = written
+    assert parsed.all("script") == [] and parsed.all("link") == [] and parsed.all("iframe") == []
+    sources = [attributes[key] for _, attributes in parsed.elements for key in ("src", "href", "poster", "xlink:href") if key in attributes]
+    assert sources and all(source.startswith(("data:", "#")) for source in sources)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "@import" not in text and re.findall(r"url\((?!#)", text) == []
+
+
+def test_the_page_says_how_it_was_made(written):
+    _, parsed = written
+    for words in ("jatlab evaluate demo --tasks <these> & those", "1,000,000 to 1,000,005", "6 of each task", "percentile bootstrap", "2031-05-17", "torch", "f00d"):
+        assert words in parsed.text
+
+
+def test_what_cannot_be_normalised_is_left_out_in_plain_sight(written):
+    folder, parsed = written
+    for text in (parsed.text, (folder / "report.md").read_text(encoding="utf-8")):
+        assert "bowling (no measured teacher)" in text
+        assert "bowling (the published expert (20.4) is no better than the random policy (23.1))" in text
+
+
+def test_the_json_gives_back_the_results(written):
+    folder, _ = written
+    assert json.loads((folder / "report.json").read_text()) == results()
+
+
+def test_the_markdown_holds_a_row_for_every_task(written):
+    folder, _ = written
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+    for task in TASKS:
+        assert sum(row.startswith(f"| {task.partition('-')[2]} |") for row in rows) == 1
+    pictures = re.findall(r"!\[[^\]]{10,}\]\((.*?)\)", text)
+    assert len(pictures) == 3 and all((folder / picture).exists() for picture in pictures)
+
+
+def test_nothing_half_written_is_left(written):
+    folder, _ = written
+    assert not [path for path in folder.rglob("*") if ".tmp" in path.name]
+
+
+def test_a_report_that_cannot_be_finished_keeps_the_old_page(tmp_path, monkeypatch):
+    write_report(results(), tmp_path)
+    before = (tmp_path / "report.html").read_bytes()
+    monkeypatch.setattr("jatlab.report._table", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError):
+        write_report(results(), tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == before
+
+
+def test_large_videos_stay_beside_the_page(tmp_path, monkeypatch):
+    save_film(film(), tmp_path / "videos", TASKS[0])
+    monkeypatch.setattr("jatlab.report.EMBED", 10)
+    parsed = Page(page(results(TASKS[:1]), [], tmp_path / "videos"))
+    assert parsed.all("video")[0]["src"] == f"videos/{TASKS[0]}.mp4"
+    assert parsed.all("img")[0]["src"].startswith("data:image/png")
+
+
+def test_without_an_encoder_the_film_is_a_gif(tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise ImportError("no imageio-ffmpeg")
+
+    monkeypatch.setattr("jatlab.viz.video._write_mp4", missing)
+    assert save_film(film(), tmp_path, TASKS[0]).suffix == ".gif"
+    images = Page(page(results(TASKS[:1]), [], tmp_path)).all("img")
+    assert [image["src"][:14] for image in images] == ["data:image/gif", "data:image/png"]
+
+
+def test_names_are_escaped():
+    parsed = Page(page(results(TASKS[:1], name="<b>bold & brave</b>"), [], None))
+    assert "<b>bold & brave</b>" in parsed.text and parsed.errors == []
+
+
+def test_only_the_published_experts_scale_meets_the_published_jat():
+    found = results(TASKS[:2], mean=1.2)
+    tasks = found["tasks"]
+    said = comparison(tasks, found["domains"]["babyai"])
+    assert "above the published JAT's on 2 of 2 tasks, with the whole interval on 2" in said
+    assert "at least as well as the teacher on 2 of 2 tasks" in said
+    for task in tasks.values():
+        task["by_expert"] = {"left_out": "no published expert"}
+    assert "JAT" not in comparison(tasks, found["domains"]["babyai"])
+
+
+def test_no_results_and_no_log_are_clear_errors(tmp_path):
+    with pytest.raises(ValueError, match="nothing to report"):
+        write_report({"tasks": {}}, tmp_path)
+    with pytest.raises(FileNotFoundError, match="no log.jsonl in"):
+        write_report(results(), tmp_path, log=tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_are_short_and_readable():
+    assert [number(x) for x in (0, 0.9341, 12.345, -1234.5, 16912.5, 0.00012)] == ["0", "0.934", "12.3", "−1,234", "16,912", "0.00012"]
+    assert interval([0.914, 0.968], 2) == "0.91–0.97" and interval([-0.1, 0.2], 2) == "−0.10 to 0.20"
+    assert plural(1, "task") == "1 task" and plural(2000, "step") == "2,000 steps"
+
+
+def test_an_evaluation_becomes_a_report(tmp_path):
+    """The whole way on a small task: play, film, log, page; then again, without playing."""
+    import gymnasium as gym
+
+    from jatlab.agent import RandomAgent
+
+    class Corridor(gym.Env):
+        observation_space, action_space = gym.spaces.Box(-1, 1, (2,), np.float32), gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            self.time = 0
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action):
+            self.time += 1
+            return np.zeros(2, np.float32), 1.0, self.time == 8, False, {}
+
+        def render(self):
+            return np.full((32, 32, 3), 20 * self.time, np.uint8)
+
+    task = "report-corridor"
+    register(Task(task, "report", "Corridor-v0", None, "continuous", 2, "discrete", 2), lambda task, render_mode=None: Corridor())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.jsonl").write_text("".join(json.dumps({"step": i, "timesteps": 100 * i, "loss": {task: 1 / i}}) + "\n" for i in range(1, 9)))
+    found = evaluate_and_report(RandomAgent(), task, tmp_path / "out", log=tmp_path / "run" / "log.jsonl", episodes=3, progress=False)
+    assert found["tasks"][task]["returns"] == [8.0] * 3
+    files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
+    assert files >= {"report.html", "report.md", "report.json", f"videos/{task}.mp4", f"tasks/{task}.json", "figures/report.png", "figures/learning-report.png"}
+    parsed = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert len(parsed.all("video")) == 1 and len(parsed.all("svg")) == 3
+    again = evaluate(RandomAgent(), task, 3, output=tmp_path / "out", progress=False, make=lambda name: pytest.fail("played again"))
+    assert again["tasks"] == found["tasks"]
