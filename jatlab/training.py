@@ -20,6 +20,7 @@ from platform import python_version
 
 import numpy as np
 import torch
+from torch.autograd.graph import increment_version
 
 from jatlab.agent import Agent
 from jatlab.checkpoints import read_config, save_agent
@@ -91,11 +92,12 @@ class Trainer:
         self.mixture = Mixture([train for train, _ in splits], config.batch_timesteps, by_task(config.task_weights, names), config.seed)
 
     def _tasks(self) -> list[str]:
-        if self.config.tasks is not None:
-            return expand(self.config.tasks)
-        names = [name for name in task_names() if (Path(self.config.data) / name / "train").is_dir()]
+        """The tasks asked for; of patterns and domains, those that are recorded."""
+        c = self.config
+        recorded = [name for name in task_names() if (Path(c.data) / name / "train").is_dir()]
+        names = recorded if c.tasks is None else [name for name in expand(c.tasks) if name in recorded or name in c.tasks]
         if not names:
-            raise FileNotFoundError(f"no recorded task in {self.config.data}; record some with `jatlab record TASK --episodes N`")
+            raise FileNotFoundError(f"no recorded task in {c.data}; record some with `jatlab record TASK --episodes N`")
         return names
 
     def _open(self, name: str, loss_weight: float | None):
@@ -157,6 +159,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr = lr
         self.optimizer.step()
+        increment_version(self.model.parameters())  # the fused step does not say that it wrote; tables made of the weights must know
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update(self.model, self.step)
@@ -190,7 +193,10 @@ class Trainer:
             for plan in self.held_out[self.accelerator.process_index :: self.accelerator.num_processes]:
                 sums[plan.task][0] += self.loss(LossOf(self.model), plan.load()).item() * plan.timesteps
                 sums[plan.task][1] += plan.timesteps
-        return mean_over_processes(sums, self.accelerator)
+        losses = mean_over_processes(sums, self.accelerator)
+        if wrong := [name for name, loss in losses.items() if not np.isfinite(loss)]:
+            raise ValueError(f"the validation loss after step {self.step} is not finite for {', '.join(wrong)}: go on from the last checkpoint with a lower lr")
+        return losses
 
     def _report(self, validate: bool) -> None:
         """A line for the log and the bar."""

@@ -20,7 +20,7 @@ class TrainConfig:
 
     data: str = "data"  # folder with <task>/train/*.parquet
     output: str = "runs/agent"  # where the agent, its checkpoints and log.jsonl go
-    tasks: list[str] | None = None  # names, patterns, domains; None: every task under `data`
+    tasks: list[str] | None = None  # names; of patterns and domains what is recorded; None: all that is recorded
     preset: str = "nano"  # of the model
     model: dict = field(default_factory=dict)  # JatConfig fields that differ from the preset's
     steps: int | None = None

@@ -64,7 +64,7 @@ class EpisodeStore:
         flat = []
         for index, episode in enumerate(episodes):
             check_episode(episode, task, index)
-            flat.append(flatten(episode, texts))
+            flat.append(flatten(episode, texts, f"{task.name}, episode {index}"))
         if not flat:
             raise ValueError(f"{task.name}: no episodes")
         columns = {name: np.concatenate([f[name] for f in flat]) for name in flat[0]}
@@ -88,13 +88,16 @@ class EpisodeStore:
         return _map(task, home / fingerprint)
 
 
-def flatten(episode: dict, texts: dict[str, int]) -> dict[str, np.ndarray]:
-    """An episode's columns as they are stored. Texts are replaced by their number in ``texts``, which grows by those it did not know."""
+def flatten(episode: dict, texts: dict[str, int], where: str = "episode") -> dict[str, np.ndarray]:
+    """An episode's columns as they are stored. Texts are replaced by their number in ``texts``, which grows by those it did not know.
+
+    Raises ValueError, beginning with ``where``, for integers that are negative or above 65,535.
+    """
     columns = dict(episode)
     columns["rewards"] = arriving_rewards(np.asarray(episode["rewards"]))
     if "text_observations" in columns:
         columns["text_observations"] = [texts.setdefault(text, len(texts)) for text in columns["text_observations"]]
-    return {name: _convert(name, np.asarray(values)) for name, values in columns.items() if name in DTYPES}
+    return {name: _convert(np.asarray(values), DTYPES[name], f"{where}, column {name!r}") for name, values in columns.items() if name in DTYPES}
 
 
 def arriving_rewards(rewards: np.ndarray) -> np.ndarray:
@@ -102,10 +105,9 @@ def arriving_rewards(rewards: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(1, rewards.dtype), rewards[:-1]])
 
 
-def _convert(name: str, values: np.ndarray) -> np.ndarray:
-    dtype = DTYPES[name]
+def _convert(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
     if dtype == np.uint16 and values.size and not (0 <= values.min() and values.max() < 65_536):
-        raise ValueError(f"column {name!r}: values from {values.min()} to {values.max()}; expected 0 to 65535")
+        raise ValueError(f"{where}: values from {values.min()} to {values.max()}; expected 0 to 65535")
     return values.astype(dtype, copy=False)
 
 
@@ -157,8 +159,8 @@ def _write_columns(task: Task, files: list[Path], folder: Path) -> None:
     outputs = {name: open(folder / f"{name}.bin", "wb") for name in column_names(task)}
     try:
         for file in files:
-            for episode in read_episodes(file, task):  # checks them: NaN, sizes, empty
-                for name, values in flatten(episode, texts).items():
+            for index, episode in enumerate(read_episodes(file, task)):  # checks them: NaN, sizes, empty
+                for name, values in flatten(episode, texts, f"{file}, episode {index}").items():
                     outputs[name].write(np.ascontiguousarray(values))  # unlike tofile, says when the disk is full
                     shapes[name] = list(values.shape[1:])
                 lengths.append(len(episode["rewards"]))
