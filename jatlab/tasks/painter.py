@@ -28,25 +28,27 @@ class Painter:
         self.shapes, self.still_key, self.sky_key = {}, None, None
         self.cells = [texture_cells(model, number) for number in range(model.ntex)]
         boxes = np.flatnonzero(model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
-        self.sky_ramp = fine_ramp(sky_ramp(model, boxes[0]) if len(boxes) else SKY)
+        self.sky_ramp = fine_ramp(sky_colours(model, boxes[0]) if len(boxes) else SKY)
 
     def paint(self, scene):
         """The picture (height, width, 3), uint8, of an updated MuJoCo scene."""
         camera = scene_camera(scene, self.height * SAMPLES, self.width * SAMPLES)
-        geoms, lights = scene.geoms[: scene.ngeom], scene.lights[: scene.nlight]
-        fixed = [geom for geom in geoms if geom.category == mujoco.mjtCatBit.mjCAT_STATIC]
-        picture, keys = self.standing(fixed, lights, camera)
-        bodies = self.gather([geom for geom in geoms if geom.category != mujoco.mjtCatBit.mjCAT_STATIC])
+        geoms = [geom for geom in scene.geoms[: scene.ngeom] if geom.rgba[3] > 0]
+        lights = scene.lights[: scene.nlight]
+        still = [geom for geom in geoms if geom.category == mujoco.mjtCatBit.mjCAT_STATIC]
+        moving = self.gather([geom for geom in geoms if geom.category != mujoco.mjtCatBit.mjCAT_STATIC])
+        picture, keys = self.standing(still, lights, camera)
         for light in lights:
-            if light.castshadow and len(bodies.points):
-                cast_shadow(light, bodies, camera, keys, picture)
-        draw(bodies, lights, camera, keys, picture)
-        return np.asarray(Image.fromarray(picture).reduce(SAMPLES))
+            if light.castshadow and len(moving.points):
+                cast_shadow(light, moving, camera, keys, picture)
+        draw(moving, lights, camera, keys, picture)
+        return np.array(Image.fromarray(picture).reduce(SAMPLES))
 
     def standing(self, geoms, lights, camera):
         """What stands still: a picture (h, w, 3) uint8 and its z-buffer (h * w,), copies that may be painted over."""
-        key = [camera.eye.tobytes(), camera.forward.tobytes(), camera.down.tobytes()]
-        key += [part.tobytes() for geom in geoms for part in (geom.pos, geom.mat, geom.size, geom.rgba)]
+        key = [camera.eye, camera.forward, camera.down]
+        key += [part for geom in geoms for part in (geom.pos, geom.mat, geom.size, geom.rgba)]
+        key = b"".join(part.tobytes() for part in key + [part for light in lights for part in (light.pos, light.dir)])
         if key != self.still_key:
             self.still_key, self.still = key, self.paint_standing(geoms, lights, camera)
         picture, keys = self.still
@@ -86,9 +88,8 @@ class Painter:
             if extent > 0:
                 cover[rows] *= ((extent - np.abs(position)) / footprint + 0.5).clip(0, 1)
             stripes = stripes * square_wave(position * repeat, footprint * repeat)
-        light = lit(geom.pos[None], geom.mat[None, :, 2], paint_of(geom, np.ones(3))[:, None], lights, camera.forward)
-        cells = self.cells[self.texture(geom.matid)] if self.texture(geom.matid) >= 0 else np.ones((2, 2, 3))
-        ramp = fine_ramp(np.stack([cells[0, 0], cells[0, 1]]) * light)
+        light = lit(geom.pos[None], geom.mat[None, :, 2], paint_of(geom, np.ones((1, 1, 3)))[None], lights, camera.forward)
+        ramp = fine_ramp(self.texture(geom)[0] * light)
         picture[rows] += cover[rows, :, None] * (ramp[(stripes * 127.5 + 127.5).astype(np.uint8)] - picture[rows])
         return cover
 
@@ -99,15 +100,16 @@ class Painter:
         repeat, uniform = self.model.mat_texrepeat[geom.matid], self.model.mat_texuniform[geom.matid]
         return [float(times * 2 if uniform or not size else times / size) for times, size in zip(repeat, geom.size)]
 
-    def texture(self, material):
-        """Number of the material's texture, or -1."""
-        return -1 if material < 0 else int(self.model.mat_texid[material].max())
+    def texture(self, geom):
+        """Mean colours (2, 2, 3) of the quarters of the geom's texture; white without one."""
+        number = -1 if geom.matid < 0 else self.model.mat_texid[geom.matid].max()
+        return np.ones((2, 2, 3)) if number < 0 else self.cells[number]
 
     def gather(self, geoms):
         """The triangles of all geoms but planes, in world coordinates."""
-        parts = [(geom, self.shape(geom)) for geom in geoms if geom.rgba[3] > 0]
-        parts = [(geom, shape) for geom, shape in parts if shape is not None]
-        return Bodies(parts, [self.cells[self.texture(geom.matid)].mean(axis=(0, 1)) if self.texture(geom.matid) >= 0 else np.ones(3) for geom, _ in parts])
+        drawn = [(geom, self.shape(geom)) for geom in geoms]
+        drawn = [(geom, shape, paint_of(geom, self.texture(geom))) for geom, shape in drawn if shape is not None]
+        return Bodies(drawn)
 
     def shape(self, geom):
         """The geom's triangles, made once for each kind, mesh and size."""
@@ -118,36 +120,42 @@ class Painter:
 
 
 class Bodies:
-    """Triangles ready to draw: points, normals (V, 3), faces (F, 3), paint (6, V), opacity (F,), of 4."""
+    """Triangles ready to draw: points, normals (V, 3), paint (V, 6), faces (F, 3), and opacity (F,), in samples a pixel."""
 
-    def __init__(self, parts, colours):
-        join = lambda arrays, *empty: np.concatenate([np.zeros(*empty), *arrays])
-        first = np.cumsum([0] + [len(shape[0]) for _, shape in parts])
-        self.points = join([shape[0] @ geom.mat.T + geom.pos for geom, shape in parts], (0, 3), np.float32)
-        self.normals = join([shape[1] @ geom.mat.T for geom, shape in parts], (0, 3), np.float32)
-        self.faces = join([shape[2] + offset for (_, shape), offset in zip(parts, first)], (0, 3), np.int32)
-        paints = np.array([paint_of(geom, colour) for (geom, _), colour in zip(parts, colours)], np.float32).reshape(-1, 6)
-        self.paint = np.repeat(paints, np.diff(first), axis=0).T
-        levels = [max(1, round(float(geom.rgba[3]) * SAMPLES**2)) for geom, _ in parts]
-        self.opacity = np.repeat(levels, [len(shape[2]) for _, shape in parts])
+    def __init__(self, drawn):
+        sizes = [len(shape[0]) for _, shape, _ in drawn]
+        first = np.cumsum([0, *sizes])
+        self.points = joined([shape[0] @ geom.mat.T + geom.pos for geom, shape, _ in drawn], 3)
+        self.normals = joined([shape[1] @ geom.mat.T for geom, shape, _ in drawn], 3)
+        self.paint = np.repeat(joined([paint[None] for *_, paint in drawn], 6), sizes, axis=0)
+        self.faces = joined([shape[2] + start for (_, shape, _), start in zip(drawn, first)], 3).astype(np.int32)
+        levels = [max(1, round(float(geom.rgba[3]) * SAMPLES**2)) for geom, *_ in drawn]
+        self.opacity = np.repeat(np.array(levels, int), [len(shape[2]) for _, shape, _ in drawn])
 
 
-def paint_of(geom, colour):
-    """A geom's red, green, blue, emission, specular and shininess (6,), float32; its texture's mean colour (3,) tints it."""
-    return np.array([*(geom.rgba[:3] * colour), geom.emission, geom.specular, geom.shininess], np.float32)
+def joined(arrays, columns):
+    """Arrays (n, columns) one below the other; (0, columns) when there are none."""
+    return np.concatenate(arrays) if arrays else np.zeros((0, columns), np.float32)
+
+
+def paint_of(geom, texture):
+    """A geom's red, green, blue, emission, specular and shininess (6,), float32; its texture (2, 2, 3) tints it."""
+    return np.array([*(geom.rgba[:3] * texture.mean(axis=(0, 1))), geom.emission, geom.specular, geom.shininess], np.float32)
 
 
 def scene_camera(scene, height, width):
     """The camera of a MuJoCo scene, midway between its two eyes."""
     view = mujoco.mjv_averageCamera(*scene.camera)
-    return Camera(view.pos, view.forward, view.up, height / 2 * view.frustum_near / view.frustum_top, height, width)
+    focal = height * view.frustum_near / (view.frustum_top - view.frustum_bottom)
+    return Camera(view.pos, view.forward, view.up, focal, height, width)
 
 
 def draw(bodies, lights, camera, keys, picture):
     """Draw bodies into picture (h, w, 3) uint8 wherever they are nearer than what its z-buffer (h * w,) holds."""
-    see_through = (bodies.opacity < SAMPLES**2).any()
-    keep = lambda face, pixel: STIPPLE[pixel // camera.width % 2, pixel % 2] < bodies.opacity[face]
-    edges, seen = rasterise(camera.project(bodies.points), bodies.faces, keys, camera.width, keep if see_through else None)
+    keep = None
+    if (bodies.opacity < SAMPLES**2).any():
+        keep = lambda face, pixel: STIPPLE[pixel // camera.width % SAMPLES, pixel % camera.width % SAMPLES] < bodies.opacity[face]
+    edges, seen = rasterise(camera.project(bodies.points), bodies.faces, keys, camera.width, keep)
     colours = lit(bodies.points, bodies.normals, bodies.paint, lights, camera.forward) * 255
     pixel, values = interpolate(keys, camera.width, edges, colours[bodies.faces[seen]].transpose(1, 2, 0))
     picture.reshape(-1, 3)[pixel] = values.clip(0, 255).T
@@ -156,11 +164,11 @@ def draw(bodies, lights, camera, keys, picture):
 def lit(points, normals, paint, lights, forward):
     """Colours (V, 3), from 0 to about 1, of points (V, 3): OpenGL's fixed pipeline with a far viewer, as MuJoCo uses it.
 
-    normals (V, 3); paint (6, V); forward (3,): the camera's direction. Highlights follow Schlick, who replaces the power
+    normals (V, 3); paint (V, 6); forward (3,): the camera's direction. Highlights follow Schlick, who replaces the power
     c**n by c / (n - n*c + c) (An inexpensive BRDF model for physically-based rendering, 1994).
     """
-    view, power = -forward.astype(np.float32), 128 * paint[5] + np.float32(1e-3)
-    diffuse, shine, upright = np.repeat(paint[3][:, None], 3, axis=1), 0, normals @ view
+    view, power = -forward.astype(np.float32), 128 * paint[:, 5] + np.float32(1e-3)
+    diffuse, shine, upright = np.repeat(paint[:, 3:4], 3, axis=1), 0, normals @ view
     for light in lights:
         if light.directional:
             facing, aligned = normals @ -light.dir, float(-light.dir @ view)
@@ -170,8 +178,8 @@ def lit(points, normals, paint, lights, forward):
             facing, aligned = np.einsum("vi,vi->v", normals, toward), toward @ view
         gloss = np.where(facing > 0, (facing + upright) / np.sqrt(2 + 2 * aligned + 1e-6), 0).clip(0, 1)
         diffuse += light.ambient + facing.clip(0)[:, None] * light.diffuse
-        shine = shine + (paint[4] * gloss / (power - power * gloss + gloss))[:, None] * light.specular
-    return paint[:3].T * diffuse + shine
+        shine = shine + (paint[:, 4] * gloss / (power - power * gloss + gloss))[:, None] * light.specular
+    return paint[:, :3] * diffuse + shine
 
 
 def cast_shadow(light, bodies, camera, keys, picture):
@@ -248,7 +256,7 @@ def texture_cells(model, number):
     return np.array([[half.mean(axis=0) for half in np.array_split(row, 2)] for row in rows]) / 255
 
 
-def sky_ramp(model, number):
+def sky_colours(model, number):
     """Colours (n, 3), 0 to 1, of a sky box from straight down to straight up."""
     side = model.tex_width[number]
     box = model.tex_data[model.tex_adr[number] :][: 6 * side * side * 3].reshape(6, side, side, 3)

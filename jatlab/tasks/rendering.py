@@ -26,6 +26,7 @@ LIBRARIES = {  # any of these files must load, or there is nothing to try
     "osmesa": ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so"),
     "glfw": (None,),
 }
+PROBE_SECONDS = 30
 PROBE = """
 import importlib, sys, mujoco
 context = importlib.import_module("mujoco." + sys.argv[1]).GLContext(16, 16)
@@ -34,11 +35,11 @@ mujoco.MjrContext(mujoco.MjModel.from_xml_string("<mujoco/>"), mujoco.mjtFontSca
 context.free()
 """
 CAMERAS = {  # by the model's name; lengths in metres, angles in degrees
-    "reacher": {"lookat": (0, 0, 0), "distance": 1.0, "azimuth": 90, "elevation": -75},
+    "reacher": {"lookat": (0, 0, 0), "distance": 0.75, "azimuth": 90, "elevation": -75},
     "inverted pendulum": {"lookat": (0, 0, 0.2), "distance": 2.6, "azimuth": 90, "elevation": -10},
     "cartpole": {"lookat": (0, 0, 0.4), "distance": 3.4, "azimuth": 90, "elevation": -10},
 }
-METAWORLD = {"lookat": (0.05, 0.62, 0.12), "distance": 1.5, "azimuth": 128, "elevation": -28}
+METAWORLD = {"lookat": (0.03, 0.62, 0.15), "distance": 1.5, "azimuth": 130, "elevation": -28}
 
 
 def make_renderer(model, width=480, height=480, camera=None):
@@ -53,7 +54,12 @@ def make_renderer(model, width=480, height=480, camera=None):
     backend = choose_backend()
     if backend == "painter":
         return PainterRenderer(model, width, height, camera)
-    return OpenGLRenderer(model, width, height, camera, backend)
+    try:
+        return OpenGLRenderer(model, width, height, camera, backend)
+    except (ImportError, RuntimeError, mujoco.FatalError) as error:  # works elsewhere, but not in this process any more
+        if os.environ.get("JATLAB_RENDERER"):
+            raise ImportError(f"JATLAB_RENDERER demands {backend}, which fails in this process: {error}") from error
+        return PainterRenderer(model, width, height, camera)
 
 
 def choose_backend():
@@ -85,7 +91,7 @@ def works(backend):
     environment = {**os.environ, "MUJOCO_GL": backend}
     environment.pop("PYOPENGL_PLATFORM", None)
     try:
-        probe = subprocess.run([sys.executable, "-c", PROBE, backend], env=environment, capture_output=True, timeout=30)
+        probe = subprocess.run([sys.executable, "-c", PROBE, backend], env=environment, capture_output=True, timeout=PROBE_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return probe.returncode == 0
@@ -188,8 +194,10 @@ def make_camera(model, camera):
     unknown = set(free) - {"azimuth", "elevation", "distance", "lookat", "trackbodyid"}
     if unknown:
         raise ValueError(f"camera has unknown keys {sorted(unknown)}; known: azimuth, elevation, distance, lookat, trackbodyid")
-    mujoco.mjv_defaultFreeCamera(model, view)
     body = free.pop("trackbodyid", -1)
+    if body >= model.nbody:
+        raise ValueError(f"camera cannot follow body {body}: this model has bodies 0 to {model.nbody - 1}")
+    mujoco.mjv_defaultFreeCamera(model, view)
     for name, value in free.items():
         if name == "lookat":
             view.lookat[:] = value
