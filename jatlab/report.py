@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jatlab.evaluation import Film, evaluate
 from jatlab.files import write_json, write_text
-from jatlab.report_text import comparison, interval, left_out, made, markdown, number, percent, plural, versus
+from jatlab.report_text import comparison, interval, left_out, made, markdown, number, percent, plural, ratio, versus
 from jatlab.tasks import get_task
 from jatlab.viz import plots
 from jatlab.viz.video import caption, data_uri, film_strip, save_small_gif, save_video, write_png
@@ -118,19 +118,21 @@ def _head(results: dict, name: str) -> str:
 
 
 def _card(title: str, found: dict) -> str:
-    rows = ""
-    for scale, words in SCALES.items():
-        average = found[scale]
-        if average["mean"] is None:
-            rows += f"<dt>{words}</dt><dd>no score</dd>"
-            continue
-        rows += f'<dt>{words}</dt><dd class="big">{average["mean"]:.2f}</dd>'
-        rows += f'<dd class="range">{interval(average["mean_interval"], 2)} · IQM {average["iqm"]:.2f}, {interval(average["iqm_interval"], 2)}</dd>'
+    rows = "".join(_card_score(words, found[scale]) for scale, words in SCALES.items())
     if found["by_expert"]["jat"] is not None:
-        rows += f'<dt>published JAT, same scale</dt><dd class="key">{found["by_expert"]["jat"]:.2f}</dd>'
+        rows += f'<dt>published JAT, same scale</dt><dd class="key">{ratio(found["by_expert"]["jat"])}</dd>'
+    if found["by_human"]["mean"] is not None:
+        rows += f"<dt>of human play</dt><dd>{ratio(found['by_human']['mean'])}</dd>"
     if found["success_rate"] is not None:
         rows += f"<dt>episodes that succeed</dt><dd>{percent(found['success_rate'])}</dd>"
     return f'<section class="card"><h3>{escape(title)} <span>{plural(len(found["tasks"]), "task")}</span></h3><dl>{rows}</dl></section>'
+
+
+def _card_score(words: str, average: dict) -> str:
+    if average["mean"] is None:
+        return f"<dt>{words}</dt><dd>no score</dd>"
+    ranges = f"{interval(average['mean_interval'], 2)} · IQM {ratio(average['iqm'])}, {interval(average['iqm_interval'], 2)}"
+    return f'<dt>{words}</dt><dd class="big">{ratio(average["mean"])}</dd><dd class="range">{ranges}</dd>'
 
 
 def _domain(results: dict, domain: str, videos: Path | None) -> str:
@@ -179,7 +181,7 @@ def _table(tasks: dict, found: dict) -> str:
 
 def _row(name: str, task: dict) -> str:
     success, references = task["success"], task["references"]
-    jat = "–" if task["jat_by_expert"] is None else f"{task['jat_by_expert']:.2f}"
+    jat = "–" if task["jat_by_expert"] is None else ratio(task["jat_by_expert"])
     cells = [
         f"<b>{number(task['return']['mean'])}</b> <small>{interval(task['return']['interval'])}</small>",
         f"{percent(success['rate'])} <small>{interval([100 * x for x in success['interval']], 0)}</small>" if success else "–",
@@ -191,7 +193,7 @@ def _row(name: str, task: dict) -> str:
 
 
 def _scaled(score: dict) -> str:
-    return "–" if "left_out" in score else f"<b>{score['mean']:.2f}</b> <small>{interval(score['interval'], 2)}</small>"
+    return "–" if "left_out" in score else f"<b>{ratio(score['mean'])}</b> <small>{interval(score['interval'], 2)}</small>"
 
 
 def _mean_row(found: dict) -> str:
@@ -199,7 +201,7 @@ def _mean_row(found: dict) -> str:
         return ""
     means = [{"mean": found[s]["mean"], "interval": found[s]["mean_interval"]} if found[s]["tasks"] else {"left_out": ""} for s in SCALES]
     jat, success = found["by_expert"]["jat"], found["success_rate"]
-    cells = ["", "–" if success is None else percent(success), *map(_scaled, means), "–" if jat is None else f"{jat:.2f}", *[""] * 4]
+    cells = ["", "–" if success is None else percent(success), *map(_scaled, means), "–" if jat is None else ratio(jat), *[""] * 4]
     return _cells("mean of tasks", cells, "mean")
 
 

@@ -16,6 +16,11 @@ def number(value: float) -> str:
     return f"{value:,.{min(digits, 3)}f}".replace("-", "−")
 
 
+def ratio(value: float) -> str:
+    """A normalised score: two digits after the point."""
+    return f"{value:.2f}".replace("-", "−")
+
+
 def percent(rate: float) -> str:
     return f"{100 * rate:.0f} %"
 
@@ -32,7 +37,7 @@ def plural(count: int, noun: str) -> str:
 
 def versus(score: dict) -> str:
     """A score and its interval in words, or that there is none."""
-    return f"has no score ({score['left_out']})" if "left_out" in score else f"{score['mean']:.2f} ({interval(score['interval'], 2)})"
+    return f"has no score ({score['left_out']})" if "left_out" in score else f"{ratio(score['mean'])} ({interval(score['interval'], 2)})"
 
 
 def comparison(tasks: dict[str, dict], found: dict) -> str:
@@ -40,7 +45,7 @@ def comparison(tasks: dict[str, dict], found: dict) -> str:
     parts, taught = [], [tasks[name]["by_teacher"]["mean"] for name in found["by_teacher"]["tasks"]]
     if taught:
         equal = f"it plays at least as well as the teacher on {sum(mean >= 1 for mean in taught)} of {plural(len(taught), 'task')}"
-        parts.append(f"On average the agent reaches {found['by_teacher']['mean']:.2f} of our teacher; {equal}.")
+        parts.append(f"On average the agent reaches {ratio(found['by_teacher']['mean'])} of our teacher; {equal}.")
     compared = [task for task in tasks.values() if "mean" in task["by_expert"] and task["jat_by_expert"] is not None]
     if compared:
         above = sum(task["by_expert"]["mean"] > task["jat_by_expert"] for task in compared)
@@ -101,15 +106,15 @@ def _markdown_table(tasks: dict[str, dict], found: dict) -> str:
     head = ["task", "return", "success", "of our teacher", "of the published expert", "published JAT, of the expert"]
     rows = [_markdown_row(short_name(name), task) for name, task in tasks.items()]
     for words, key in [("**mean of tasks**", "mean"), ("**IQM**", "iqm")]:
-        means = [f"**{found[s][key]:.2f}** [{interval(found[s][f'{key}_interval'], 2)}]" if found[s]["tasks"] else "–" for s in ("by_teacher", "by_expert")]
+        means = [f"**{ratio(found[s][key])}** [{interval(found[s][f'{key}_interval'], 2)}]" if found[s]["tasks"] else "–" for s in ("by_teacher", "by_expert")]
         jat = found["by_expert"]["jat"]
-        rows.append([words, "", "", *means, f"{jat:.2f}" if key == "mean" and jat is not None else ""])
+        rows.append([words, "", "", *means, ratio(jat) if key == "mean" and jat is not None else ""])
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 def _markdown_row(name: str, task: dict) -> list[str]:
-    scaled = ["–" if "left_out" in task[s] else f"{task[s]['mean']:.2f} [{interval(task[s]['interval'], 2)}]" for s in ("by_teacher", "by_expert")]
+    scaled = ["–" if "left_out" in task[s] else f"{ratio(task[s]['mean'])} [{interval(task[s]['interval'], 2)}]" for s in ("by_teacher", "by_expert")]
     success = percent(task["success"]["rate"]) if task["success"] else "–"
-    jat = "–" if task["jat_by_expert"] is None else f"{task['jat_by_expert']:.2f}"
+    jat = "–" if task["jat_by_expert"] is None else ratio(task["jat_by_expert"])
     return [name, f"{number(task['return']['mean'])} [{interval(task['return']['interval'])}]", success, *scaled, jat]

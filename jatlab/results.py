@@ -17,17 +17,17 @@ import numpy as np
 from jatlab.statistics import DRAWS, bootstrap_interval, iqm, success_interval, task_mean, task_median
 from jatlab.tasks import get_task, normalise, task_scores
 
-SCALES = ("teacher", "expert")
+SCALES = ("teacher", "expert", "human")
 PACKAGES = ("jatlab", "torch", "numpy", "gymnasium", "minigrid", "metaworld", "mujoco", "ale-py")
 
 
 def assemble(records: dict[str, dict], about: dict | None = None) -> dict:
     """Results from the records of tasks: a dict that JSON can hold.
 
-    `tasks[name]`: `returns`, `lengths`, `successes`, `missions`, `seeds` by episode; `return` {mean, std, interval}; `by_teacher`, `by_expert` {mean, interval,
-    scores} or {left_out: why}; `success` {rate, interval} or None; `references` (random, teacher, expert, human, jat) and `jat_by_expert`.
-    `domains[domain]`: `by_teacher`, `by_expert` {tasks, left_out, mean, iqm, median, each with its interval}, the latter with `jat`, the published
-    JAT's mean over the same tasks. Also `agent`, `settings`, `versions` and what `about` holds (command, date, seconds).
+    `tasks[name]`: `returns`, `lengths`, `successes`, `missions`, `seeds` by episode; `return` {mean, std, interval}; `by_teacher`, `by_expert`, `by_human` {mean,
+    interval, scores} or {left_out: why}; `success` {rate, interval} or None; `references` (random, teacher, expert, human, jat) and `jat_by_expert`.
+    `domains[domain]`: the same three {tasks, left_out, mean, iqm, median, each with its interval}, `by_expert` with `jat`, the published JAT's mean over
+    the same tasks. Also `agent`, `settings`, `versions` and what `about` holds (command, date, seconds).
 
     Raises `ValueError` for no records, or when their episodes differ in number.
     """
@@ -61,8 +61,7 @@ def task_results(name: str, episodes: list[dict]) -> dict:
         "domain": task.domain,
         "note": task.note,
         "return": {"mean": float(returns.mean()), "std": float(returns.std()), "interval": bootstrap_interval(returns)},
-        "by_teacher": _scaled(name, returns, "teacher"),
-        "by_expert": _scaled(name, returns, "expert"),
+        **{f"by_{scale}": _scaled(name, returns, scale) for scale in SCALES},
         "jat_by_expert": None if jat is None else float(jat[0]),
         "success": _success(successes),
         "references": {who: score and asdict(score) for who, score in vars(scores).items()},

@@ -37,7 +37,7 @@ def test_a_return_is_shown_on_every_scale():
     assert task["by_expert"]["mean"] == pytest.approx(expected)
     assert task["jat_by_expert"] == pytest.approx(float(normalise(LOCAL, published.jat.mean, "expert")))
     assert task["references"]["teacher"]["episodes"] == 50 and task["references"]["jat"]["mean"] == published.jat.mean
-    assert task["success"] is None
+    assert task["success"] is None and task["by_human"] == {"left_out": "no human score"}
 
 
 def test_success_is_a_rate_with_an_interval():
@@ -80,3 +80,9 @@ def test_no_results_and_uneven_ones_are_clear_errors():
         assemble(records(**{LOCAL: [0.5], REACH: [1.0, 2.0]}))
     with pytest.raises(ValueError, match="at least one"):
         assemble(records(**{LOCAL: []}))
+
+
+def test_atari_is_also_shown_beside_human_play():
+    task = task_results("atari-pong", episodes([14.6] * 3))
+    assert task["by_human"]["mean"] == pytest.approx(float(normalise("atari-pong", 14.6, "human")))
+    assert domain_results({"atari-pong": task})["by_human"]["mean"] == pytest.approx(task["by_human"]["mean"])
