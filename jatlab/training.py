@@ -3,8 +3,8 @@
 A step draws batches from the mixture, each of one task, adds up their gradients and lets AdamW move the weights. Everything else here
 is around that: the learning rate over the steps or minutes given, validation on episodes held out, the log, checkpoints, and stopping politely.
 
-Several processes (``accelerate launch``) and gradient accumulation mean the same: a step is the mean over its ``accumulate`` x processes
-batches, whoever computes them. Dropout and the like are drawn from the seed and the batch's number. So 2 processes, or 1 that
+Several processes (``accelerate launch`` on GPUs, ``torchrun --nproc-per-node 2 -m jatlab train`` on CPUs) and gradient accumulation mean the same: a step
+is the mean over its ``accumulate`` x processes batches, whoever computes them. Dropout and the like are drawn from the seed and the batch's number. So 2 processes, or 1 that
 accumulates 2, make the same steps up to rounding, and a run that was stopped and resumed is the run that was not: on a CPU, bit for bit.
 """
 
@@ -116,7 +116,7 @@ class Trainer:
         """Train to the end of the budget and return the agent's folder."""
         config, process, processes = self.config, self.accelerator.process_index, self.accelerator.num_processes
         progress = self._start()
-        with interruptible() as interrupted:
+        with interruptible() as interrupted, self.log.bar:
             for plans, batches in prefetch(self.mixture, config.accumulate * processes, process, processes):
                 self.update(plans[process::processes], batches, lr=learning_rate(config, progress))
                 self._count(plans)
@@ -279,7 +279,6 @@ class Trainer:
         self.step, self.timesteps, self.seconds = state["step"], state["timesteps"], state["seconds"]
 
     def _finish(self, interrupted: bool) -> Path:
-        self.log.bar.close()
         if interrupted:
             raise TrainingInterrupted(f"stopped after step {self.step}; everything is saved. Go on with: jatlab train --resume {self.output}")
         if self.accelerator.is_main_process:

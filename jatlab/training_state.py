@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -147,12 +148,16 @@ class Average:
 
 
 @contextmanager
-def interruptible():
-    """Yield an event that Ctrl-C or SIGTERM sets, so that the loop can save and stop between two steps. A second Ctrl-C stops at once."""
-    event = threading.Event()
+def interruptible(patience: float = 1.0):
+    """Yield an event that Ctrl-C or SIGTERM sets, so that the loop can save and stop between two steps.
+
+    Asked again after ``patience`` seconds, it stops at once. (Sooner, it is the same Ctrl-C: a launcher passes on what its workers also had from the terminal.)
+    """
+    event, asked = threading.Event(), []
 
     def ask(signum, frame):
-        if event.is_set():
+        asked.append(time.monotonic())
+        if asked[-1] - asked[0] > patience:
             raise KeyboardInterrupt
         event.set()
 

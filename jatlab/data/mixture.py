@@ -31,9 +31,10 @@ def cut_batches(lengths: np.ndarray, batch_timesteps: int, rng: np.random.Genera
     """
     shuffled = rng.permutation(len(lengths))
     order = shuffled[np.argsort(-lengths[shuffled], kind="stable")]  # longest first
+    ordered = lengths[order]
     batches, start = [], 0
     while start < len(order):
-        count = _fitting(lengths[order[start:]], batch_timesteps)
+        count = _fitting(ordered[start:], batch_timesteps)
         batches.append(order[start : start + count])
         start += count
     return [batches[i] for i in rng.permutation(len(batches))]

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jatlab.tasks import Task
 
-LAYOUT = 1  # raise it when the files change their meaning: old caches are then written anew
+LAYOUT = 2  # raise it when the files change their meaning: old caches are then written anew
 DTYPES = {
     "continuous_observations": np.dtype(np.float32),
     "discrete_observations": np.dtype(np.uint16),  # ids of a vocabulary below 65,536
@@ -33,6 +34,7 @@ DTYPES = {
     "discrete_actions": np.dtype(np.uint16),
     "rewards": np.dtype(np.float32),  # already shifted: the one received on arriving at the timestep
 }
+IDS = ("discrete_observations", "discrete_actions")  # columns of ids
 
 
 @dataclass
@@ -41,7 +43,7 @@ class EpisodeStore:
 
     ``columns`` maps the published column names to arrays of N rows (all timesteps), of the types in ``DTYPES``; ``rewards`` is shifted, and
     ``text_observations`` holds indices into ``texts``, the distinct texts. ``offsets`` is (E + 1,) int64. ``fingerprint`` changes when the
-    episodes do.
+    episodes do, and ``largest`` has the maximum of each integer column.
     """
 
     task: Task
@@ -49,6 +51,7 @@ class EpisodeStore:
     offsets: np.ndarray
     texts: list[str]
     fingerprint: str
+    largest: dict[str, int]
 
     @property
     def lengths(self) -> np.ndarray:
@@ -69,7 +72,8 @@ class EpisodeStore:
             raise ValueError(f"{task.name}: no episodes")
         columns = {name: np.concatenate([f[name] for f in flat]) for name in flat[0]}
         offsets = np.cumsum([0, *(len(f["rewards"]) for f in flat)])
-        return cls(task, columns, offsets, list(texts), _digest(*(c.tobytes() for c in columns.values()), offsets.tobytes()))
+        fingerprint = _digest(*(c.tobytes() for c in columns.values()), offsets.tobytes())
+        return cls(task, columns, offsets, list(texts), fingerprint, {name: int(columns[name].max()) for name in IDS if name in columns})
 
     @classmethod
     def open(cls, task: Task, root: str | Path, split: str = "train", cache: str | Path | None = None) -> EpisodeStore:
@@ -156,18 +160,21 @@ def _write_columns(task: Task, files: list[Path], folder: Path) -> None:
     texts: dict[str, int] = {}
     lengths: list[int] = []
     shapes: dict[str, list[int]] = {}
+    largest: dict[str, int] = {}
     outputs = {name: open(folder / f"{name}.bin", "wb") for name in column_names(task)}
     try:
         for file in files:
-            for index, episode in enumerate(read_episodes(file, task)):  # checks them: NaN, sizes, empty
-                for name, values in flatten(episode, texts, f"{file}, episode {index}").items():
+            for number, episode in enumerate(read_episodes(file, task)):  # checks them: NaN, sizes, empty
+                for name, values in flatten(episode, texts, f"{file}, episode {number}").items():
                     outputs[name].write(np.ascontiguousarray(values))  # unlike tofile, says when the disk is full
                     shapes[name] = list(values.shape[1:])
+                    if name in IDS:
+                        largest[name] = max(largest.get(name, 0), int(values.max()))
                 lengths.append(len(episode["rewards"]))
     finally:
         for output in outputs.values():
             output.close()
-    index = {"task": task.name, "lengths": lengths, "shapes": shapes, "texts": list(texts)}
+    index = {"task": task.name, "lengths": lengths, "shapes": shapes, "texts": list(texts), "largest": largest}
     (folder / "index.json").write_text(json.dumps(index))
 
 
@@ -182,9 +189,10 @@ def _publish(temporary: Path, target: Path) -> None:
 
 
 def _remove_others(home: Path, fingerprint: str) -> None:
-    """Remove caches of earlier episodes. Who has one open keeps reading it: the files vanish when the last reader ends."""
+    """Remove caches of earlier episodes (who has one open keeps reading it), and what a kill while writing has left a day ago or longer."""
     for folder in home.iterdir():
-        if folder.is_dir() and folder.name != fingerprint and not folder.name.endswith(".tmp"):
+        being_written = folder.name.endswith(".tmp") and time.time() - folder.stat().st_mtime < 86_400
+        if folder.name != fingerprint and not being_written:
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -206,4 +214,4 @@ def _map(task: Task, folder: Path) -> EpisodeStore:
         name: np.memmap(folder / f"{name}.bin", DTYPES[name], "r", shape=(int(offsets[-1]), *shape))
         for name, shape in index["shapes"].items()
     }  # fmt: skip
-    return EpisodeStore(task, columns, offsets, index["texts"], folder.name)
+    return EpisodeStore(task, columns, offsets, index["texts"], folder.name, index["largest"])

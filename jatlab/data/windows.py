@@ -189,14 +189,9 @@ def _check_fit(store: EpisodeStore, config: JatConfig, limit: int) -> None:
     wide = task.observation_size + 1 if task.observation == "continuous" else 0
     if max(wide, task.action_size if task.action == "continuous" else 0) > config.max_continuous_size:
         raise ValueError(f"{task.name} has more features than the model's max_continuous_size of {config.max_continuous_size}")
-    for column in ("discrete_observations", "discrete_actions"):
-        if column in store.columns and (largest := _largest(store.columns[column])) >= config.vocab_size:
+    for column, largest in store.largest.items():
+        if largest >= config.vocab_size:
             raise ValueError(f"{task.name}: {column} reach {largest}, but the model's vocab_size is {config.vocab_size}")
-
-
-def _largest(values: np.ndarray, rows: int = 65_536) -> int:
-    """The maximum, read in pieces so that a memory map is never held whole."""
-    return max(int(values[i : i + rows].max()) for i in range(0, len(values), rows))
 
 
 def _tokenize(store: EpisodeStore, config: JatConfig, tokenizer: TextTokenizer | None) -> np.ndarray | None:
