@@ -23,10 +23,11 @@ from tqdm.auto import tqdm
 
 from jatlab.files import write_json
 from jatlab.results import assemble, read_record
-from jatlab.tasks import expand, make_env
+from jatlab.tasks import expand, get_task, make_env
 
 FIRST_SEED = 1_000_000  # smaller ones are for recording demonstrations
-FILM_FRAMES = 96
+FILM_FRAMES = 48
+FILM_STRIDES = {"metaworld": 3, "mujoco": 3}  # a frame there takes a sixth of a second without OpenGL, and little moves in a step
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,12 @@ class Episode:
 
 
 class Film:
-    """The frames of one episode, thinned as it grows longer: `limit` to twice as many, evenly spaced, and always the last."""
+    """The frames of one episode, every `stride`-th and the last; beyond twice `limit` frames, every second is dropped and the stride doubled."""
 
-    def __init__(self, limit: int = FILM_FRAMES):
+    def __init__(self, limit: int = FILM_FRAMES, stride: int = 1):
         self.frames: list[np.ndarray] = []
         self.captions: list[dict] = []
-        self.limit, self.stride, self.count = limit, 1, 0
+        self.limit, self.stride, self.count = limit, stride, 0
 
     def add(self, render: Callable[[], np.ndarray], caption: dict, last: bool = False) -> None:
         """Render a frame (h, w, 3) and keep it with its caption (`step`, `total`, `mission` …), if it is its turn."""
@@ -261,7 +262,7 @@ def _advance(bar: tqdm, name: str, episode: Episode) -> None:
 
 
 def _timed(agent, name: str, settings: Settings, films: bool, make: Callable, on_episode: Callable = lambda episode: None) -> tuple:
-    film, started = Film() if films else None, perf_counter()
+    film, started = Film(stride=FILM_STRIDES.get(get_task(name).domain, 1)) if films else None, perf_counter()
     episodes = play_task(agent, name, settings, film, on_episode, make)
     return name, episodes, film, perf_counter() - started
 

@@ -40,10 +40,11 @@ def save_film(film: Film, folder: str | Path, name: str) -> Path:
     pictures = [caption(frame, c["mission"], c["step"], c["total"]) for frame, c in zip(film.frames, captions, strict=True)]
     write_png(film_strip(film.frames), folder / f"{name}-strip.png")
     write_png(pictures[0], folder / f"{name}-poster.png")
+    fps = 12 if film.stride == 1 else 8
     try:
-        return save_video(pictures, folder / f"{name}.mp4", fps=12)
+        return save_video(pictures, folder / f"{name}.mp4", fps)
     except ImportError:
-        return save_small_gif(pictures, folder / f"{name}.gif", fps=12)
+        return save_small_gif(pictures, folder / f"{name}.gif", fps)
 
 
 def write_report(results: dict, folder: str | Path, log: str | Path | Sequence[dict] | None = None, videos: str | Path | None = None) -> Path:

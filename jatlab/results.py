@@ -57,11 +57,12 @@ def task_results(name: str, episodes: list[dict]) -> dict:
     returns = np.array([episode["total"] for episode in episodes])
     successes = [episode["success"] for episode in episodes]
     jat = None if scores.jat is None else normalise(name, [scores.jat.mean], "expert")
+    cut = sum(episode["cut"] for episode in episodes)
     return {
         "domain": task.domain,
         "note": task.note,
         "return": {"mean": float(returns.mean()), "std": float(returns.std()), "interval": bootstrap_interval(returns)},
-        **{f"by_{scale}": _scaled(name, returns, scale) for scale in SCALES},
+        **{f"by_{scale}": _scaled(name, returns, scale, cut) for scale in SCALES},
         "jat_by_expert": None if jat is None else float(jat[0]),
         "success": _success(successes),
         "references": {who: score and asdict(score) for who, score in vars(scores).items()},
@@ -70,7 +71,7 @@ def task_results(name: str, episodes: list[dict]) -> dict:
         "lengths": [episode["length"] for episode in episodes],
         "successes": successes,
         "missions": [episode.get("mission", "") for episode in episodes],
-        "cut": sum(episode["cut"] for episode in episodes),
+        "cut": cut,
     }
 
 
@@ -121,10 +122,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _scaled(name: str, returns: np.ndarray, by: str) -> dict:
+def _scaled(name: str, returns: np.ndarray, by: str, cut: int) -> dict:
     scores = normalise(name, returns, by)
     if scores is None:
         return {"left_out": why_not(name, by)}
+    if cut:  # a return of half an episode beside one of a whole episode says nothing: Pong stands at 0 before anyone has lost
+        return {"left_out": f"{cut} of {len(returns)} episodes were cut short by max_steps"}
     return {"mean": float(scores.mean()), "interval": bootstrap_interval(scores), "scores": scores.tolist()}
 
 

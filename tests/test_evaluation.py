@@ -151,6 +151,13 @@ def test_a_long_film_is_thinned_evenly():
     assert len(set(np.diff(steps)[:-1])) == 1
 
 
+def test_a_film_may_keep_every_third_frame_only():
+    film, rendered = Film(stride=3), []
+    for step in range(11):
+        film.add(lambda step=step: rendered.append(step) or np.zeros((1, 1, 3), np.uint8), {"step": step}, last=step == 10)
+    assert rendered == [caption["step"] for caption in film.captions] == [0, 3, 6, 9, 10]
+
+
 # --- evaluate -------------------------------------------------------------------------------------------------------------
 
 

@@ -86,3 +86,11 @@ def test_atari_is_also_shown_beside_human_play():
     task = task_results("atari-pong", episodes([14.6] * 3))
     assert task["by_human"]["mean"] == pytest.approx(float(normalise("atari-pong", 14.6, "human")))
     assert domain_results({"atari-pong": task})["by_human"]["mean"] == pytest.approx(task["by_human"]["mean"])
+
+
+def test_episodes_cut_short_are_not_compared_with_whole_ones():
+    played = episodes([0.5, 0.7, 0.9])
+    played[1]["cut"] = True
+    task = task_results(LOCAL, played)
+    assert task["by_teacher"] == task["by_expert"] == {"left_out": "1 of 3 episodes were cut short by max_steps"}
+    assert task["return"]["mean"] == pytest.approx(0.7) and task["cut"] == 1
