@@ -2,7 +2,7 @@
 
 ``measured_scores.json`` maps a task to ``{"teacher": entry, "random": entry}``. An entry holds mean and standard deviation of the return over
 ``episodes`` seeds from 2,000,000 on (``seeds``: first and last), the success rate where the task has one, how many episodes were dropped because the
-teacher failed (they are in no mean), and the versions of the packages.
+teacher failed (they are in no mean), the policy in words, and the versions of the packages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jatlab.data.playing import TEACHERS, Player, versions
 from jatlab.data.workers import run_jobs
 from jatlab.files import write_json
 from jatlab.tasks import expand, get_task, task_names
-from jatlab.teachers import TAUGHT_DOMAINS, TeacherFailed
+from jatlab.teachers import TAUGHT_DOMAINS, TeacherFailed, describe
 
 MEASURED_FILE = Path(__file__).parent.parent / "tasks" / "measured_scores.json"
 FIRST_SEED = 2_000_000
@@ -42,7 +42,7 @@ def measure(tasks: str | Iterable[str], episodes: int = 100, workers: int = 2, w
     """Measure teacher and random returns of ``tasks`` (names, patterns, domains) and merge them into the file at ``path``; return all it holds.
 
     ``who``: "teacher", "random" or both; tasks without a teacher are measured with the random policy alone. Each entry is stored as soon as it is known, so a
-    killed run loses little and the next one skips what is there: the same number of episodes, seeds and versions. ``again`` measures anyway.
+    killed run loses little and the next one skips what is there: the same policy, seeds and versions. ``again`` measures anyway.
 
     Raises ValueError for unknown tasks or policies, OSError when the file cannot be written.
     """
@@ -79,13 +79,14 @@ def measure_one(job: MeasureJob, report: Callable[[int], None]) -> dict:
     return {
         "mean": round(float(np.mean(returns)), 4), "std": round(float(np.std(returns)), 4), "episodes": len(returns), "dropped": dropped,
         "seeds": [job.seed, job.seed + job.episodes - 1], "success": round(float(np.mean(successes)), 4) if successes else None,
-        "length": round(float(np.mean([o.length for o in outcomes])), 2), "versions": versions(player.task),
+        "length": round(float(np.mean([o.length for o in outcomes])), 2), "policy": describe(job.task, job.who), "versions": versions(player.task),
     }  # fmt: skip
 
 
 def _is_known(job: MeasureJob, scores: dict) -> bool:
     entry = scores.get(job.task, {}).get(job.who, {})
-    return (entry.get("seeds"), entry.get("versions")) == ([job.seed, job.seed + job.episodes - 1], versions(get_task(job.task)))
+    facts = ([job.seed, job.seed + job.episodes - 1], versions(get_task(job.task)), describe(job.task, job.who))
+    return (entry.get("seeds"), entry.get("versions"), entry.get("policy")) == facts
 
 
 def _read(path: Path) -> dict:

@@ -25,7 +25,7 @@ from jatlab.data.playing import TEACHERS, Outcome, Player, as_record, versions
 from jatlab.data.workers import run_jobs
 from jatlab.files import write_json
 from jatlab.tasks import expand, get_task
-from jatlab.teachers import TeacherFailed, require_teacher
+from jatlab.teachers import TeacherFailed, describe, require_teacher
 
 __all__ = ["measure", "record"]
 
@@ -124,7 +124,8 @@ def _recorded(job: ShardJob) -> int:
 
 
 def _identity(job: ShardJob) -> dict:
-    return {"task": job.task, "teacher": job.settings.teacher, "seed": job.settings.seed, "noise": job.settings.noise}
+    policy = describe(job.task, job.settings.teacher)
+    return {"task": job.task, "teacher": job.settings.teacher, "policy": policy, "seed": job.settings.seed, "noise": job.settings.noise}
 
 
 def _clean(folder: Path) -> None:
@@ -215,7 +216,7 @@ def _summarise(name: str, root: Path, settings: Settings) -> dict | None:
     returns = np.array([outcome["return"] for outcome in outcomes])
     successes = [outcome["success"] for outcome in outcomes if outcome["success"] is not None]
     summary = {
-        "task": name, "teacher": settings.teacher, "seed": settings.seed, "noise": settings.noise,
+        "task": name, "teacher": settings.teacher, "policy": notes[-1]["policy"], "seed": settings.seed, "noise": settings.noise,
         "actions": "the teacher's answers; what was executed had noise added" if settings.noise else "as executed",
         "columns": list(column_names(get_task(name))), "episodes": len(outcomes), "timesteps": sum(outcome["length"] for outcome in outcomes),
         "mean_return": float(returns.mean()), "std_return": float(returns.std()), "success_rate": float(np.mean(successes)) if successes else None,

@@ -4,7 +4,7 @@ from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
 
 TAUGHT_DOMAINS = ("babyai", "metaworld")
 
-__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "get_teacher", "require_teacher"]
+__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "require_teacher"]
 
 
 def require_teacher(task_name: str) -> None:
@@ -14,6 +14,18 @@ def require_teacher(task_name: str) -> None:
     if get_task(task_name).domain not in TAUGHT_DOMAINS:
         raise ValueError(f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
                          "The random policy plays every task: teacher=\"random\"")
+
+
+def describe(task_name: str, who: str = "teacher") -> str:
+    """Who plays a task, in words that change when the policy does. Imports no environment. Raises ValueError like ``require_teacher``."""
+    if who == "random":
+        return "uniformly random actions"
+    require_teacher(task_name)
+    if task_name.startswith("babyai-"):
+        return "MiniGrid's BabyAIBot"
+    from jatlab.teachers.tuned import tuned_parameters
+
+    return str(tuned_parameters(task_name))
 
 
 def get_teacher(task_name: str) -> Teacher:
@@ -27,8 +39,8 @@ def get_teacher(task_name: str) -> Teacher:
             from jatlab.teachers.babyai import BotTeacher
 
             return BotTeacher()
-        from jatlab.teachers.metaworld import ScriptedTeacher
+        from jatlab.teachers.metaworld import make_teacher
 
-        return ScriptedTeacher(task_name)
+        return make_teacher(task_name)
     except ImportError as error:
         raise ImportError(f"the teacher of {task_name} needs more packages ({error}); install them with: pip install \"jatlab[envs]\"") from error

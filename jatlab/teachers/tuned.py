@@ -1,0 +1,46 @@
+"""Which controller plays each Meta-World task, and with what numbers: ``metaworld.json``, which ``jatlab.teachers.tune`` fills.
+
+Imports no environment.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from jatlab.teachers.funnel import Funnel
+
+TUNED_FILE = Path(__file__).with_name("metaworld.json")
+
+
+@dataclass(frozen=True)
+class Gains:
+    """How a scripted policy's action is changed; the defaults leave it as it is."""
+
+    speed: float = 1.0
+    damping: float = 0.0
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    grip: float = 1.0
+
+
+@cache
+def _tuned() -> dict[str, dict]:
+    return json.loads(TUNED_FILE.read_text()) if TUNED_FILE.exists() else {}
+
+
+def tuned_parameters(task_name: str) -> Gains | Funnel:
+    """What was found to be best for a task: gains for its script, or a funnel; the plain script for a task never tuned."""
+    entry = {key: tuple(value) if isinstance(value, list) else value for key, value in _tuned().get(task_name, {}).items()}
+    kind = entry.pop("kind", "script")
+    return Funnel(**entry) if kind == "funnel" else Gains(**entry)
+
+
+def store_parameters(task_name: str, parameters: Gains | Funnel) -> None:
+    """Put a task's parameters into ``metaworld.json``, a line a task."""
+    known = json.loads(TUNED_FILE.read_text()) if TUNED_FILE.exists() else {}
+    known[task_name] = {"kind": "funnel" if isinstance(parameters, Funnel) else "script"} | asdict(parameters)
+    lines = [f"{json.dumps(task)}: {json.dumps(known[task])}" for task in sorted(known)]
+    TUNED_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    _tuned.cache_clear()
