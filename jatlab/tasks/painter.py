@@ -7,6 +7,8 @@ is kept while the camera does. Two by two samples a pixel smooth the edges. Left
 mean colour, floors a checkerboard of it), height fields, and the shadows that moving bodies cast on each other.
 """
 
+from functools import partial
+
 import mujoco
 import numpy as np
 from PIL import Image, ImageFilter
@@ -62,13 +64,13 @@ class Painter:
             if geom.type == shapes.GEOM.mjGEOM_PLANE and (coarse.eye - geom.pos) @ geom.mat[:, 2] > 0:
                 cover = self.floor(geom, lights, coarse, picture)
                 np.maximum(nearness, plane_nearness(geom, camera) * enlarged(cover > 0.5), out=nearness)
-        picture = enlarged(picture.clip(0, 255).astype(np.uint8))
+        picture = enlarged(picture)
         keys = nearness.reshape(-1).view(np.int32).astype(np.int64) << 32
         draw(self.gather(geoms), lights, camera, keys, picture)
         return picture, keys & ~0xFFFFFFFF
 
     def background(self, camera):
-        """The sky (h, w, 3), 0 to 255, a gradient from the lowest to the highest direction; kept while the camera does not turn."""
+        """The sky (h, w, 3) uint8, a gradient from the lowest to the highest direction; kept while the camera does not turn."""
         key = camera.forward.tobytes(), camera.down.tobytes(), camera.focal
         if key != self.sky_key:
             x, y, z = (camera.along(axis) for axis in np.eye(3))
@@ -90,7 +92,7 @@ class Painter:
             stripes = stripes * square_wave(position * repeat, footprint * repeat)
         light = lit(geom.pos[None], geom.mat[None, :, 2], paint_of(geom, np.ones((1, 1, 3)))[None], lights, camera.forward)
         ramp = fine_ramp(self.texture(geom)[0] * light)
-        picture[rows] += cover[rows, :, None] * (ramp[(stripes * 127.5 + 127.5).astype(np.uint8)] - picture[rows])
+        blend(picture[rows], ramp.take((stripes * 127.5 + 127.5).astype(np.uint8), axis=0), cover[rows])
         return cover
 
     def stripes_per_metre(self, geom):
@@ -152,13 +154,18 @@ def scene_camera(scene, height, width):
 
 def draw(bodies, lights, camera, keys, picture):
     """Draw bodies into picture (h, w, 3) uint8 wherever they are nearer than what its z-buffer (h * w,) holds."""
-    keep = None
-    if (bodies.opacity < SAMPLES**2).any():
-        keep = lambda face, pixel: STIPPLE[pixel // camera.width % SAMPLES, pixel % camera.width % SAMPLES] < bodies.opacity[face]
+    if not len(bodies.faces):
+        return
+    keep = partial(sampled, bodies.opacity, camera.width) if (bodies.opacity < SAMPLES**2).any() else None
     edges, seen = rasterise(camera.project(bodies.points), bodies.faces, keys, camera.width, keep)
     colours = lit(bodies.points, bodies.normals, bodies.paint, lights, camera.forward) * 255
     pixel, values = interpolate(keys, camera.width, edges, colours[bodies.faces[seen]].transpose(1, 2, 0))
     picture.reshape(-1, 3)[pixel] = values.clip(0, 255).T
+
+
+def sampled(opacity, width, face, pixel):
+    """Whether a see-through face (n,) is drawn at this sample (n,) of the picture: at as many of each pixel as its opacity says."""
+    return STIPPLE[pixel // width % SAMPLES, pixel % width % SAMPLES] < opacity[face]
 
 
 def lit(points, normals, paint, lights, forward):
@@ -215,10 +222,19 @@ def lamp_camera(light, points):
 
 def darken(picture, mask):
     """Darken picture (h, w, 3) by a mask (h / SAMPLES, w / SAMPLES) uint8: 255 is full shadow."""
-    row, column = np.nonzero(mask)
+    row, column = np.nonzero(mask > 0)
     pixels = picture.reshape(mask.shape[0], SAMPLES, mask.shape[1], SAMPLES, 3)
     factor = 256 - (mask[row, column] * SHADOW).astype(np.uint16)
     pixels[row, :, column] = pixels[row, :, column] * factor[:, None, None, None] >> 8
+
+
+def blend(below, above, cover):
+    """Lay one picture (h, w, 3) uint8 over another, which changes, where it covers it (h, w), 0 to 1."""
+    edge = np.nonzero(cover < 1)
+    part = cover[edge][:, None]
+    mixed = part * above[edge] + (1 - part) * below[edge]
+    below[:] = above
+    below[edge] = mixed
 
 
 def plane_nearness(geom, camera):
@@ -245,25 +261,30 @@ def square_wave(position, footprint):
 
 def enlarged(array):
     """Each pixel of (h, w, ...) as SAMPLES x SAMPLES samples."""
-    return array.repeat(SAMPLES, axis=0).repeat(SAMPLES, axis=1)
+    return array.repeat(SAMPLES, axis=1).repeat(SAMPLES, axis=0)
+
+
+def texels(model, number):
+    """A texture's pixels (h, w, 3) uint8."""
+    shape = model.tex_height[number], model.tex_width[number], model.tex_nchannel[number]
+    return model.tex_data[model.tex_adr[number] :][: np.prod(shape)].reshape(shape)[..., :3]
 
 
 def texture_cells(model, number):
     """Mean colours (2, 2, 3), 0 to 1, of the four quarters of a texture: all that a checkerboard needs."""
-    shape = model.tex_height[number], model.tex_width[number], model.tex_nchannel[number]
-    texels = model.tex_data[model.tex_adr[number] :][: np.prod(shape)].reshape(shape)[..., :3]
-    rows = [half.mean(axis=0) for half in np.array_split(texels, 2)]
+    rows = [half.mean(axis=0) for half in np.array_split(texels(model, number), 2)]
     return np.array([[half.mean(axis=0) for half in np.array_split(row, 2)] for row in rows]) / 255
 
 
 def sky_colours(model, number):
     """Colours (n, 3), 0 to 1, of a sky box from straight down to straight up."""
-    side = model.tex_width[number]
-    box = model.tex_data[model.tex_adr[number] :][: 6 * side * side * 3].reshape(6, side, side, 3)
-    return box[4].mean(axis=1)[::-1] / 255
+    sides = texels(model, number)  # right, left, up, down, front and back one below the other, or one for all
+    front = sides if sides.shape[0] == sides.shape[1] else np.array_split(sides, 6)[4]
+    return front.mean(axis=1)[::-1] / 255
 
 
 def fine_ramp(colours):
-    """(n, 3) colours, 0 to 1, as 256 steps of 0 to 255: (256, 3) float32."""
+    """(n, 3) colours, 0 to 1, as 256 steps (256, 3) uint8."""
     knots = np.linspace(0, 1, len(colours))
-    return np.stack([np.interp(np.linspace(0, 1, 256), knots, channel) for channel in colours.T], axis=1).astype(np.float32) * 255
+    steps = np.stack([np.interp(np.linspace(0, 1, 256), knots, channel) for channel in colours.T], axis=1)
+    return (steps * 255).clip(0, 255).astype(np.uint8)

@@ -118,9 +118,10 @@ def rasterise(points, faces, keys, width, keep=None):
 def interpolate(keys, width, edges, values):
     """Values (3 corners, C, F') carried from the corners to the pixels that faces won: pixels (n,), values (C, n) float32."""
     number = keys.astype(np.int32)
-    pixel = np.flatnonzero(number)
-    face, nearness = number[pixel] - 1, nearness_of(keys[pixel])
-    x, y = (pixel % width).astype(np.float32) + np.float32(0.5), (pixel // width).astype(np.float32) + np.float32(0.5)
+    pixel = np.flatnonzero(number != 0)
+    face, nearness = number[pixel].astype(np.intp) - 1, nearness_of(keys[pixel])
+    row = pixel // width
+    x, y = (pixel - row * width).astype(np.float32) + np.float32(0.5), row.astype(np.float32) + np.float32(0.5)
     planes = np.einsum("ikf,icf->ckf", edges, values).astype(np.float32)
     return pixel, np.stack([(a[face] * x + b[face] * y + c[face]) / nearness for a, b, c in planes])
 

@@ -42,11 +42,11 @@ CAMERAS = {  # by the model's name; lengths in metres, angles in degrees
 METAWORLD = {"lookat": (0.03, 0.62, 0.15), "distance": 1.5, "azimuth": 130, "elevation": -28}
 
 
-def make_renderer(model, width=480, height=480, camera=None):
+def make_renderer(model: mujoco.MjModel, width: int = 480, height: int = 480, camera: str | dict | None = None) -> "Renderer":
     """A renderer of one model, with `.frame(data) -> (height, width, 3) uint8`, `.close()` and `.backend`, its name.
 
     camera: None (follows the robot, or shows the whole scene), the name of one of the model's cameras, or a dict with any of
-    azimuth, elevation (degrees), distance (metres), lookat (3 metres) and trackbodyid (lookat is then relative to that body).
+    azimuth, elevation (degrees), distance (metres), lookat (3, metres) and trackbodyid (x and y of lookat then start at that body).
     Raises ValueError for an unknown camera, size or JATLAB_RENDERER, ImportError for a demanded backend that does not work.
     """
     if not (0 < width <= 8192 and 0 < height <= 8192):
@@ -190,20 +190,25 @@ def make_camera(model, camera):
     if isinstance(camera, str):
         view.type, view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, camera_number(model, camera)
         return view, None
-    free = default_camera(model) if camera is None else dict(camera)
-    unknown = set(free) - {"azimuth", "elevation", "distance", "lookat", "trackbodyid"}
-    if unknown:
-        raise ValueError(f"camera has unknown keys {sorted(unknown)}; known: azimuth, elevation, distance, lookat, trackbodyid")
-    body = free.pop("trackbodyid", -1)
-    if body >= model.nbody:
-        raise ValueError(f"camera cannot follow body {body}: this model has bodies 0 to {model.nbody - 1}")
+    free = default_camera(model) if camera is None else camera
+    check_camera(model, free)
     mujoco.mjv_defaultFreeCamera(model, view)
-    for name, value in free.items():
-        if name == "lookat":
-            view.lookat[:] = value
-        else:
-            setattr(view, name, value)
-    return view, (body, np.array(view.lookat)) if body >= 0 else None
+    for name in ("azimuth", "elevation", "distance"):
+        setattr(view, name, free.get(name, getattr(view, name)))
+    view.lookat[:] = free.get("lookat", view.lookat)
+    body = free.get("trackbodyid", -1)
+    return view, (body, np.array(view.lookat)) if body > 0 else None
+
+
+def check_camera(model, camera):
+    """Raise a ValueError unless this is a dict that describes a free camera."""
+    known = ("azimuth", "elevation", "distance", "lookat", "trackbodyid")
+    if not isinstance(camera, dict) or set(camera) - set(known):
+        raise ValueError(f"camera is {camera!r}, but must be None, a camera's name, or a dict with some of {', '.join(known)}")
+    if not camera.get("distance", 1) > 0 or np.shape(camera.get("lookat", (0, 0, 0))) != (3,):
+        raise ValueError(f"camera is {camera!r}, but distance must be more than 0 metres, and lookat three numbers")
+    if not -1 <= camera.get("trackbodyid", -1) < model.nbody:
+        raise ValueError(f"camera cannot follow body {camera['trackbodyid']}: this model has bodies 0 to {model.nbody - 1}")
 
 
 def camera_number(model, name):

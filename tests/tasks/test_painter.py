@@ -206,6 +206,14 @@ def test_lambert_light():
     assert difference == pytest.approx(0.4 * 255 * slope * depth, rel=0.04)  # the lamp's cosine: its light comes from the left
 
 
+def test_sky_of_the_model():
+    box = '<texture type="skybox" builtin="gradient" rgb1="1 0 0" rgb2="0 0 1" width="32" height="192"/>'
+    sky = picture("", {**FRONT, "elevation": -20}, assets=box).astype(int)
+    assert (np.diff(sky[:, 100, 0]) <= 0).all() and sky[0, 100, 0] > sky[-1, 100, 0] + 30  # red above, blue below
+    single = '<texture type="skybox" builtin="flat" rgb1="0 1 0" width="32" height="32"/>'
+    np.testing.assert_array_equal(picture("", assets=single)[0, 0], [0, 255, 0])
+
+
 FALLING = '<body name="ball" pos="0 0 1"><freejoint/><geom type="sphere" size=".3" rgba="1 0 0 1"/></body>'
 FLOOR = '<geom type="plane" size="3 3 .1" rgba=".8 .8 .8 1"/>'
 LAMP = '<light directional="true" dir="0 0 -1"/>'

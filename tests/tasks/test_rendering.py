@@ -78,7 +78,12 @@ def test_hanging_driver_is_given_up(fresh_probe):
 def test_each_backend_is_probed_once(fresh_probe):
     asked = []
     fresh_probe.setattr(rendering, "loads", lambda library: True)
-    fresh_probe.setattr(subprocess, "run", lambda command, **_: asked.append(command[-1]) or subprocess.CompletedProcess(command, command[-1] != "osmesa"))
+
+    def run(command, **_):
+        asked.append(command[-1])
+        return subprocess.CompletedProcess(command, 0 if command[-1] == "osmesa" else 1)
+
+    fresh_probe.setattr(subprocess, "run", run)
     assert [rendering.choose_backend() for _ in range(3)] == ["osmesa"] * 3
     assert asked == ["egl", "osmesa"]
 
@@ -96,7 +101,9 @@ def test_unknown_backend(world, monkeypatch):
         rendering.make_renderer(world[0])
 
 
-@pytest.mark.parametrize("value, tried", [("", ["egl", "osmesa"]), ("egl", ["egl"]), ("OSMesa", ["osmesa"]), ("glfw", ["glfw"]), ("disable", []), ("0", [])])
+@pytest.mark.parametrize(
+    "value, tried", [("", ["egl", "osmesa"]), ("egl", ["egl"]), ("OSMesa", ["osmesa"]), ("glfw", ["glfw"]), ("disable", []), ("0", [])]
+)
 def test_mujocos_own_variable_is_honoured(monkeypatch, value, tried):
     monkeypatch.setenv("MUJOCO_GL", value)
     assert rendering.candidates() == tried
@@ -106,8 +113,12 @@ def test_bad_cameras_and_sizes(world, monkeypatch):
     monkeypatch.setenv("JATLAB_RENDERER", "painter")
     with pytest.raises(ValueError, match="no camera 'behind'.*'above'"):
         rendering.make_renderer(world[0], camera="behind")
-    with pytest.raises(ValueError, match="unknown keys \\['zoom'\\]"):
-        rendering.make_renderer(world[0], camera={"zoom": 2})
+    for wrong in ({"zoom": 2}, 3):
+        with pytest.raises(ValueError, match="must be None, a camera's name, or a dict"):
+            rendering.make_renderer(world[0], camera=wrong)
+    for wrong in ({"distance": 0}, {"lookat": 1}):
+        with pytest.raises(ValueError, match="distance must be more than 0"):
+            rendering.make_renderer(world[0], camera=wrong)
     with pytest.raises(ValueError, match="bodies 0 to 1"):
         rendering.make_renderer(world[0], camera={"trackbodyid": 7})
     with pytest.raises(ValueError, match="0 x 480"):
