@@ -196,7 +196,7 @@ def evaluate(
     names, settings = expand(tasks), Settings(episodes, seed, envs, greedy, temperature, max_steps)
     if not names:
         raise ValueError("no tasks to evaluate: name at least one, such as babyai-go-to-local, or a domain, such as metaworld")
-    who, started = identity(agent), perf_counter()
+    who = identity(agent)
     folder = None if output is None else Path(output) / "tasks"
     records = {} if folder is None else _finished(folder, names, settings, who)
     todo = [name for name in names if name not in records]
@@ -206,7 +206,7 @@ def evaluate(
             records[name] = {"task": name, "agent": who, "settings": asdict(settings), "seconds": seconds, "episodes": [asdict(episode) for episode in played]}
             if folder is not None:
                 write_json(folder / f"{name}.json", records[name])
-    about = {"command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": perf_counter() - started}
+    about = {"command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": sum(record["seconds"] for record in records.values())}
     return assemble({name: records[name] for name in names}, about)
 
 
@@ -234,7 +234,7 @@ def _finished(folder: Path, names: list[str], settings: Settings, who: dict) -> 
         found = {**record["settings"], "agent": record["agent"]["fingerprint"]}
         unlike = [f"{key} {found.get(key)!r} instead of {value!r}" for key, value in wanted.items() if found.get(key) != value]
         if unlike:
-            raise ValueError(f"{folder / name}.json is of another evaluation: {', '.join(unlike)}. Choose another output folder, or delete that file")
+            raise ValueError(f"{folder / name}.json is of another evaluation: {', '.join(unlike)}. Choose another output folder, or delete {folder}")
     return records
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jatlab.evaluation import Film, evaluate
 from jatlab.files import write_json, write_text
-from jatlab.report_text import comparison, interval, left_out, made, markdown, number, percent, plural, ratio, versus
+from jatlab.report_text import comparison, interval, left_out, made, markdown, number, percent, plural, ratio, summary, versus
 from jatlab.tasks import get_task
 from jatlab.viz import plots
 from jatlab.viz.video import caption, data_uri, film_strip, save_small_gif, save_video, write_png
@@ -23,14 +23,17 @@ SCALES = {"by_teacher": "of our teacher", "by_expert": "of the published expert"
 
 
 def evaluate_and_report(agent, tasks: str | Iterable[str], output: str | Path, log: str | Path | None = None, **options) -> dict:
-    """`evaluate` (whose `options` it takes), with a film of each task's first episode; write the report into `output`; return the results.
+    """`evaluate` (whose `options` it takes), with a film of each task's first episode; write the report into `output`, print
+    a line for each domain (unless `progress=False`), and return the results.
 
     Played again into the same folder, tasks that are complete are not replayed. `log` is a `log.jsonl`, or the folder of the training run that wrote it.
     """
-    videos = Path(output) / "videos"
+    videos, lines = Path(output) / "videos", read_lines(log)  # a log that is not there is said before an hour of play
     films: Callable[[str, Film | None], None] = lambda name, film: save_film(film, videos, name)
     results = evaluate(agent, tasks, output=output, films=True, on_task=films, **options)
-    write_report(results, output, log=log, videos=videos)
+    path = write_report(results, output, log=lines, videos=videos)
+    if options.get("progress", True):
+        print(f"{summary(results, DOMAINS)}\nreport: {path}")
     return results
 
 

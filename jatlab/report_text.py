@@ -80,7 +80,7 @@ def made(results: dict, titles: dict[str, str]) -> list[tuple[str, str]]:
          "expert's: both as JAT's authors published them, on theirs; only there may the agent be compared with the published JAT (10 episodes a task)"),
         ("Intervals", f"95 %, percentile bootstrap over episodes, {results['bootstrap_draws']:,} draws; for a domain stratified by task, as rliable does. The "
          "IQM is the mean of the middle half of all episodes. Success: Wilson's interval. None of them knows that another training run would differ"),
-        ("Date", f"{results.get('date', 'unknown')}, {results.get('seconds', 0) / 60:.1f} minutes"),
+        ("Date", f"{results.get('date', 'unknown')}, {results.get('seconds', 0) / 60:.1f} minutes of play"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in results["versions"].items())),
     ]  # fmt: skip
     if settings["max_steps"]:
@@ -88,6 +88,22 @@ def made(results: dict, titles: dict[str, str]) -> list[tuple[str, str]]:
         rows.insert(2, ("Cut short", f"{plural(cut, 'episode')} ended after {settings['max_steps']:,} steps, before the task ended them"))
     notes = {(task["domain"], task["note"]): None for task in results["tasks"].values() if task["note"]}
     return rows + [(f"{titles.get(domain, domain)} today", note) for domain, note in notes]
+
+
+def summary(results: dict, titles: dict[str, str]) -> str:
+    """A line for each domain, to print in a terminal."""
+    lines = []
+    for domain, found in results["domains"].items():
+        scores = [f"{ratio(a['mean'])} [{interval(a['mean_interval'], 2)}] {words}" for a, words in _averages(found) if a["mean"] is not None]
+        jat = found["by_expert"]["jat"]
+        scores += [] if jat is None else [f"published JAT {ratio(jat)}"]
+        scores += [] if found["success_rate"] is None else [f"success {percent(found['success_rate'])}"]
+        lines.append(f"{titles.get(domain, domain):<11} {plural(len(found['tasks']), 'task'):>8}: {', '.join(scores) or 'no normalised score'}")
+    return "\n".join(lines)
+
+
+def _averages(found: dict) -> list[tuple[dict, str]]:
+    return [(found["by_teacher"], "of our teacher"), (found["by_expert"], "of the published expert")]
 
 
 def markdown(results: dict, titles: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from jatlab.evaluation import Film, evaluate
 from jatlab.report import evaluate_and_report, page, save_film, write_report
-from jatlab.report_text import comparison, interval, number, plural
+from jatlab.report_text import comparison, interval, number, plural, summary
 from jatlab.results import assemble
 from jatlab.tasks import Task, register, scores
 
@@ -210,7 +210,16 @@ def test_no_results_and_no_log_are_clear_errors(tmp_path):
         write_report({"tasks": {}}, tmp_path)
     with pytest.raises(FileNotFoundError, match="no log.jsonl in"):
         write_report(results(), tmp_path, log=tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="no log.jsonl in"):
+        evaluate_and_report(None, TASKS[0], tmp_path, log=tmp_path / "nowhere")  # before anybody plays
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_summary_has_a_line_for_each_domain():
+    lines = summary(results(), {"babyai": "BabyAI"}).splitlines()
+    assert [line.split()[0] for line in lines] == ["BabyAI", "metaworld", "atari"]
+    assert "2 tasks: 0.7" in lines[0] and "of our teacher" in lines[0] and "published JAT 0." in lines[0] and "success 100 %" in lines[0]
+    assert "of our teacher" not in lines[2]
 
 
 def test_numbers_are_short_and_readable():
