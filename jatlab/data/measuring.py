@@ -49,8 +49,8 @@ def measure(tasks: str | Iterable[str], episodes: int = 100, workers: int = 2, w
     unknown = set(who) - set(TEACHERS)
     if unknown or episodes < 1:
         raise ValueError(f"measure {' and '.join(TEACHERS)} over at least 1 episode, not {sorted(unknown) or ''} {episodes}")
-    path, scores = Path(path), _read(Path(path))
-    jobs = [MeasureJob(name, policy, episodes, seed, timeout) for name in expand(tasks) for policy in who
+    path, scores, names = Path(path), _read(Path(path)), expand(tasks)
+    jobs = [MeasureJob(name, policy, episodes, seed, timeout) for name in names for policy in who
             if policy == "random" or get_task(name).domain in TAUGHT_DOMAINS]
     jobs = [job for job in jobs if again or not _is_known(job, scores)]
     with tqdm(total=episodes * len(jobs), unit=" episodes", disable=not progress or not jobs, dynamic_ncols=True) as bar:
@@ -60,7 +60,16 @@ def measure(tasks: str | Iterable[str], episodes: int = 100, workers: int = 2, w
                 bar.update(value)
             else:
                 scores = _store(path, job, value)
+    if progress:
+        print("\n".join(report_line(name, scores[name]) for name in names if name in scores))
     return scores
+
+
+def report_line(task_name: str, entries: dict) -> str:
+    """A task's measured policies in one line."""
+    parts = [f"{who} {entry['mean']:.4g} ± {entry['std']:.2g} over {entry['episodes']} episodes" + (f" ({entry['dropped']} dropped)" if entry["dropped"] else "")
+             for who, entry in entries.items()]
+    return f"{task_name}: {', '.join(parts)}"
 
 
 def measure_one(job: MeasureJob, report: Callable[[int], None]) -> dict:

@@ -12,7 +12,9 @@ to what is there. A shard's facts travel inside its file; ``recording.json`` is 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,16 +72,30 @@ def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers:
     Raises ValueError for an unknown task, one without a teacher, bad numbers, a teacher that fails on most seeds, and a folder recorded with
     other settings; OSError when the disk is full.
     """
-    names, settings = expand(tasks), Settings(seed, teacher, float(noise), float(timeout))
+    root, names, settings = Path(root), expand(tasks), Settings(seed, teacher, float(noise), float(timeout))
     _check(names, episodes, settings)
-    jobs = [job for name in names for job in _missing_shards(name, Path(root), episodes, settings)]
+    jobs = [job for name in names for job in _missing_shards(name, root, episodes, settings)]
     try:
         _run(jobs, workers, progress)
-    finally:
-        for name in names:
-            _clean(Path(root) / name / "train")
-        summaries = {name: summary for name in names if (summary := _summarise(name, Path(root), settings))}
+    except BaseException as problem:
+        with suppress(OSError):  # the summary may not fit on a full disk; the problem itself is the news
+            _finish(names, root, settings)
+        if isinstance(problem, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"stopped; what is finished is kept in {root}, and the same command goes on from there") from None
+        raise
+    summaries = _finish(names, root, settings)
+    if progress:
+        print("\n".join(report_line(summary) for summary in summaries.values()))
     return summaries
+
+
+def report_line(summary: dict) -> str:
+    """A recording in one line: how much, how good, what was dropped and why."""
+    reasons = Counter(failure["reason"] for failure in summary["failures"])
+    dropped = "".join(f", {count} dropped ({reason})" for reason, count in reasons.items())
+    success = "" if summary["success_rate"] is None else f", success {summary['success_rate']:.0%}"
+    return (f"{summary['task']}: {summary['episodes']} episodes, {summary['timesteps']:,} timesteps, "
+            f"return {summary['mean_return']:.4g} ± {summary['std_return']:.2g}{success}{dropped}")
 
 
 def _check(names: list[str], episodes: int, settings: Settings) -> None:
@@ -203,6 +219,13 @@ def play_shard(player: Player, job: ShardJob, report: Callable[[int], None]) -> 
 
 
 # --- the summary -----------------------------------------------------------------------------------------------------------------------------
+
+
+def _finish(names: list[str], root: Path, settings: Settings) -> dict[str, dict]:
+    """Clean up behind the workers and write every task's summary."""
+    for name in names:
+        _clean(root / name / "train")
+    return {name: summary for name in names if (summary := _summarise(name, root, settings))}
 
 
 def _summarise(name: str, root: Path, settings: Settings) -> dict | None:

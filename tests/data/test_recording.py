@@ -18,7 +18,7 @@ from jatlab.data import recording
 from jatlab.data.episodes import read_episodes, read_notes
 from jatlab.data.measuring import measure
 from jatlab.data.playing import Player, TeacherFailed
-from jatlab.data.recording import Settings, ShardJob, record
+from jatlab.data.recording import Settings, ShardJob, record, report_line
 from jatlab.data.workers import run_jobs
 from jatlab.tasks import get_task
 from jatlab.teachers import RandomTeacher
@@ -121,7 +121,7 @@ def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(tmp_path):
     wait_for(lambda: list(root.rglob("*.parquet")))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
     errors = process.communicate(timeout=20)[1]
-    assert errors.count("Traceback") == 1 and "KeyboardInterrupt" in errors  # the parent's own, which the command line catches
+    assert errors.count("Traceback") == 1 and "the same command goes on from there" in errors  # the parent's own, which the command line catches
     wait_for(lambda: not group_is_alive(process.pid))
     assert not list(root.rglob("*.tmp"))
     summary = json.loads((root / "metaworld-reach" / "recording.json").read_text())
@@ -173,6 +173,7 @@ def test_a_teacher_that_loops_for_ever_is_dropped_counted_and_replaced(tmp_path,
 def test_a_bot_that_loops_is_in_the_summary(tmp_path):
     summary = quiet("babyai-unlock-to-unlock", tmp_path, episodes=5, workers=1)["babyai-unlock-to-unlock"]
     assert summary["seeds"][:4] == [0, 1, 2, 3] and 100_000 <= summary["seeds"][4] < 100_045 and summary["episodes"] == 5
+    assert "5 episodes" in report_line(summary) and f"{len(summary['failures'])} dropped (the bot is going round in circles)" in report_line(summary)
     assert summary["failures"][0] == {"seed": 4, "reason": "the bot is going round in circles"}
 
 
