@@ -3,9 +3,10 @@
 A step draws batches from the mixture, each of one task, adds up their gradients and lets AdamW move the weights. Everything else here
 is around that: the learning rate over the steps or minutes given, validation on episodes held out, the log, checkpoints, and stopping politely.
 
-Several processes (``accelerate launch`` on GPUs, ``torchrun --nproc-per-node 2 -m jatlab train`` on CPUs) and gradient accumulation mean the same: a step
-is the mean over its ``accumulate`` x processes batches, whoever computes them. Dropout and the like are drawn from the seed and the batch's number. So 2 processes, or 1 that
-accumulates 2, make the same steps up to rounding, and a run that was stopped and resumed is the run that was not: on a CPU, bit for bit.
+Several processes and gradient accumulation mean the same: a step is the mean over its ``accumulate`` x processes batches, whoever
+computes them. (``accelerate launch`` starts the processes on GPUs, ``torchrun --nproc-per-node 2 -m jatlab train …`` on CPUs.) Dropout and the
+like are drawn from the seed and the batch's number. So 2 processes, or 1 that accumulates 2, make the same steps up to rounding, and a run
+that was stopped and resumed is the run that was not: on a CPU, bit for bit.
 """
 
 from __future__ import annotations
@@ -121,13 +122,14 @@ class Trainer:
                 self.update(plans[process::processes], batches, lr=learning_rate(config, progress))
                 self._count(plans)
                 progress, stop = self._agree(interrupted.is_set())
-                last = stop or progress >= 1
-                if last or self._due(config.log_every) or self._due(config.val_every):
-                    self._report(validate=last or self._due(config.val_every))
-                if last or self._due(config.save_every):
+                done = progress >= 1
+                validate = done or self._due(config.val_every)
+                if validate or stop or self._due(config.log_every):
+                    self._report(validate)
+                if done or stop or self._due(config.save_every):
                     self.save()
-                if last:
-                    return self._finish(interrupted=progress < 1)
+                if done or stop:
+                    return self._finish(interrupted=not done)
 
     def _due(self, every: int) -> bool:
         return self.step % every == 0

@@ -91,7 +91,10 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.A
 
 
 def by_task(weights: dict[str, float], names: Iterable[str]) -> dict[str, float]:
-    """Weights by pattern or domain, ``{"babyai-*": 2}``, as weights by name; a later entry overrides. ValueError for one that matches none of ``names``."""
+    """Weights by pattern or domain, ``{"babyai-*": 2}``, as weights by name; a later entry overrides.
+
+    Raises ValueError for an entry that matches none of ``names``.
+    """
     names, found = set(names), {}
     for pattern, weight in weights.items():
         matched = names.intersection(expand(pattern))

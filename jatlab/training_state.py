@@ -151,7 +151,8 @@ class Average:
 def interruptible(patience: float = 1.0):
     """Yield an event that Ctrl-C or SIGTERM sets, so that the loop can save and stop between two steps.
 
-    Asked again after ``patience`` seconds, it stops at once. (Sooner, it is the same Ctrl-C: a launcher passes on what its workers also had from the terminal.)
+    Asked again after ``patience`` seconds, it stops at once. (Sooner, it is the same Ctrl-C: a launcher passes on what its workers also had
+    from the terminal.)
     """
     event, asked = threading.Event(), []
 

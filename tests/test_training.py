@@ -133,9 +133,7 @@ def test_a_run_that_was_stopped_and_resumed_is_the_run_that_was_not(recipe, tmp_
     with pytest.raises(TrainingInterrupted, match=f"stopped after step 4; everything is saved. Go on with: jatlab train --resume {recipe.output}"):
         trainer.fit()
     resumed = train(TrainConfig.of_run(recipe.output))
-    lines, wanted = told(resumed), told(straight)
-    lines[3].pop("validation", None), wanted[3].pop("validation", None)
-    assert lines == wanted  # losses, gradient norms, learning rates: bit for bit
+    assert told(resumed) == told(straight)  # losses, validation, gradient norms, learning rates: bit for bit
     for name in ("model.safetensors", "checkpoints/step-000008/state.safetensors"):
         ours, theirs = load_file(resumed / name), load_file(straight / name)
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)

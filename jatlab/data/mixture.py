@@ -27,7 +27,8 @@ LEAST_FILL = 0.7  # … but never below this share
 def cut_batches(lengths: np.ndarray, batch_timesteps: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Group n windows of these lengths into batches of at most ``batch_timesteps`` padded timesteps: a list of index arrays, in random order.
 
-    Every window is in exactly one batch. Windows of similar length go together, ties at random. A window longer than ``batch_timesteps`` has a batch of its own.
+    Every window is in exactly one batch. Windows of similar length go together, ties at random. A window longer than ``batch_timesteps`` has
+    a batch of its own.
     """
     shuffled = rng.permutation(len(lengths))
     order = shuffled[np.argsort(-lengths[shuffled], kind="stable")]  # longest first
