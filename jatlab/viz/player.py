@@ -12,10 +12,11 @@ from jatlab.evaluation import FIRST_SEED, Film
 from jatlab.tasks import Task, make_env
 from jatlab.viz.video import GROUND, INK, MUTED, SUFFIXES, _pillow, font, resize, save_small_gif, save_video
 
+METAWORLD_ACTIONS = ("x", "y", "z", "grip")  # where the hand goes, and how hard it closes
 BABYAI_ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")  # MiniGrid's seven, in its order
 TRACK, ACCENT = (48, 52, 60), (86, 180, 233)
 FRAME, SIDE, MARGIN = 320, 224, 16  # pixels: height of the frame, width of the panel beside it
-BARS = 8
+BARS = (92, 252)  # pixels: where the bars begin and end
 PICTURES = 200  # at most twice as many
 
 
@@ -76,10 +77,12 @@ def play(
 
 
 def action_names(env) -> list[str]:
-    """What the actions of an environment are called: BabyAI's and Atari's by name, continuous ones a0, a1, …"""
+    """What the actions of an environment are called: BabyAI's, Meta-World's and Atari's by name, others a0, a1, … or action 0, action 1, …"""
     task: Task = env.task
     if task.domain == "babyai":
         return list(BABYAI_ACTIONS)
+    if task.domain == "metaworld":
+        return list(METAWORLD_ACTIONS)
     if hasattr(env.unwrapped, "get_action_meanings"):
         return [name.lower() for name in env.unwrapped.get_action_meanings()]
     return [f"{'a' if task.action == 'continuous' else 'action '}{index}" for index in range(task.action_size)]
@@ -115,16 +118,16 @@ def _facts(agent, observation: dict, action, playback: Playback, names: list[str
     if isinstance(action, np.ndarray):
         return facts | {"bars": [(name, float(value), True) for name, value in zip(names, action, strict=True)], "signed": True, "action": ""}
     probabilities = getattr(getattr(agent, "last", None), "probabilities", None)
-    shares = np.eye(len(names))[action] if probabilities is None else probabilities[0]
+    shares = np.eye(len(names))[action] if probabilities is None else probabilities[0]  # an agent that does not say: the action it took
     bars = [(name, float(share), index == action) for index, (name, share) in enumerate(zip(names, shares, strict=True))]
-    return facts | {"bars": bars, "signed": False, "action": names[action]}
+    return facts | {"bars": bars, "signed": False, "action": names[action], "probability": None if probabilities is None else float(shares[action])}
 
 
 def _line(step: dict) -> str:
     if step["signed"]:
-        said = " ".join(f"{value:+.2f}" for _, value, _ in step["bars"])
+        said = " ".join(f"{name} {value:+.2f}" for name, value, _ in step["bars"])
     else:
-        said = f"{step['action']:<10} p = {max(value for _, value, chosen in step['bars'] if chosen):.2f}"
+        said = f"{step['action']:<10}" + ("" if step["probability"] is None else f"  p = {step['probability']:.2f}")
     return f"{step['step']:5d}  {said}  reward {step['reward']:+.3f}"
 
 
@@ -151,23 +154,19 @@ def _panel(draw, left: int, right: int, facts: dict) -> None:
         column = left + place * (right - left) // 2
         draw.text((column, FRAME - 58), name, font=font(12), fill=MUTED)
         draw.text((column, FRAME - 42), value, font=font(22), fill=INK)
-    for index, bar in enumerate(_most_telling(facts["bars"])):
-        _bar(draw, left, right, max(top + 8, 92) + 20 * index, bar, facts["signed"])
+    first = top + 8 if len(facts["bars"]) > 8 else max(top + 8, BARS[0])
+    height = min(20, (BARS[1] - first) / max(1, len(facts["bars"])))
+    for index, bar in enumerate(facts["bars"]):
+        _bar(draw, left, right, first + round(height * index), height, bar, facts["signed"])
 
 
-def _most_telling(bars: list[tuple]) -> list[tuple]:
-    """The bars that fit: those of the largest values, in their own order, and always the one that was chosen."""
-    ranked = sorted(bars, key=lambda bar: (not bar[2], -abs(bar[1])))[:BARS]
-    return [bar for bar in bars if bar in ranked][:BARS]
-
-
-def _bar(draw, left: int, right: int, top: int, bar: tuple[str, float, bool], signed: bool) -> None:
-    """One action: its name, and a bar from 0 to 1, or from the middle for values in [-1, 1]."""
+def _bar(draw, left: int, right: int, top: int, height: float, bar: tuple[str, float, bool], signed: bool) -> None:
+    """One action in a row of `height`: its name, and a bar from 0 to 1, or from the middle for values in [-1, 1]."""
     name, value, chosen = bar
-    start, length = left + 72, right - left - 72
+    start, length, thick = left + 72, right - left - 72, round(height / 2)
     zero = start + length // 2 if signed else start
     tip = zero + round(np.clip(value, -1, 1) * (length // 2 if signed else length))
-    draw.text((left, top - 2), name, font=font(13), fill=INK if chosen else MUTED)
-    draw.rectangle((start, top + 2, right, top + 11), fill=TRACK)
+    draw.text((left, top + thick / 2 + 2), name, font=font(min(13, round(height) + 1)), fill=INK if chosen else MUTED, anchor="lm")
+    draw.rectangle((start, top + 2, right, top + 1 + thick), fill=TRACK)
     if tip != zero:
-        draw.rectangle((min(zero, tip), top + 2, max(zero, tip), top + 11), fill=ACCENT if chosen else MUTED)
+        draw.rectangle((min(zero, tip), top + 2, max(zero, tip), top + 1 + thick), fill=ACCENT if chosen else MUTED)

@@ -59,9 +59,20 @@ def test_without_output_each_step_is_printed_and_nothing_is_rendered(monkeypatch
     monkeypatch.setattr(Corridor, "render", lambda self: pytest.fail("rendered for nothing"))
     playback = play(RandomAgent(), WORDS, seed=1_000_007)
     lines = capsys.readouterr().out.splitlines()
-    assert len([line for line in lines if " p = " in line]) == 5
+    assert len([line for line in lines if "action" in line and "reward" in line]) == 5
+    assert not any("p = " in line for line in lines)  # this agent does not say how sure it was
     assert "player-words, seed 1000007: return 0.5 in 5 steps, success" in lines
     assert playback.pictures == []
+
+
+def test_how_sure_the_agent_was_is_printed(capsys):
+    class Sure(RandomAgent):
+        def act(self, *args, **kwargs):
+            self.last = type("Last", (), {"probabilities": np.array([[0.5, 0.3, 0.2]])})
+            return [1]
+
+    play(Sure(), WORDS, max_steps=2)
+    assert "    0  action 1    p = 0.30  reward +0.000" in capsys.readouterr().out.splitlines()
 
 
 def test_max_steps_and_quiet(capsys):
@@ -93,6 +104,7 @@ def test_actions_have_their_names():
         return made
 
     assert action_names(env("babyai", "discrete", 7))[:4] == ["left", "right", "forward", "pick up"]
+    assert action_names(env("metaworld", "continuous", 4)) == ["x", "y", "z", "grip"]
     assert action_names(env("mujoco", "continuous", 3)) == ["a0", "a1", "a2"]
     assert action_names(env("own", "discrete", 2)) == ["action 0", "action 1"]
 
@@ -100,7 +112,7 @@ def test_actions_have_their_names():
 def bar(facts, row, image_width=704):
     """The pixels of the panel's bar number `row`."""
     left = image_width - player.SIDE + player.MARGIN + 72
-    return picture(np.zeros((40, 60, 3), np.uint8), facts)[92 + 20 * row + 6, left : image_width - player.MARGIN]
+    return picture(np.zeros((40, 60, 3), np.uint8), facts)[player.BARS[0] + 20 * row + 6, left : image_width - player.MARGIN]
 
 
 def test_bars_are_as_long_as_the_probabilities():
@@ -112,12 +124,18 @@ def test_bars_are_as_long_as_the_probabilities():
         assert filled == pytest.approx(value, abs=0.02)
 
 
-def test_signed_bars_start_in_the_middle_and_too_many_are_left_out():
+def test_signed_bars_start_in_the_middle():
     facts = {"task": "t", "step": 1, "total": 0.0, "mission": "", "bars": [("a0", -0.5, True), ("a1", 3.0, True)], "signed": True}
     left, right = (bar(facts, row) for row in (0, 1))
     blue = [np.flatnonzero((pixels == player.ACCENT).all(-1)) / len(pixels) for pixels in (left, right)]
     assert blue[0].min() == pytest.approx(0.25, abs=0.02) and blue[0].max() == pytest.approx(0.5, abs=0.02)
     assert blue[1].min() == pytest.approx(0.5, abs=0.02) and blue[1].max() == pytest.approx(1.0, abs=0.02)
-    many = [(f"a{i}", i / 20, i == 0) for i in range(18)]
-    kept = [name for name, _, _ in player._most_telling(many)]
-    assert kept == ["a0", "a11", "a12", "a13", "a14", "a15", "a16", "a17"]
+
+
+@pytest.mark.parametrize("count", [1, 7, 18])
+def test_all_actions_fit_above_step_and_return(count):
+    bars = [(f"a{index}", 1.0, True) for index in range(count)]
+    drawn = picture(np.zeros((40, 60, 3), np.uint8), {"task": "t", "step": 1, "total": 0.0, "mission": "", "bars": bars, "signed": False})
+    rows = (drawn[:, -player.MARGIN - 5] == player.ACCENT).all(-1)
+    assert np.count_nonzero(rows[1:] & ~rows[:-1]) == count
+    assert np.flatnonzero(rows).max() < player.BARS[1]
