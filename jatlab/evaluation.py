@@ -203,7 +203,8 @@ def evaluate(
     with tqdm(total=episodes * len(names), initial=episodes * len(records), desc="evaluate", unit="episode", disable=not progress) as bar:
         for name, played, film, seconds in _play_all(agent, todo, settings, films, make, workers, bar):
             on_task(name, film)
-            records[name] = {"task": name, "agent": who, "settings": asdict(settings), "seconds": seconds, "episodes": [asdict(episode) for episode in played]}
+            told = [asdict(episode) for episode in played]
+            records[name] = {"task": name, "agent": who, "settings": asdict(settings), "seconds": seconds, "episodes": told}
             if folder is not None:
                 write_json(folder / f"{name}.json", records[name])
     about = {"command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": sum(record["seconds"] for record in records.values())}
