@@ -35,7 +35,9 @@ mujoco.MjrContext(mujoco.MjModel.from_xml_string("<mujoco/>"), mujoco.mjtFontSca
 context.free()
 """
 CAMERAS = {  # by the model's name; lengths in metres, angles in degrees
-    "reacher": {"lookat": (0, 0, 0), "distance": 0.75, "azimuth": 90, "elevation": -75},
+    "reacher": {"lookat": (0, 0, 0), "distance": 0.85, "azimuth": 90, "elevation": -80},
+    "swimmer": {"lookat": (0, 0, 0), "distance": 4.2, "azimuth": 90, "elevation": -65, "trackbodyid": 1},
+    "arm3d": {"lookat": (0.3, -0.35, -0.2), "distance": 1.9, "azimuth": 120, "elevation": -50},
     "inverted pendulum": {"lookat": (0, 0, 0.2), "distance": 2.6, "azimuth": 90, "elevation": -10},
     "cartpole": {"lookat": (0, 0, 0.4), "distance": 3.4, "azimuth": 90, "elevation": -10},
 }
