@@ -207,7 +207,8 @@ def evaluate(
             records[name] = {"task": name, "agent": who, "settings": asdict(settings), "seconds": seconds, "episodes": told}
             if folder is not None:
                 write_json(folder / f"{name}.json", records[name])
-    about = {"command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": sum(record["seconds"] for record in records.values())}
+    seconds = sum(record["seconds"] for record in records.values())
+    about = {"command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds}
     return assemble({name: records[name] for name in names}, about)
 
 
