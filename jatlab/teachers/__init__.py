@@ -22,7 +22,7 @@ def describe(task_name: str, who: str = "teacher") -> str:
         return "uniformly random actions"
     require_teacher(task_name)
     if task_name.startswith("babyai-"):
-        return "MiniGrid's BabyAIBot"
+        return "MiniGrid's BabyAIBot, which looks for keys elsewhere"
     from jatlab.teachers.tuned import tuned_parameters
 
     return str(tuned_parameters(task_name))

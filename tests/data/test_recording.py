@@ -74,7 +74,7 @@ import sys
 from jatlab.data import recording
 recording.SHARD_DEFAULT = 5
 if __name__ == "__main__":
-    recording.record(["metaworld-reach", "metaworld-drawer-open"], sys.argv[1], episodes=20, workers=2, progress=False)
+    recording.record(["metaworld-reach", "metaworld-drawer-open"], sys.argv[1], episodes=10, workers=2, progress=False)
 """
 
 
@@ -93,17 +93,17 @@ def wait_for(condition, seconds=30):
 def test_killed_and_resumed_it_gives_the_files_of_an_uninterrupted_run(tmp_path):
     root = tmp_path / "killed"
     process = start_recording(tmp_path, root)
-    wait_for(lambda: len(list(root.rglob("*.parquet"))) >= 2)
+    wait_for(lambda: len(list(root.rglob("*.parquet"))) >= 1)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_for(lambda: not group_is_alive(process.pid))  # the workers notice that their parent is gone
     done = files(root)
-    assert 2 <= len(done) < 8
-    left = root / "metaworld-reach" / "train" / "00003.parquet.999999999.tmp"
+    assert 1 <= len(done) < 4
+    left = root / "metaworld-reach" / "train" / "00001.parquet.999999999.tmp"
     left.write_bytes(b"half a shard")
-    quiet(["metaworld-reach", "metaworld-drawer-open"], root, episodes=20)
-    quiet(["metaworld-reach", "metaworld-drawer-open"], tmp_path / "whole", episodes=20)
-    assert files(root) == files(tmp_path / "whole") and len(files(root)) == 10
+    quiet(["metaworld-reach", "metaworld-drawer-open"], root, episodes=10)
+    quiet(["metaworld-reach", "metaworld-drawer-open"], tmp_path / "whole", episodes=10)
+    assert files(root) == files(tmp_path / "whole") and len(files(root)) == 6
     assert all(files(root)[name] == data for name, data in done.items() if name.endswith(".parquet"))
 
 
@@ -171,10 +171,10 @@ def test_a_teacher_that_loops_for_ever_is_dropped_counted_and_replaced(tmp_path,
 
 
 def test_a_bot_that_loops_is_in_the_summary(tmp_path):
-    summary = quiet("babyai-unlock-to-unlock", tmp_path, episodes=5, workers=1)["babyai-unlock-to-unlock"]
-    assert summary["seeds"][:4] == [0, 1, 2, 3] and 100_000 <= summary["seeds"][4] < 100_045 and summary["episodes"] == 5
-    assert "5 episodes" in report_line(summary) and f"{len(summary['failures'])} dropped (the bot is going round in circles)" in report_line(summary)
-    assert summary["failures"][0] == {"seed": 4, "reason": "the bot is going round in circles"}
+    summary = quiet("babyai-go-to-imp-unlock", tmp_path, episodes=2, seed=5, workers=1)["babyai-go-to-imp-unlock"]
+    assert summary["seeds"][0] == 5 and 100_045 <= summary["seeds"][1] < 100_063 and summary["episodes"] == 2
+    assert summary["failures"][0] == {"seed": 6, "reason": "the bot is going round in circles"}
+    assert "2 episodes" in report_line(summary) and "dropped (the bot is going round in circles)" in report_line(summary)
 
 
 def test_a_teacher_that_always_fails_ends_the_recording(tmp_path, monkeypatch):
@@ -296,6 +296,6 @@ def test_measuring_stores_both_policies_and_skips_what_is_known(tmp_path):
 
 
 def test_dropped_episodes_are_counted_and_in_no_mean(tmp_path):
-    scores = measure("babyai-unlock-to-unlock", episodes=5, workers=1, who=["teacher"], seed=0, path=tmp_path / "scores.json", progress=False)
-    entry = scores["babyai-unlock-to-unlock"]["teacher"]
-    assert entry["dropped"] == 1 and entry["episodes"] == 4 and entry["mean"] > 0.9
+    name = "babyai-go-to-imp-unlock"
+    entry = measure(name, episodes=2, workers=1, who=["teacher"], seed=5, path=tmp_path / "scores.json", progress=False)[name]["teacher"]
+    assert entry["dropped"] == 1 and entry["episodes"] == 1 and entry["mean"] > 0.5
