@@ -212,7 +212,10 @@ class RandomAgent:
 
     def act(self, observations, rewards=0.0, starts=None, greedy=False, temperature=1.0, seeds=None):
         if isinstance(observations, dict):
-            return self.act([observations])[0]
+            return self.act([observations], [rewards], None if starts is None else [starts], seeds=seeds)[0]
+        for row in np.flatnonzero(starts) if seeds is not None and starts is not None else ():
+            if seeds[row] is not None:
+                self.generators[row] = np.random.default_rng(seeds[row])
         return [self._draw(generator) for generator in self.generators]
 
     def _draw(self, generator: np.random.Generator):

@@ -48,7 +48,7 @@ class Ratio:
 def run(output: str | Path | None = None) -> list[Ratio]:
     """Measure everything, print a line each, and write `output` as JSON if given."""
     ratios = []
-    for measure in (discrete_encoder, acting_with_the_cache, lockstep):
+    for measure in (discrete_encoder, acting_with_the_cache, lockstep, batches):
         for ratio in measure():
             print(ratio, flush=True)
             ratios.append(ratio)
@@ -177,3 +177,51 @@ def _act(agent: Agent, environments: int, steps: int) -> None:
     observation = {"discrete_observation": np.ones(148, dtype=np.int64), "text_observation": "go to the red ball"}
     for t in range(steps):
         agent.act([observation] * environments, [0.0] * environments, [t == 0] * environments)
+
+
+# --- batches -----------------------------------------------------------------------------------------------------------------
+
+
+def batches(episodes: int = 2000, batch_timesteps: int = 1024) -> list[Ratio]:
+    """Timesteps a second that the mixture delivers, from files on disk, against what training `nano` consumes."""
+    from jatlab.data.mixture import Mixture
+    from jatlab.data.windows import open_source, to_tensors
+    from jatlab.tokenization import TextTokenizer
+
+    config, task = JatConfig.preset("nano"), "babyai-go-to-local"
+    with tempfile.TemporaryDirectory() as folder:
+        _write_episodes(Path(folder), task, episodes)
+        mixture = Mixture([open_source(task, folder, config, TextTokenizer.load())], batch_timesteps)
+        train = _training_step(JatModel(config))
+        ready = [next(mixture) for _ in range(8)]
+        tensors = [to_tensors(plan.load()) for plan in ready]
+        delivery, training = alternate(lambda: [to_tensors(next(mixture).load()) for _ in range(8)], lambda: [train(batch) for batch in tensors])
+    timesteps = sum(plan.timesteps for plan in ready)
+    detail = f"{timesteps / training:,.0f} timesteps/s trained, {timesteps / delivery:,.0f} delivered"
+    return [Ratio("batches delivered against nano's training", training / delivery, 10, detail)]
+
+
+def _training_step(model: JatModel) -> Callable:
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def step(batch: dict) -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(**batch).loss
+        loss.backward()
+        optimizer.step(), optimizer.zero_grad()
+
+    return step
+
+
+def _write_episodes(folder: Path, task: str, count: int) -> None:
+    """Episodes of random content and of BabyAI's lengths, in files as `jatlab record` writes them."""
+    from jatlab.data.episodes import write_episodes
+    from jatlab.tasks import get_task
+
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(3, 13, count)
+    episodes = [
+        {"text_observations": ["go to the red ball"] * n, "discrete_observations": rng.integers(0, 8, (n, 148)), "discrete_actions": rng.integers(0, 7, n), "rewards": np.zeros(n)}
+        for n in lengths
+    ]  # fmt: skip
+    write_episodes(folder / task / "train" / "00000.parquet", episodes, get_task(task))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from pathlib import Path
 
 from jatlab import __version__
 
@@ -143,13 +144,14 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that share the tasks")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
-    parser.add_argument("--output", default="runs/evaluation", help="folder for report.html, report.json and the videos")
+    parser.add_argument("--output", help="folder for report.html, report.json and the videos (runs/evaluation/AGENT)")
 
 
-def evaluate(agent: str, tasks: list[str], output: str, **settings) -> None:
+def evaluate(agent: str, tasks: list[str], output: str | None, **settings) -> None:
     from jatlab.report import evaluate_and_report
 
-    evaluate_and_report(_load(agent), tasks, output, command=_as_typed(), **settings)
+    trained = (Path(agent) / "log.jsonl").exists()
+    evaluate_and_report(_load(agent), tasks, output or f"runs/evaluation/{Path(agent).name}", log=agent if trained else None, command=_as_typed(), **settings)
 
 
 def _add_play(commands) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
 
-GRID_INTEGERS = 148  # a BabyAI observation: direction, then 7 x 7 x 3 grid values; the mission's tokens follow
+GRID_CELLS = 49
+GRID_INTEGERS = 1 + 3 * GRID_CELLS  # a BabyAI observation: direction, then 7 x 7 x 3 grid values; the mission's tokens follow
 GRID_CLASSES = 8  # classes of the published discrete observation decoder: grid values are 0 … 7
 
 
@@ -44,6 +45,7 @@ class JatConfig:
     tokenizer: str = "gpt2"  # whose ids `wte` holds: "gpt2", or "jatlab" for the package's own
     discrete_bottleneck: int | None = None  # features an integer keeps in the discrete encoder; None: H // 50
     discrete_encoder_layers: int = 0  # residual MLPs after the discrete encoder
+    discrete_gates: int = 0  # features of each grid cell that the mission opens or closes, beside the published encoder
     predict_discrete_observations: bool = False  # the next grid from the action token; too dear at the paper's sizes
     discrete_decoder_size: int | None = None  # hidden features an integer has in that prediction; None: H
     image_channels: tuple[int, int, int] = (32, 64, 128)
@@ -129,9 +131,9 @@ _SMALL = dict(
 
 PRESETS = {
     "nano": dict(hidden_size=192, num_layers=4, num_heads=6, attention_types=_dual(4), max_position_embeddings=128, window_size=32,
-                 discrete_bottleneck=8, image_channels=(16, 32, 32), **_SMALL),
+                 discrete_bottleneck=8, discrete_gates=24, image_channels=(16, 32, 24), **_SMALL),
     "mini": dict(hidden_size=256, num_layers=6, num_heads=8, attention_types=_dual(6), max_position_embeddings=256, window_size=64,
-                 discrete_bottleneck=12, image_channels=(32, 64, 64), **_SMALL),
+                 discrete_bottleneck=12, discrete_gates=24, image_channels=(32, 64, 48), **_SMALL),
     "paper": dict(),
     "medium": dict(hidden_size=2048, num_layers=24, num_heads=16, attention_types=_dual(24), max_position_embeddings=1024),
     "large": dict(hidden_size=2560, num_layers=32, num_heads=20, attention_types=_dual(32), max_position_embeddings=2048),

@@ -27,6 +27,7 @@ from jatlab.agent import Agent
 from jatlab.checkpoints import read_config, save_agent
 from jatlab.config import JatConfig
 from jatlab.data.mixture import Mixture, Plan, cut_batches, prefetch
+from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import Batch, open_source, to_tensors
 from jatlab.model import JatModel
 from jatlab.tasks import expand, task_names
@@ -90,7 +91,8 @@ class Trainer:
             sources = [self._open(name, weights.get(name)) for name in names]
         splits = [source.split(config.val_fraction, config.seed) for source in sources]
         self.held_out = [plan for _, val in splits if val is not None for plan in self._plan_validation(val)]
-        self.mixture = Mixture([train for train, _ in splits], config.batch_timesteps, by_task(config.task_weights, names), config.seed)
+        transform = GridSymmetries(self.tokenizer) if config.symmetries else None
+        self.mixture = Mixture([train for train, _ in splits], config.batch_timesteps, by_task(config.task_weights, names), config.seed, transform)
 
     def _tasks(self) -> list[str]:
         """The tasks asked for; of patterns and domains, those that are recorded."""

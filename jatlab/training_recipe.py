@@ -28,6 +28,7 @@ class TrainConfig:
     batch_timesteps: int = 1024  # of one batch, with padding, at most
     accumulate: int = 1  # batches a process adds up in each step
     max_timesteps: int | None = None  # of a window; None: what the model and the task allow
+    symmetries: bool = False  # draw each BabyAI window with its colours permuted and mirrored (jatlab.data.symmetries)
     random_start: bool = False  # cut long episodes at other places in each epoch
     task_weights: dict[str, float] = field(default_factory=dict)  # pattern -> how often that task has its turn (1)
     loss_weights: dict[str, float] = field(default_factory=dict)  # pattern -> weight of its losses (the published one)

@@ -9,7 +9,7 @@ the sequence is the same after resuming, and several processes can each take eve
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -55,7 +55,7 @@ class Plan:
     """A batch to be: the ``number``-th of the mixture, ``windows`` (B, 2) of ``source``.
 
     ``share`` is how large it is beside its task's average batch: a loss times its share lets every timestep count the same. ``state`` is the
-    mixture's after it.
+    mixture's after it. ``transform`` (batch, rng) draws another view of the batch, the same one for the same number.
     """
 
     number: int
@@ -63,6 +63,7 @@ class Plan:
     windows: np.ndarray
     share: float = 1.0
     state: dict | None = None
+    transform: Callable | None = None
 
     @property
     def task(self) -> str:
@@ -80,7 +81,8 @@ class Plan:
 
     def load(self) -> Batch:
         """The arrays, under the model's argument names."""
-        return self.source.batch(self.windows)
+        batch = self.source.batch(self.windows)
+        return batch if self.transform is None else self.transform(batch, np.random.default_rng(self.number))
 
     def __str__(self) -> str:
         return f"batch {self.number} ({self.source.describe(self.windows)})"
@@ -124,10 +126,11 @@ class Mixture:
     """An endless iterator of `Plan`s over ``sources`` (see ``jatlab.data.windows``).
 
     ``batch_timesteps``: padded timesteps of a batch, at most. ``weights``: how often each task has its turn, by name; 1 where none is given.
+    ``transform``: (batch, rng) -> batch, another view of each batch, such as `jatlab.data.symmetries.GridSymmetries`.
     Raises ValueError for no sources, two of one name, weights that are not positive or name no source, or a negative seed.
     """
 
-    def __init__(self, sources: Iterable, batch_timesteps: int, weights: dict[str, float] | None = None, seed: int = 0):
+    def __init__(self, sources: Iterable, batch_timesteps: int, weights: dict[str, float] | None = None, seed: int = 0, transform: Callable | None = None):
         sources, weights = list(sources), weights or {}
         self.sources = {source.name: source for source in sources}
         _check(len(self.sources) == len(sources) > 0, f"a mixture needs sources of different names, got {[s.name for s in sources]}")
@@ -135,7 +138,7 @@ class Mixture:
         _check(all(w > 0 for w in weights.values()), f"weights must be positive, got {weights}; leave a task out instead of weighing it 0")
         _check(batch_timesteps > 0 and seed >= 0, f"batch_timesteps ({batch_timesteps}) must be positive, seed ({seed}) 0 or more")
         self.settings = {"seed": seed, "batch_timesteps": batch_timesteps, "weights": {name: weights.get(name, 1.0) for name in self.sources}}
-        self.number = 0
+        self.number, self.transform = 0, transform
         self.turns = {name: _Turns(s, weights.get(name, 1.0), batch_timesteps, seed) for name, s in self.sources.items()}
 
     def __iter__(self) -> Iterator[Plan]:
@@ -145,7 +148,7 @@ class Mixture:
         turns = min(self.turns.values(), key=lambda t: t.turn)
         windows, share = turns.take()
         self.number += 1
-        return Plan(self.number - 1, turns.source, windows, share, self.state_dict())
+        return Plan(self.number - 1, turns.source, windows, share, self.state_dict(), self.transform)
 
     def state_dict(self) -> dict:
         """Where the sequence is (JSON): its number, each task's turns taken, epoch and position in it, and what it was made of."""

@@ -104,11 +104,16 @@ class DualAttention(nn.Module):
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float) -> tuple[Tensor, None]:
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=1.0), None
+    """Attention without its weights. In float32 on a CPU, where bfloat16 has a slow backward pass; scores are float32 anyway, as published."""
+    dtype = torch.float32 if query.device.type == "cpu" else query.dtype
+    with torch.autocast(query.device.type, enabled=False):
+        mixed = F.scaled_dot_product_attention(query.to(dtype), key.to(dtype), value.to(dtype), attn_mask=mask, dropout_p=dropout, scale=1.0)
+    return mixed.to(query.dtype), None
 
 
 def _attend_recording(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
-    """The same, spelled out, so that the weights can be kept. Scores are float32 whatever the rest is in, as published."""
-    scores = query.float() @ key.float().transpose(-1, -2)  # (B, N, L, S)
+    """The same, spelled out, so that the weights can be kept."""
+    with torch.autocast(query.device.type, enabled=False):
+        scores = query.float() @ key.float().transpose(-1, -2)  # (B, N, L, S)
     weights = scores.masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1).to(value.dtype)
     return F.dropout(weights, dropout) @ value, weights

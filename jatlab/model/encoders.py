@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jatlab.config import JatConfig
+from jatlab.config import GRID_CELLS, GRID_INTEGERS, JatConfig
 from jatlab.model.transformer import MLP
 
 IMAGE_SIDES = (84, 42, 21, 11)  # the frame, and its side after each stride-2 convolution
@@ -48,6 +48,7 @@ class DiscreteEncoder(nn.Module):
         self.size = config.max_discrete_value
         self.project = nn.Linear(config.hidden_size, config.bottleneck)
         self.mix = nn.Linear(config.max_discrete_value * config.bottleneck, config.hidden_size - 1)
+        self.gates = GridGates(config) if config.discrete_gates else None
         self.layers = nn.ModuleList(ResidualMLP(config) for _ in range(config.discrete_encoder_layers))
         self._table = [table]  # in a list: the embedding belongs to the model, not to this module
         self._kept: tuple[tuple, Tensor | None] = ((), None)
@@ -56,11 +57,17 @@ class DiscreteEncoder(nn.Module):
         """`ids` (B, T, k) with k = `max_discrete_value`, `rewards` (B, T) -> (B, T, H)."""
         if ids.shape[-1] != self.size:
             raise ValueError(f"a discrete observation has {self.size} integers (grid, then mission tokens), not {ids.shape[-1]}")
-        x = self.mix(self._features(ids).flatten(-2))  # (B, T, k, bottleneck) -> (B, T, H - 1)
+        features = self._features(ids)  # (B, T, k, bottleneck)
+        x = self.mix(features.flatten(-2))  # (B, T, H - 1)
+        x = x if self.gates is None else x + self.gates(features)
         x = torch.cat([x, rewards[..., None].to(x.dtype)], dim=-1)
         for layer in self.layers:
             x = layer(x)
         return x
+
+    def train(self, mode: bool = True):
+        self._kept = ((), None)  # an optimizer's fused step does not raise the weights' version
+        return super().train(mode)
 
     def _features(self, ids: Tensor) -> Tensor:
         if not torch.is_grad_enabled() and not self.training:
@@ -83,6 +90,27 @@ def _distinct(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
     present = torch.zeros(vocabulary, dtype=torch.bool, device=ids.device)
     present[ids.reshape(-1)] = True
     return present.nonzero().squeeze(-1), (present.cumsum(0) - 1)[ids]
+
+
+class GridGates(nn.Module):
+    """Match the mission with each of the grid's 49 cells: a few features of the cell, each opened or closed by the mission.
+
+    The published encoder learns what "red" means for every cell apart. Here all cells share their weights, so a small model finds
+    the object it is asked for after fewer demonstrations.
+    """
+
+    def __init__(self, config: JatConfig):
+        super().__init__()
+        self.cell = nn.Linear(3 * config.bottleneck, config.discrete_gates)  # a cell is three integers: object, colour, state
+        self.mission = nn.Linear(config.max_text_tokens * config.bottleneck, config.discrete_gates)
+        self.mix = nn.Linear(GRID_CELLS * config.discrete_gates, config.hidden_size - 1, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The integers' `features` (B, T, k, bottleneck) -> (B, T, H - 1)."""
+        grid, mission = features[..., 1:GRID_INTEGERS, :], features[..., GRID_INTEGERS:, :]  # the first integer is the direction
+        cells = self.cell(grid.unflatten(-2, (GRID_CELLS, 3)).flatten(-2))  # (B, T, 49, gates)
+        gates = self.mission(mission.flatten(-2))[..., None, :]
+        return self.mix(F.relu(cells * gates).flatten(-2))
 
 
 class ResidualMLP(nn.Module):
