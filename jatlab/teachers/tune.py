@@ -53,8 +53,8 @@ START = {
 class Effort:
     """How long a search lasts: rounds x candidates x episodes are played."""
 
-    rounds: int = 9
-    candidates: int = 32
+    rounds: int = 7
+    candidates: int = 24
     episodes: int = 3
 
 
