@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast lab bench clean help
+.PHONY: demo test fast lab bench ship clean help
 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
@@ -19,6 +19,7 @@ demo: $(VENV)/installed-demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
+	$(BIN)/jatlab bench --check
 
 fast: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "not slow"
@@ -45,6 +46,10 @@ $(VENV)/installed-%: $(VENV)/installed-torch pyproject.toml constraints.txt
 EXTRAS_demo := envs,train
 EXTRAS_test := test
 EXTRAS_lab := notebooks
+
+# for maintainers: the finished demo's agent becomes the one that ships, and the README's tables and pictures are its own
+ship: demo
+	$(BIN)/python docs/ship.py
 
 clean:
 	rm -rf $(VENV) runs

@@ -61,6 +61,7 @@ class JatConfig:
         _check(self.max_position_embeddings >= 2, f"max_position_embeddings {self.max_position_embeddings}: one timestep needs two positions")
         _check(0 <= self.past_action_dropout <= 1, f"past_action_dropout {self.past_action_dropout} is a share: between 0 and 1")
         _check(self.bottleneck > 0, f"hidden_size {self.hidden_size} // 50 leaves the discrete encoder nothing: set discrete_bottleneck")
+        _check(not self.discrete_gates or self.max_text_tokens > 0, f"discrete_gates need mission tokens: max_discrete_value above {GRID_INTEGERS}")
         for name in ("vocab_size", "hidden_size", "num_layers", "window_size", "max_discrete_value", "max_continuous_size"):
             _check(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
 
@@ -131,9 +132,9 @@ _SMALL = dict(
 
 PRESETS = {
     "nano": dict(hidden_size=192, num_layers=4, num_heads=6, attention_types=_dual(4), max_position_embeddings=128, window_size=32,
-                 discrete_bottleneck=8, discrete_gates=24, image_channels=(16, 32, 24), **_SMALL),
+                 discrete_bottleneck=8, discrete_gates=48, initializer_range=0.06, image_channels=(16, 32, 24), **_SMALL),
     "mini": dict(hidden_size=256, num_layers=6, num_heads=8, attention_types=_dual(6), max_position_embeddings=256, window_size=64,
-                 discrete_bottleneck=12, discrete_gates=24, image_channels=(32, 64, 48), **_SMALL),
+                 discrete_bottleneck=12, discrete_gates=48, initializer_range=0.05, image_channels=(32, 64, 48), **_SMALL),
     "paper": dict(),
     "medium": dict(hidden_size=2048, num_layers=24, num_heads=16, attention_types=_dual(24), max_position_embeddings=1024),
     "large": dict(hidden_size=2560, num_layers=32, num_heads=20, attention_types=_dual(32), max_position_embeddings=2048),

@@ -88,6 +88,31 @@ def test_the_next_grid_is_predicted_and_learnt():
     assert model.discrete_decoder.expand.weight.grad.abs().sum() > 0
 
 
+@torch.no_grad()
+def test_grid_gates_treat_all_cells_alike_and_listen_to_the_mission():
+    """What a cell contributes depends on the cell and the mission, not on where it is, until the last layer sorts by place."""
+    torch.manual_seed(0)
+    gates = DiscreteEncoder(small(max_discrete_value=152, discrete_gates=6, initializer_range=0.5), nn.Embedding(40, 32)).gates
+    features, place = torch.rand(1, 1, 152, 2), nn.Identity()
+    gates.mix = place
+    seen = gates(features).unflatten(-1, (49, 2))
+    moved = features.clone()
+    moved[..., 1:148, :] = features[..., 1:148, :].unflatten(-2, (49, 3)).roll(5, dims=-3).flatten(-3, -2)
+    torch.testing.assert_close(gates(moved).unflatten(-1, (49, 2)), seen.roll(5, dims=-2))
+    features[..., 148:, :] += 1
+    assert not torch.allclose(gates(features).unflatten(-1, (49, 2)), seen)
+
+
+def test_positions_in_metres_keep_their_millimetres_in_bfloat16():
+    """Under autocast the continuous encoder computes in float32: two hands 1 mm apart stay apart, as far as without it."""
+    torch.manual_seed(0)
+    encoder = JatModel(small()).continuous_encoder
+    hands = torch.tensor([[[0.700, 0.3, 0.1]], [[0.701, 0.3, 0.1]]])
+    apart = encoder(hands).diff(dim=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(encoder(hands).diff(dim=0), apart)
+
+
 @pytest.mark.parametrize("pool", [None, 5])
 def test_images_in_and_out(pool):
     config = small(image_channels=(8, 8, 16), image_pool=pool)
