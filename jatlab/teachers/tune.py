@@ -4,7 +4,7 @@
 
 Each round draws parameters around the best so far, plays every candidate on the same few seeds and moves on to the better quarter. Both kinds of teacher
 are tried, the script with gains and (where we know how to begin) a funnel. The best candidate is stored if it beats what is there on seeds
-that no search has seen.
+that no search has seen. What counts is the mean return, plus a bonus for success: some rewards can be had without ever finishing the task.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from jatlab.teachers.metaworld import make_teacher
 from jatlab.teachers.tuned import Gains, store_parameters, tuned_parameters
 
 SEARCH_SEED, CHOICE_SEED, CHECK_SEED = 3_000_000, 3_100_000, 3_200_000  # apart from recording, evaluation and measuring
+SUCCESS_BONUS = 200.0  # as much as twenty steps at the full reward
 FLOOR = 0.08  # of the first spread; a narrower distribution has stopped searching
 
 GAINS_SPREAD = {"speed": 2.0, "damping": 0.6, "shift": (0.3, 0.3, 0.3), "grip": 0.4}
@@ -58,16 +59,17 @@ class Effort:
     episodes: int = 3
 
 
-def mean_return(env, task_name: str, parameters: Gains | Funnel | None, seeds) -> float:
-    """The mean return of a task's teacher with ``parameters`` over one episode a seed."""
+def mean_score(env, task_name: str, parameters: Gains | Funnel | None, seeds) -> float:
+    """The mean return, plus the bonus for success, of a task's teacher with ``parameters`` over one episode a seed."""
     teacher, total = make_teacher(task_name, parameters), 0.0
     for seed in seeds:
         observation, _ = env.reset(seed=int(seed))
         done = False
         while not done:
-            observation, reward, terminated, truncated, _ = env.step(teacher.act(observation))
+            observation, reward, terminated, truncated, info = env.step(teacher.act(observation))
             total += reward
             done = terminated or truncated
+        total += SUCCESS_BONUS * info["success"]
     return total / len(seeds)
 
 
@@ -79,12 +81,12 @@ def search(env, task_name: str, start: Gains | Funnel, effort: Effort = Effort()
         first = SEARCH_SEED + number * effort.episodes
         points = mean + spread * rng.normal(size=(effort.candidates, len(mean)))
         points[0] = mean
-        returns = [mean_return(env, task_name, to_parameters(start, point), range(first, first + effort.episodes)) for point in points]
-        elite = points[np.argsort(returns)[-effort.candidates // 4:]]
+        scores = [mean_score(env, task_name, to_parameters(start, point), range(first, first + effort.episodes)) for point in points]
+        elite = points[np.argsort(scores)[-effort.candidates // 4:]]
         mean, spread = 0.8 * elite.mean(axis=0) + 0.2 * mean, np.maximum(elite.std(axis=0), FLOOR * width)
         finalists.append(elite[-1])
     found = [to_parameters(start, point) for point in (mean, *finalists[-5:])]
-    return max(found, key=lambda parameters: mean_return(env, task_name, parameters, range(CHOICE_SEED, CHOICE_SEED + choose_from)))
+    return max(found, key=lambda parameters: mean_score(env, task_name, parameters, range(CHOICE_SEED, CHOICE_SEED + choose_from)))
 
 
 def spread_of(parameters: Gains | Funnel) -> dict:
@@ -115,18 +117,18 @@ def tune(names: list[str], kinds: tuple[str, ...] = ("script", "funnel"), effort
     """Search for each task and store what is better, over ``episodes`` seeds, than what is there. Prints a line a task."""
     for name in names:
         env, seeds = make_env(name, render_mode=None), range(CHECK_SEED, CHECK_SEED + episodes)
-        best, stored = tuned_parameters(name), mean_return(env, name, None, seeds)
-        report, best_return = [f"stored {stored:.1f}"], stored
+        best, stored = tuned_parameters(name), mean_score(env, name, None, seeds)
+        report, best_score = [f"stored {stored:.1f}"], stored
         for kind, start in (("script", Gains(speed=2.0, damping=0.7, grip=1.2)), ("funnel", START.get(name.removeprefix("metaworld-")))):
             if kind not in kinds or start is None:
                 continue
             found = search(env, name, start, effort)
-            found_return = mean_return(env, name, found, seeds)
-            report.append(f"{kind} {found_return:.1f}")
-            if found_return > best_return:
-                best, best_return = found, found_return
+            found_score = mean_score(env, name, found, seeds)
+            report.append(f"{kind} {found_score:.1f}")
+            if found_score > best_score:
+                best, best_score = found, found_score
         env.close()
-        if best_return > stored:
+        if best_score > stored:
             store_parameters(name, best)
         print(f"{name}: {', '.join(report)}", flush=True)
 

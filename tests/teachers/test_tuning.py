@@ -6,7 +6,7 @@ import pytest
 from jatlab.tasks import make_env, task_names
 from jatlab.teachers import describe, tune, tuned
 from jatlab.teachers.funnel import Funnel, FunnelTeacher
-from jatlab.teachers.tune import GAINS_SPREAD, START, Effort, mean_return, search, to_parameters, to_vector
+from jatlab.teachers.tune import GAINS_SPREAD, START, Effort, mean_score, search, to_parameters, to_vector
 from jatlab.teachers.tuned import Gains, store_parameters, tuned_parameters
 
 
@@ -70,4 +70,4 @@ def test_a_search_is_reproducible_and_improves():
     found = search(env, name, start, effort, choose_from=2)
     assert found == search(env, name, start, effort, choose_from=2) != start
     seeds = range(tune.CHECK_SEED, tune.CHECK_SEED + 3)
-    assert mean_return(env, name, found, seeds) > mean_return(env, name, Gains(), seeds)
+    assert mean_score(env, name, found, seeds) > mean_score(env, name, Gains(), seeds)
