@@ -19,7 +19,8 @@ demo: $(VENV)/installed-demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
-	$(BIN)/jatlab bench --check
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+	$(BIN)/jatlab bench
 
 fast: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "not slow"

@@ -43,6 +43,7 @@ class JatConfig:
     action_loss_coef: float = 0.995
     # --- ours
     tokenizer: str = "gpt2"  # whose ids `wte` holds: "gpt2", or "jatlab" for the package's own
+    continuous_waves: bool = False  # show the repeated copies of a continuous vector as sines of rising frequency
     discrete_bottleneck: int | None = None  # features an integer keeps in the discrete encoder; None: H // 50
     discrete_encoder_layers: int = 0  # residual MLPs after the discrete encoder
     discrete_gates: int = 0  # features of each grid cell that the mission opens or closes, beside the published encoder
@@ -127,7 +128,7 @@ def _dual(num_layers: int) -> list:
 
 _SMALL = dict(
     vocab_size=3072, tokenizer="jatlab", predict_discrete_observations=True, discrete_decoder_size=16, discrete_encoder_layers=1,
-    image_pool=6, past_action_dropout=1.0,
+    image_pool=6, past_action_dropout=1.0, continuous_waves=True,
 )  # fmt: skip
 
 PRESETS = {

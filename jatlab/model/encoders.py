@@ -23,17 +23,29 @@ def repeat_to(x: Tensor, size: int) -> Tensor:
     return x[..., torch.arange(size, device=x.device) % x.shape[-1]]
 
 
+def waves(x: Tensor, size: int) -> Tensor:
+    """As `repeat_to`, but the copies differ: the values, then their sines and cosines over four octaves, from half a metre's wave down.
+
+    Repeating adds nothing that a linear layer could use. Waves show it a centimetre as clearly as a metre, whatever the units of a task.
+    """
+    place = torch.arange(size, device=x.device)
+    copy = place // x.shape[-1] % 9  # 0: the values; 1, 2: the longest wave; 3, 4: half of it; …
+    frequency, phase = 4 * torch.pi * 2.0 ** ((copy - 1) // 2), (copy % 2) * torch.pi / 2
+    values = repeat_to(x, size)
+    return torch.where(copy == 0, values, torch.sin(values * frequency + phase))
+
+
 class ContinuousEncoder(nn.Module):
     """A real vector, repeated to one size, through one linear layer that observations and actions share."""
 
     def __init__(self, config: JatConfig):
         super().__init__()
-        self.size = config.max_continuous_size
+        self.size, self.spread = config.max_continuous_size, waves if config.continuous_waves else repeat_to
         self.linear = nn.Linear(config.max_continuous_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 knows a hand at 0.7 m to 4 mm: too coarse to grip with
-            return self.linear(repeat_to(x, self.size))  # (B, T, n) -> (B, T, H)
+            return self.linear(self.spread(x, self.size))  # (B, T, n) -> (B, T, H)
 
 
 class DiscreteEncoder(nn.Module):

@@ -1,5 +1,7 @@
 """Encoders and decoders: the shortcuts change no number, and wrong sizes are told."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from helpers import small
 from jatlab.bench import direct_encoder
 from jatlab.config import JatConfig
 from jatlab.model import JatModel
-from jatlab.model.encoders import DiscreteEncoder, repeat_to
+from jatlab.model.encoders import DiscreteEncoder, repeat_to, waves
 
 
 def encoder(seed: int = 0) -> DiscreteEncoder:
@@ -55,6 +57,17 @@ def test_the_table_kept_for_acting_follows_the_weights():
 def test_a_vector_is_repeated_cyclically(values, size):
     repeated = repeat_to(torch.tensor(values), size)
     assert repeated.tolist() == [torch.tensor(values)[i % len(values)].item() for i in range(size)]
+
+
+@settings(deadline=None)
+@given(values=st.lists(st.floats(-2, 2), min_size=1, max_size=8), size=st.integers(8, 80))
+def test_waves_are_sines_of_rising_frequency(values, size):
+    spread = waves(torch.tensor(values, dtype=torch.float64), size)
+    for place in range(size):
+        value, copy = values[place % len(values)], place // len(values) % 9
+        octave = [None, 4, 4, 8, 8, 16, 16, 32, 32][copy]
+        expected = value if copy == 0 else math.cos(value * octave * math.pi) if copy % 2 else math.sin(value * octave * math.pi)
+        assert spread[place].item() == pytest.approx(expected, abs=1e-4)  # the frequency is a float32
 
 
 @pytest.mark.parametrize(
