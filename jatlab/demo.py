@@ -20,8 +20,8 @@ EPISODES = {  # of demonstration; where the mission must be told from several ob
     "metaworld-drawer-open": 100,
     "metaworld-button-press-topdown": 100,
 }
-NOISE = {"babyai": 0.2, "metaworld": 0.5}  # disturbs what teachers do, not what they say: so the way back is shown too
-MINUTES = 7.0  # of training
+NOISE = {"babyai": 0.3, "metaworld": 0.8}  # disturbs what teachers do, not what they say: so the way back is shown too
+MINUTES = 8.0  # of training
 
 
 def demo(output: str = "runs/demo", workers: int = 2, quick: bool = False) -> Path:

@@ -98,11 +98,12 @@ class Player:
     def _play(self, env: gym.Env, seed: int, keep: bool) -> tuple[Outcome, Episode | None]:
         observation, _ = env.reset(seed=seed)
         self.teacher.reset(env, seed)
-        rng = np.random.default_rng([seed, 1]) if self.noise else None
+        rng = np.random.default_rng([seed, 1])
+        level = self.noise * rng.random()  # from calm to noisy: the imitator will act without noise, and has to know that too
         steps, rewards, executed, done = [], [], None, False
         while not done:
             label = self.teacher.act(observation, executed)
-            action = executed = label if rng is None else self._disturb(label, rng)
+            action = executed = self._disturb(label, level, rng) if level else label
             if keep:
                 steps.append((*_values(observation, self.task), label))
             observation, reward, terminated, truncated, info = env.step(action)
@@ -111,12 +112,12 @@ class Player:
         outcome = Outcome(seed, float(sum(rewards)), len(rewards), None if "success" not in info else bool(info["success"]))
         return outcome, _stack(steps, rewards, self.task) if keep else None
 
-    def _disturb(self, action, rng: np.random.Generator):
+    def _disturb(self, action, level: float, rng: np.random.Generator):
         """What is executed instead of ``action``: a Gaussian step away from it, or now and then any other choice."""
         if self.task.action == "discrete":
-            return int(rng.integers(self.task.action_size)) if rng.random() < self.noise else action
+            return int(rng.integers(self.task.action_size)) if rng.random() < level else action
         space = self.env.action_space
-        return np.clip(action + self.noise * rng.normal(size=action.shape), space.low, space.high).astype(np.float32)
+        return np.clip(action + level * rng.normal(size=action.shape), space.low, space.high).astype(np.float32)
 
 
 def _values(observation: dict, task: Task) -> tuple:

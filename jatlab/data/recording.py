@@ -64,7 +64,7 @@ def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers:
 
     ``tasks``: names, patterns or domains, as ``jatlab.tasks.expand`` takes them. ``teacher`` is "teacher" or "random". An episode that takes longer than
     ``timeout`` seconds is dropped. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
-    another action at random), so that the data also shows the way back; the recorded actions are then the teacher's answers, not the executed ones.
+    another action at random; each episode draws its own level from 0 to ``noise``), so that the data also shows the way back; the recorded actions are then the teacher's answers, not the executed ones.
 
     What is already there is kept: the same call after a kill makes the missing files only, a call for more episodes adds to them. Scripts need
     ``if __name__ == "__main__":``, because the workers are spawned processes.

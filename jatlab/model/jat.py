@@ -15,6 +15,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from jatlab.config import GRID_INTEGERS, JatConfig
+from jatlab.model.attention import DualAttention
 from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
 from jatlab.model.encoders import ContinuousEncoder, DiscreteEncoder, ImageEncoder, PatchEncoder, repeat_to
 from jatlab.model.files import load_weights, save_weights
@@ -68,6 +69,9 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
             nn.init.normal_(module.weight, std=self.config.initializer_range)
             if getattr(module, "bias", None) is not None:
                 nn.init.zeros_(module.bias)
+        if isinstance(module, DualAttention):  # scores are not divided by sqrt(D): larger queries and keys would start all but one-hot
+            for projection in (module.query, module.key):
+                nn.init.normal_(projection.weight, std=min(self.config.initializer_range, 0.02))
 
     # --- keep and load: hooks of the mixin -----------------------------------------------------------------------------------
 
