@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: demo test fast lab bench ship clean help
 
 help:
-	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
-	@echo "make test   everything that CI checks (about 30 minutes)"
+	@echo "make demo   record, train, play, report: runs/demo/report.html (about 11 minutes after installation)"
+	@echo "make test   everything that CI checks (about 20 minutes)"
 	@echo "make fast   the tests that take seconds"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make bench  what the algorithms buy, as ratios"

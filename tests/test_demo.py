@@ -14,7 +14,7 @@ import jatlab
 from jatlab.cli import main
 from jatlab.demo import EPISODES
 
-FLOOR = 0.5
+FLOOR = 0.6
 
 
 def test_quickly_from_nothing_to_a_report(tmp_path, capsys):
@@ -35,7 +35,7 @@ def test_quickly_from_nothing_to_a_report(tmp_path, capsys):
 def test_in_earnest_from_nothing_to_a_playing_agent(tmp_path):
     """On seeds never recorded, in both domains, far above random (0) towards our teacher (1), within 3 GB.
 
-    The goal is 0.90; the demo was seen to reach 0.82 (BabyAI) and 0.76 (Meta-World). The floor leaves room for what differs between two
+    The goal is 0.90; the demo was seen to reach 0.95 (BabyAI) and 0.89 (Meta-World). The floor leaves room for what differs between two
     trainings and two machines: a minute of training is worth less on a busy one.
     """
     peak = run_and_watch(["demo", "--output", str(tmp_path)])
