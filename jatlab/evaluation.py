@@ -2,7 +2,7 @@
 
 Several environments of one task run in lockstep, so that the agent answers all of them with one forward pass. An environment whose episode
 ends starts the next seed; when no seed is left it waits, and what the agent says to it is dropped. Each task's record is written as
-soon as it is complete, so an evaluation that was stopped goes on where it was. `jatlab.scores` turns the records into results.
+soon as it is complete, so an evaluation that was stopped goes on where it was. `jatlab.results` turns the records into results.
 """
 
 from __future__ import annotations
