@@ -6,6 +6,7 @@ from jatlab.tasks.registry import Task, get_task
 from jatlab.tasks.scores import Score, task_scores
 
 HEADER = ("task", "observation", "action", "random", "teacher", "expert", "JAT", "note")
+_OBSERVATIONS = {"image": "4 frames 84x84", "text": "text", "picture": "picture, text"}
 LEGEND = (
     "Mean returns. random and teacher: measured on today's environments (random~: published, not yet measured here).\n"
     "expert and JAT: published by the authors of JAT, on their versions of the environments."
@@ -27,7 +28,7 @@ def _row(task: Task) -> dict:
         "task": task.name,
         "domain": task.domain,
         "observation": _observation(task),
-        "action": _numbers(task.action_size) if task.action == "continuous" else f"1 of {task.action_size}",
+        "action": _action(task),
         **means,
         "random_measured": scores.random is not None and scores.random.source == "measured",
         "note": task.note,
@@ -45,7 +46,13 @@ def _numbers(count: int) -> str:
 def _observation(task: Task) -> str:
     if task.observation == "continuous":
         return _numbers(task.observation_size)
-    return "4 frames 84x84" if task.observation == "image" else f"text + {task.observation_size} integers"
+    return _OBSERVATIONS.get(task.observation) or f"text + {task.observation_size} integers"
+
+
+def _action(task: Task) -> str:
+    if task.action == "text":
+        return "the next word"
+    return _numbers(task.action_size) if task.action == "continuous" else f"1 of {task.action_size}"
 
 
 def format_tasks(names: Iterable[str]) -> str:

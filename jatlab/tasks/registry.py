@@ -13,7 +13,8 @@ from importlib import import_module
 
 from jatlab.tasks import table
 
-DOMAINS = ("atari", "babyai", "metaworld", "mujoco")
+DOMAINS = ("atari", "babyai", "metaworld", "mujoco")  # of control: what is played
+LANGUAGE_DOMAINS = ("text", "vision")  # what is read
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,15 @@ class Task:
 
     ``observation`` is "continuous", "discrete" (the grid integers, with a mission as text) or "image", and
     ``observation_size`` its number of values (39; 148; 4 * 84 * 84). ``action`` is "continuous" or "discrete";
-    ``action_size`` counts its values or its choices. ``loss_weight`` is the published weight of the task's losses,
+    ``action_size`` counts its values or its choices. Tasks of language have observation "text" or "picture" (a picture with its
+    text), action "text", sizes 1 (a token) and no environment: they are read, not played. ``loss_weight`` is the published weight of the task's losses,
     ``max_timesteps`` the published training window (None: whatever the model holds), and ``note`` says how today's
     environment differs from the published one ("" if it does not).
     """
 
     name: str
     domain: str
-    env_id: str
+    env_id: str | None
     published_env_id: str | None
     observation: str
     observation_size: int
@@ -42,12 +44,18 @@ class Task:
     def __post_init__(self):
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
             raise ValueError(f"task name {self.name!r}: use lower-case words joined by hyphens, such as 'own-cartpole'")
-        if self.observation not in ("continuous", "discrete", "image"):
+        language = self.domain in LANGUAGE_DOMAINS
+        if self.observation not in (("text", "picture") if language else ("continuous", "discrete", "image")):
             raise ValueError(f"task {self.name}: observation is 'continuous', 'discrete' or 'image', not {self.observation!r}")
-        if self.action not in ("continuous", "discrete"):
+        if self.action not in (("text",) if language else ("continuous", "discrete")):
             raise ValueError(f"task {self.name}: action is 'continuous' or 'discrete', not {self.action!r}")
         if self.observation_size < 1 or self.action_size < 1:
             raise ValueError(f"task {self.name}: sizes are at least 1, got {self.observation_size} and {self.action_size}")
+
+    @property
+    def playable(self) -> bool:
+        """Whether the task has an environment; text and captions have none."""
+        return self.domain not in LANGUAGE_DOMAINS
 
 
 def _published() -> Iterable[Task]:
@@ -67,33 +75,47 @@ def _published() -> Iterable[Task]:
         yield Task(f"mujoco-{name}", "mujoco", today, env_id, *facts, note=note)
 
 
+def _language() -> Iterable[Task]:
+    for domain, kind, names in (("text", "text", table.TEXT), ("vision", "picture", table.VISION)):
+        for name, note in names.items():
+            yield Task(name, domain, None, None, kind, 1, "text", 1, note=note)
+
+
 _TASKS: dict[str, Task] = {task.name: task for task in _published()}
+_LANGUAGE: dict[str, Task] = {task.name: task for task in _language()}
 _MAKERS: dict[str, Callable] = {}  # registered tasks only; the published ones are made by the module of their domain
 
 
 def task_names(domain: str | None = None) -> list[str]:
-    """All task names, or those of one domain, in the published order; registered tasks come last.
+    """All tasks of control, or those of one domain, in the published order; registered tasks come last.
 
-    Raises ValueError for a domain that has no task.
+    Tasks of language are listed when their domain is named: "text" or "vision". Raises ValueError for a domain that has no task.
     """
-    names = [name for name, task in _TASKS.items() if domain in (None, task.domain)]
+    tasks = _LANGUAGE if domain in LANGUAGE_DOMAINS else _TASKS
+    names = [name for name, task in tasks.items() if domain in (None, task.domain)]
     if not names:
-        known = sorted({task.domain for task in _TASKS.values()})
+        known = sorted({task.domain for task in (_TASKS | _LANGUAGE).values()})
         raise ValueError(f"unknown domain {domain!r}; there are {', '.join(known)}")
     return names
 
 
+def language_tasks() -> list[str]:
+    """The names of all tasks that are read, not played: text, then pictures with text."""
+    return list(_LANGUAGE)
+
+
 def get_task(name: str) -> Task:
     """The task called ``name``. Raises ValueError with the nearest names if there is none."""
-    if name not in _TASKS:
+    task = _TASKS.get(name) or _LANGUAGE.get(name)
+    if task is None:
         raise ValueError(f"unknown task {name!r}{_hint(name)}")
-    return _TASKS[name]
+    return task
 
 
 def expand(patterns: str | Iterable[str]) -> list[str]:
     """Task names for names, patterns and domains: ``["babyai-*", "metaworld", "mujoco-ant"]``, each name once.
 
-    Raises ValueError with the nearest names for an entry that matches nothing.
+    "all" and patterns that match a task of control mean control alone; "text", "vision" and their names mean language. Raises ValueError with the nearest names for an entry that matches nothing.
     """
     names: dict[str, None] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -105,15 +127,16 @@ def expand(patterns: str | Iterable[str]) -> list[str]:
 
 
 def _matches(pattern: str) -> list[str]:
-    if pattern in _TASKS:
+    if pattern in _TASKS or pattern in _LANGUAGE:
         return [pattern]
-    return [name for name, task in _TASKS.items() if pattern in ("all", task.domain) or fnmatch.fnmatchcase(name, pattern)]
+    control = [name for name, task in _TASKS.items() if pattern in ("all", task.domain) or fnmatch.fnmatchcase(name, pattern)]
+    return control or [name for name, task in _LANGUAGE.items() if pattern == task.domain or fnmatch.fnmatchcase(name, pattern)]
 
 
 def _hint(name: str) -> str:
     """Names that a typing error may have meant: compared whole, and without the domain."""
     lowered = str(name).lower().replace("_", "-")
-    near = difflib.get_close_matches(lowered, _TASKS, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(lowered, [*_TASKS, *_LANGUAGE], n=3, cutoff=0.6)
     short = {task_name.partition("-")[2]: task_name for task_name in _TASKS}
     near += [short[match] for match in difflib.get_close_matches(lowered, short, n=3, cutoff=0.7)]
     near = list(dict.fromkeys(near))[:4]
@@ -126,7 +149,9 @@ def register(task: Task, make: Callable) -> Task:
     Its observations are dicts like the published ones (see :func:`make_env`), or a plain vector for a task with continuous
     observations. Registering a name again replaces it, but never a published one (ValueError).
     """
-    if task.name in _TASKS and task.name not in _MAKERS:
+    if not task.playable:
+        raise ValueError(f"task {task.name}: domain {task.domain!r} is for text and captions; choose another for a task with an environment")
+    if task.name in _TASKS and task.name not in _MAKERS or task.name in _LANGUAGE:
         raise ValueError(f"{task.name!r} is a published task; choose another name")
     if not callable(make):
         raise ValueError(f"make must be a function that returns an environment, got {make!r}")
@@ -145,6 +170,8 @@ def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_
     Raises ValueError for an unknown task or option, ImportError when the environment's package is missing.
     """
     task = get_task(name)
+    if not task.playable:
+        raise ValueError(f"{name} has no environment: it is {'text' if task.domain == 'text' else 'pictures with text'}, to be read and not to be played")
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode is 'rgb_array' or None, not {render_mode!r}")
     try:

@@ -1,4 +1,4 @@
-"""The 157 published tasks as plain data: names, environments and sizes, known without importing any environment.
+"""The tasks as plain data, the 157 published ones of control first: names, environments and sizes, known without importing any environment.
 
 A task's name is its domain and a short name (``babyai-go-to-local``). Sizes were read from the environments; the slow
 test in ``tests/tasks/test_all_tasks.py`` creates each of the 157 and compares.
@@ -77,3 +77,12 @@ METAWORLD_NOTES = {
     "button-press-topdown-wall": METAWORLD_NOTE + "; the reward pays for an open gripper, so a random policy gets 53 instead of 29",
 }
 PUSHER_NOTE = "Pusher-v5 instead of Pusher-v4, which needs a MuJoCo older than 3"
+
+# name: what it is, where that is not plain from the published data set
+TEXT = {"wikipedia": "", "oscar": "", "python-docs": "jatlab's own: the documentation inside CPython"}
+VISION = {
+    "conceptual-captions": "",
+    "ok-vqa": "",
+    "minigrid-captions": "jatlab's own: MiniGrid scenes, captions derived from the grid",
+    "minigrid-questions": "jatlab's own: MiniGrid scenes, questions and answers derived from the grid",
+}
