@@ -128,7 +128,7 @@ def _dual(num_layers: int) -> list:
 
 _SMALL = dict(
     vocab_size=3072, tokenizer="jatlab", predict_discrete_observations=True, discrete_decoder_size=16, discrete_encoder_layers=1,
-    image_pool=6, past_action_dropout=1.0, continuous_waves=True,
+    image_pool=6, past_action_dropout=1.0, continuous_waves=True, image_size=112,
 )  # fmt: skip
 
 PRESETS = {
