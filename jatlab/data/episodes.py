@@ -124,14 +124,22 @@ def write_episodes(path: str | Path, episodes: list[Episode], task: Task, notes:
 
     Raises ValueError for an episode that ``check_episode`` refuses, OSError when the disk is full (nothing is left behind then).
     """
-    import pyarrow.parquet as pq
-
-    path = Path(path)
     if not episodes:
         raise ValueError(f"{task.name}: no episodes to write to {path}")
     for i, episode in enumerate(episodes):
         check_episode(episode, task, i)
-    table = _to_table(episodes, task, notes or {})
+    return write_table(path, _to_table(episodes, task), notes, _image_features() if task.observation == "image" else None)
+
+
+def write_table(path: str | Path, table, notes: dict | None = None, features: dict | None = None) -> Path:
+    """Write an Arrow table to one Parquet file, all or nothing, with ``notes`` and, for the datasets library, ``features`` in its metadata."""
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    metadata = {_NOTES: json.dumps(notes or {}, sort_keys=True).encode()}
+    if features:  # tells the datasets library to decode the PNGs
+        metadata[b"huggingface"] = json.dumps({"info": {"features": features}}).encode()
+    table = table.replace_schema_metadata(metadata)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +172,7 @@ def _remove(path: Path) -> None:
         pass
 
 
-def _to_table(episodes: list[Episode], task: Task, notes: dict):
+def _to_table(episodes: list[Episode], task: Task):
     import pyarrow as pa
 
     offsets = np.concatenate([[0], np.cumsum([len(e["rewards"]) for e in episodes])]).astype(np.int32)
@@ -172,10 +180,7 @@ def _to_table(episodes: list[Episode], task: Task, notes: dict):
     for column in column_names(task):
         steps = _encode(np.concatenate([np.asarray(e[column], dtype=_DTYPES[column]) for e in episodes]), column)
         columns[column] = pa.ListArray.from_arrays(offsets, steps)
-    metadata = {_NOTES: json.dumps(notes, sort_keys=True).encode()}
-    if task.observation == "image":  # tells the datasets library to decode the PNGs
-        metadata[b"huggingface"] = json.dumps({"info": {"features": _image_features()}}).encode()
-    return pa.table(columns).replace_schema_metadata(metadata)
+    return pa.table(columns)
 
 
 def _image_features() -> dict:
@@ -235,7 +240,7 @@ def read_episodes(path: str | Path, task: Task) -> list[Episode]:
     missing = [c for c in column_names(task) if c not in table.column_names]
     if missing:
         raise ValueError(f"{path}: column {missing[0]!r} is missing for {task.name}; the file has {', '.join(table.column_names)}")
-    columns = {c: _decode(table.column(c).combine_chunks(), c, f"{path}, column {c!r}") for c in column_names(task)}
+    columns = {c: decode_column(table.column(c).combine_chunks(), c, f"{path}, column {c!r}") for c in column_names(task)}
     episodes = [{c: columns[c][i] for c in columns} for i in range(table.num_rows)]
     for i, episode in enumerate(episodes):
         try:
@@ -265,12 +270,14 @@ def _open(path: Path, read: Callable):
                          "`jatlab record` only makes what is missing") from None
 
 
-def _decode(column, name: str, where: str) -> list[np.ndarray]:
-    """An Arrow column of lists (one an episode) -> one array an episode."""
+def decode_column(column, name: str, where: str) -> list[np.ndarray]:
+    """An Arrow column of lists (one an episode) -> one array an episode. Raises ValueError, beginning with ``where``."""
     import pyarrow as pa
 
     if column.null_count or column.type.num_fields != 1:
         raise ValueError(f"{where}: expected a list of values for every episode, got type {column.type} with {column.null_count} empty entries")
+    if column.flatten().null_count:
+        raise ValueError(f"{where}: expected a value at every timestep, {column.flatten().null_count} are empty")
     try:
         steps = _decode_steps(column.flatten(), name)
     except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
@@ -284,7 +291,7 @@ def _decode_steps(steps, name: str) -> np.ndarray:
     import pyarrow as pa
 
     if name == "image_observations":
-        return np.stack([_from_png(image["bytes"]) for image in steps.to_pylist()]) if len(steps) else np.empty((0, *IMAGE_SHAPE), np.uint8)
+        return np.stack([from_png(image["bytes"]) for image in steps.to_pylist()]) if len(steps) else np.empty((0, *IMAGE_SHAPE), np.uint8)
     if name == "text_observations":
         return np.array(steps.to_pylist() + [None], dtype=object)[:-1]  # the None keeps NumPy from guessing a string type
     if not pa.types.is_list(steps.type):
@@ -296,7 +303,14 @@ def _decode_steps(steps, name: str) -> np.ndarray:
     return steps.flatten().to_numpy(zero_copy_only=False).astype(_DTYPES[name], copy=False).reshape(len(steps), size)
 
 
-def _from_png(data: bytes) -> np.ndarray:  # -> (4, 84, 84)
+def from_png(data: bytes) -> np.ndarray:
+    """A stored stack of frames -> (4, 84, 84) uint8. Raises ValueError for a picture of another mode or size, or a damaged one."""
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")).transpose(2, 0, 1)
+    try:
+        image = Image.open(io.BytesIO(data))
+        if (image.mode, image.size) != ("RGBA", IMAGE_SHAPE[1:]):
+            raise ValueError(f"a picture of mode {image.mode} and size {image.width} x {image.height}, expected RGBA (four frames), 84 x 84")
+        return np.asarray(image).transpose(2, 0, 1)
+    except (OSError, SyntaxError, TypeError) as error:  # what PIL raises
+        raise ValueError(f"a picture that cannot be read ({error})") from None
