@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jatlab.config import GRID_INTEGERS
+from jatlab.config import GRID_INTEGERS, JatConfig
 from jatlab.model import JatModel
 from jatlab.model.memory import Memory, Recall
-from jatlab.tasks import Task, get_task
+from jatlab.tasks import Task, get_task, make_env
+from jatlab.teachers.base import RandomTeacher
 from jatlab.tokenization import TextTokenizer
 
 
@@ -57,6 +58,14 @@ class Agent:
         self.record_attention = False
         self.seed(0)
         self._missions: dict[str, np.ndarray] = {}
+
+    @classmethod
+    def untrained(cls, preset: str = "nano", seed: int = 0) -> Agent:
+        """An agent whose weights are as drawn from `seed`: a baseline that anyone can repeat. Raises `ValueError` for an unknown preset."""
+        config = JatConfig.preset(preset)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(JatModel(config), info={"name": f"untrained:{preset}"})
 
     @property
     def device(self) -> torch.device:
@@ -137,9 +146,9 @@ class Agent:
         size = self.task.action_size
         if self.task.action == "continuous":
             self._last_actions = self.model.continuous_decoder(hidden)[:, :size]
-            return list(self._last_actions.cpu().numpy()), None
+            return list(self._last_actions.float().cpu().numpy()), None
         logits = F.linear(hidden, self.model.token_decoder.weight[:size])  # acting keeps the first logits of the vocabulary
-        probabilities = (logits / temperature).softmax(-1).cpu().numpy()
+        probabilities = (logits.float() / temperature).softmax(-1).cpu().numpy()
         chosen = probabilities.argmax(-1) if greedy else self._sample(probabilities)
         self._last_actions = torch.tensor(chosen, device=self.device)
         return [int(action) for action in chosen], probabilities
@@ -157,7 +166,7 @@ class Agent:
             return None
         features = features[:, 0]
         features = features[:, : self.task.observation_size] if self.task.observation == "continuous" else features
-        return (features.argmax(-1) if self.task.observation == "discrete" else features).cpu().numpy()
+        return (features.argmax(-1) if self.task.observation == "discrete" else features.float()).cpu().numpy()
 
     # --- check ---------------------------------------------------------------------------------------------------------------
 
@@ -200,28 +209,24 @@ def check_observation(observation: dict, task: Task) -> None:
 
 
 class RandomAgent:
-    """Acts at random within the action space; the same calls as `Agent`."""
+    """The random policy, with the calls of `Agent`: what our random scores are measured with."""
 
     def __init__(self, seed: int = 0):
         self._seeds = np.random.SeedSequence(seed)
         self.info = {"name": "random"}
 
     def reset(self, n: int = 1, task: str | Task | None = None, context: int | None = None) -> None:
-        self.task = get_task(task) if isinstance(task, str) else task
-        self.generators = [np.random.default_rng(seed) for seed in self._seeds.spawn(n)]
+        self._env = make_env(get_task(task).name if isinstance(task, str) else task.name, render_mode=None)  # for its action space alone
+        self._players = [RandomTeacher() for _ in range(n)]
+        for player, seed in zip(self._players, self._seeds.generate_state(n)):
+            player.reset(self._env, int(seed))
 
     def act(self, observations, rewards=0.0, starts=None, greedy=False, temperature=1.0, seeds=None):
         if isinstance(observations, dict):
             return self.act([observations], [rewards], None if starts is None else [starts], seeds=seeds)[0]
         for row in np.flatnonzero(starts) if seeds is not None and starts is not None else ():
-            if seeds[row] is not None:
-                self.generators[row] = np.random.default_rng(seeds[row])
-        return [self._draw(generator) for generator in self.generators]
-
-    def _draw(self, generator: np.random.Generator):
-        if self.task.action == "discrete":
-            return int(generator.integers(self.task.action_size))
-        return generator.uniform(-1, 1, self.task.action_size).astype(np.float32)
+            self._players[row].reset(self._env, seeds[row])
+        return [player.act(observation) for player, observation in zip(self._players, observations)]
 
 
 def rollout(agent, env, seed: int | None = None, max_steps: int | None = None, record_attention: bool = False, render: bool = False, **choice) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -11,19 +12,19 @@ class TeacherFailed(Exception):
     """The teacher cannot go on in this episode; whoever records drops the episode and counts it."""
 
 
-class Teacher:
+class Teacher(ABC):
     """Plays one environment at a time: ``reset`` after each ``env.reset``, then ``act`` for every observation."""
 
     def reset(self, env, seed: int | None = None) -> None:
         """Begin an episode of ``env``, which has just been reset. ``seed`` matters to teachers that draw numbers."""
 
+    @abstractmethod
     def act(self, observation: dict, executed=None):
         """The action for ``observation``: float32 (m,) or int.
 
         ``executed`` is the action that the environment really took last, if it was not the one returned by the last call.
         Raises TeacherFailed when the teacher does not know how to go on.
         """
-        raise NotImplementedError
 
 
 class RandomTeacher(Teacher):
