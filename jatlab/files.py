@@ -12,16 +12,27 @@ from pathlib import Path
 def whole_file(path: str | Path):
     """Yield a temporary path beside `path`, with its suffix; rename it to `path` when the block ends well, delete it when it does not.
 
-    Missing folders are made. Raises `OSError` as the file system does (full disk, no permission), with nothing left behind.
+    Missing folders are made, and the file gets the permissions of any new one (the umask), whatever its writer would give it.
+    Raises `OSError` as the file system does (full disk, no permission), with nothing left behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
+        mode = _mode_of_new_files(temporary)
         yield temporary
+        temporary.chmod(mode)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _mode_of_new_files(path: Path) -> int:
+    """The permissions that a new file gets at `path`. Asked of the file system: reading the umask would change it for other threads."""
+    path.touch()
+    mode = path.stat().st_mode
+    path.unlink()
+    return mode
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -27,6 +27,7 @@ class TextTokenizer:
         self.vocab_size = tokenizer.get_vocab_size()
         self.pad_id = self._special(PAD)
         self.end_id = self._special(END)
+        self.first_space = tokenizer.decode(tokenizer.encode("a").ids).startswith(" ")  # ours puts one before the first word, GPT-2's does not
 
     def _special(self, token: str) -> int:
         known = self.tokenizer.token_to_id(token)
@@ -81,7 +82,7 @@ class TextTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; padding and the end mark leave no trace."""
-        return self.tokenizer.decode([int(i) for i in ids]).removeprefix(" ")
+        return self.tokenizer.decode([int(i) for i in ids]).removeprefix(" " if self.first_space else "")
 
 
 def _from_hub(name: str):

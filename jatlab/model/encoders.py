@@ -44,8 +44,9 @@ class ContinuousEncoder(nn.Module):
         self.linear = nn.Linear(config.max_continuous_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.linear.weight, self.linear.bias
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 knows a hand at 0.7 m to 4 mm: too coarse to grip with
-            return self.linear(self.spread(x, self.size))  # (B, T, n) -> (B, T, H)
+            return F.linear(self.spread(x.float(), self.size), weight.float(), bias.float()).to(weight.dtype)  # (B, T, n) -> (B, T, H)
 
 
 class DiscreteEncoder(nn.Module):
@@ -168,7 +169,7 @@ class ImageEncoder(nn.Module):
         """`frames` (B, T, 4, 84, 84) in [-1, 1] -> (B, T, H)."""
         if frames.shape[-3:] != (4, IMAGE_SIDES[0], IMAGE_SIDES[0]):
             raise ValueError(f"image observations have shape (B, T, 4, 84, 84), not {tuple(frames.shape)}")
-        x = frames.flatten(0, 1)  # (B T, 4, 84, 84)
+        x = frames.flatten(0, 1).to(self.linear.weight.dtype)  # (B T, 4, 84, 84)
         for convolve, gate in zip(self.convolutions, self.gates):
             x = gate(F.leaky_relu(F.instance_norm(convolve(x))))
         x = F.adaptive_avg_pool2d(x, self.pool) if self.pool else x
@@ -186,4 +187,4 @@ class PatchEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         if tuple(pixels.shape[1:]) != self.size:
             raise ValueError(f"pixel_values have shape (B, {', '.join(map(str, self.size))}), not {tuple(pixels.shape)}")
-        return self.projection(pixels).flatten(2).transpose(1, 2)
+        return self.projection(pixels.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)

@@ -15,11 +15,13 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from jatlab.config import GRID_INTEGERS, JatConfig
+from jatlab.hub import find_folder
 from jatlab.model.attention import DualAttention
 from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
 from jatlab.model.encoders import ContinuousEncoder, DiscreteEncoder, ImageEncoder, PatchEncoder, repeat_to
-from jatlab.model.files import load_weights, save_weights
+from jatlab.model.files import build_from_file, save_weights
 from jatlab.model.losses import cross_entropy, next_token_loss, squared_error
+from jatlab.model.official import read_config
 from jatlab.model.transformer import Transformer, sequence_masks
 
 OBSERVATIONS = ("continuous_observations", "discrete_observations", "image_observations")
@@ -73,15 +75,20 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
             for projection in (module.query, module.key):
                 nn.init.normal_(projection.weight, std=min(self.config.initializer_range, 0.02))
 
-    # --- keep and load: hooks of the mixin -----------------------------------------------------------------------------------
+    # --- keep and load -------------------------------------------------------------------------------------------------------
 
-    def _save_pretrained(self, save_directory: Path) -> None:
+    def _save_pretrained(self, save_directory: Path) -> None:  # a hook of the mixin
         save_weights(self, Path(save_directory) / "model.safetensors")
 
     @classmethod
-    def _load_as_safetensor(cls, model: nn.Module, model_file: str, map_location: str, strict: bool) -> nn.Module:
-        load_weights(model, Path(model_file))
-        return model.to(map_location)
+    def from_pretrained(cls, name_or_folder: str | Path, *, dtype: torch.dtype | str | None = None, device: str = "cpu", **hub) -> "JatModel":
+        """The model in a folder, or in a repository OWNER/NAME of the hub, in our layout or the published one: mapped, not copied.
+
+        `dtype`: float32 or bfloat16 (default: see `WeightFile.usual_dtype`). `hub` and errors as `find_folder` and `read_config` have them.
+        """
+        folder = find_folder(name_or_folder, **hub)
+        config = read_config(folder / "config.json")
+        return build_from_file(lambda: cls(config), folder / "model.safetensors", dtype).to(device).eval()
 
     # --- forward -------------------------------------------------------------------------------------------------------------
 

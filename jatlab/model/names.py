@@ -1,11 +1,12 @@
 """The published checkpoint's names for our parameters.
 
-`official_name` renames one of ours; tensors that the checkpoint lists three times (`wte`) have one name here.
+`official_name` renames one of ours. The text table has one name here; the checkpoint may list it under any of `TABLE_NAMES`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _RENAMES = (
     (r"^text_embedding\.", "transformer.wte."),
@@ -32,6 +33,7 @@ _RENAMES = (
     (r"^discrete_decoder\.hidden\.", "multi_discrete_decoder.3."),
     (r"^discrete_decoder\.classify\.", "multi_discrete_decoder.5."),
 )
+TABLE_NAMES = ("transformer.wte.weight", "single_discrete_encoder.weight", "multi_discrete_encoder.0.weight")
 _PROJECTIONS = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
 
 
@@ -40,3 +42,13 @@ def official_name(name: str) -> str:
     for pattern, replacement in _RENAMES:
         name = re.sub(pattern, replacement, name)
     return name
+
+
+def is_official(names: Iterable[str]) -> bool:
+    """Whether the tensors of a file have the published names."""
+    return any(name.startswith(("transformer.", *TABLE_NAMES)) for name in names)
+
+
+def is_constant(name: str) -> bool:
+    """Whether `name` is a causal mask, or the number it masks with: GPT-Neo's releases used to store them beside the weights."""
+    return re.fullmatch(r"transformer\.h\.\d+\.attn\.attention\.(masked_)?bias", name) is not None
