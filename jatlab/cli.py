@@ -6,6 +6,7 @@ Each command is one function, which imports what it needs when it runs: `jatlab 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -35,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_tasks, _add_record, _add_measure, _add_train, _add_evaluate, _add_play, _add_demo, _add_bench):
+    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_demo, _add_bench):
         add(commands)
     return parser
 
@@ -97,6 +98,24 @@ def measure(**arguments) -> None:
     measure(**arguments)
 
 
+# --- fetch -------------------------------------------------------------------------------------------------------------------
+
+
+def _add_fetch(commands) -> None:
+    parser = _command(commands, "fetch", fetch, "copy tasks of the published data set into the folder that training reads")
+    parser.add_argument("tasks", nargs="+", **TASKS | {"help": TASKS["help"] + ", also wikipedia, oscar, conceptual-captions, ok-vqa"})
+    parser.add_argument("--data", dest="root", default="data", help="folder that gets TASK/SPLIT/*.parquet")
+    parser.add_argument("--split", dest="splits", nargs="+", choices=("train", "test"), default=["train", "test"], help="which splits")
+    parser.add_argument("--episodes", type=int, help="at most so many of each task and split (rows, of text and pictures); all, if not given")
+    parser.add_argument("--from", dest="source", default="jat-project/jat-dataset", help="repository on the Hugging Face hub, or a folder of the same layout")
+
+
+def fetch(**arguments) -> None:
+    from jatlab.data.fetching import fetch
+
+    fetch(**arguments)
+
+
 # --- train -------------------------------------------------------------------------------------------------------------------
 
 
@@ -107,6 +126,7 @@ def _add_train(commands) -> None:
     suppressed = dict(default=argparse.SUPPRESS)  # what is not given keeps the recipe's value
     for option, kind, help in (
         ("--data", str, "folder with the recordings (data)"),
+        ("--stream", str, "data set that the tasks come from which DATA does not have, such as jat-project/jat-dataset; nothing is stored"),
         ("--output", str, "folder for the agent, its checkpoints and log (runs/agent)"),
         ("--preset", str, "size of the model: nano, mini, paper, medium, large (nano)"),
         ("--steps", int, "how long to train, in steps"),
@@ -116,10 +136,16 @@ def _add_train(commands) -> None:
         ("--lr", float, "highest learning rate (1e-3)"),
         ("--precision", str, "bf16, fp32 or auto"),
         ("--average", float, "decay of the weights' moving average, such as 0.999 (none)"),
+        ("--device", str, "cpu, or auto: what Accelerate finds (auto)"),
         ("--seed", int, "seed of everything that is drawn (0)"),
         ("--save-every", int, "steps between checkpoints (500)"),
     ):
         parser.add_argument(option, type=kind, help=help, **suppressed)
+    for option, help in (
+        ("--checkpoint-activations", "keep each block's input alone and compute the rest again: less memory, more time"),
+        ("--compile", "torch.compile the transformer's blocks; where that fails, go on without"),
+    ):
+        parser.add_argument(option, action=argparse.BooleanOptionalAction, help=help, **suppressed)
 
 
 def train(tasks: list[str], resume: str | None, **recipe) -> None:
@@ -128,7 +154,8 @@ def train(tasks: list[str], resume: str | None, **recipe) -> None:
 
     recipe |= {"tasks": tasks} if tasks else {}
     folder = train(TrainConfig.of_run(resume, **recipe) if resume else TrainConfig(**recipe))
-    print(f"the agent is in {folder}; see it play: jatlab play {folder} TASK")
+    if os.environ.get("RANK", "0") == "0":  # of several processes, the first
+        print(f"the agent is in {folder}; see it play: jatlab play {folder} TASK")
 
 
 # --- evaluate, play ----------------------------------------------------------------------------------------------------------

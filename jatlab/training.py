@@ -4,9 +4,10 @@ A step draws batches from the mixture, each of one task, adds up their gradients
 is around that: the learning rate over the steps or minutes given, validation on episodes held out, the log, checkpoints, and stopping politely.
 
 Several processes and gradient accumulation mean the same: a step is the mean over its ``accumulate`` x processes batches, whoever
-computes them. (``accelerate launch`` starts the processes on GPUs, ``torchrun --nproc-per-node 2 -m jatlab train …`` on CPUs.) Dropout and the
-like are drawn from the seed and the batch's number. So 2 processes, or 1 that accumulates 2, make the same steps up to rounding, and a run
-that was stopped and resumed is the run that was not: on a CPU, bit for bit.
+computes them. (``accelerate launch`` starts the processes on GPUs, ``torchrun --nproc-per-node 2 -m jatlab train …`` on CPUs; Accelerate's
+configuration says whether each has the whole model or a shard of it.) Dropout and the like are drawn from the seed and the batch's number. So
+2 processes, or 1 that accumulates 2, make the same steps up to rounding, and a run that was stopped and resumed is the run that was not:
+on a CPU, bit for bit.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from jatlab.model import JatModel
 from jatlab.tasks import expand, task_names
 from jatlab.tokenization import TextTokenizer
 from jatlab.training_log import Log, Losses, mean_over_processes
-from jatlab.training_recipe import TrainConfig, by_task, learning_rate, make_accelerator, make_optimizer, uses_bf16
+from jatlab.training_recipe import TrainConfig, by_task, compile_blocks, learning_rate, make_accelerator, make_optimizer, uses_bf16
+from jatlab.training_shards import LossOf, shard, sharding_plugin, whole, whole_model
 from jatlab.training_state import Average, checkpoints, interruptible, load_state, newest, save_state, tidy, whole_folder
 
 __all__ = ["TrainConfig", "Trainer", "TrainingInterrupted", "train"]
@@ -58,6 +60,7 @@ class Trainer:
     def __init__(self, config: TrainConfig):
         self.config, self.output = config, Path(config.output)
         self.accelerator = make_accelerator(config)
+        self.sharding = sharding_plugin(self.accelerator)
         self.bf16 = uses_bf16(config, self.accelerator.device)
         self._check_output()
         self._build_model()
@@ -80,9 +83,17 @@ class Trainer:
         self.tokenizer = TextTokenizer.load(model_config.tokenizer)
         torch.manual_seed(config.seed)
         self.model = JatModel(model_config)
-        self.scored = self.accelerator.prepare(LossOf(self.model))  # moves it to its device; several processes: DDP
+        self.model.trunk.checkpoint_activations = config.checkpoint_activations
+        self.compiled = config.compile and compile_blocks(self.model, self.accelerator.device, self.bf16, self.accelerator.print)
+        self.scored = self._spread()
         self.optimizer = make_optimizer(self.model, config)
         self.average = Average(self.model, config.average) if config.average else None
+
+    def _spread(self) -> torch.nn.Module:
+        """Inputs -> loss, on this process's device: alone, as one of several whole copies (DDP), or as shards of one (FSDP)."""
+        if self.sharding is not None:
+            return shard(self.model, self.sharding, self.accelerator.device)
+        return self.accelerator.prepare(LossOf(self.model))
 
     def _build_data(self) -> None:
         config, names = self.config, self._tasks()
@@ -95,8 +106,10 @@ class Trainer:
         self.mixture = Mixture([train for train, _ in splits], config.batch_timesteps, by_task(config.task_weights, names), config.seed, transform)
 
     def _tasks(self) -> list[str]:
-        """The tasks asked for; of patterns and domains, those that are recorded."""
+        """The tasks asked for; of patterns and domains, those that are recorded (all, where a stream has them)."""
         c = self.config
+        if c.stream:
+            return expand(c.tasks)
         recorded = [name for name in task_names() if (Path(c.data) / name / "train").is_dir()]
         names = recorded if c.tasks is None else [name for name in expand(c.tasks) if name in recorded or name in c.tasks]
         if not names:
@@ -105,6 +118,11 @@ class Trainer:
 
     def _open(self, name: str, loss_weight: float | None):
         c = self.config
+        if c.stream and not (Path(c.data) / name / "train").is_dir():
+            from jatlab.data.streams import open_stream
+
+            choices = {"max_timesteps": c.max_timesteps, "random_start": c.random_start, "loss_weight": loss_weight, "buffer": 16 * c.batch_timesteps}
+            return open_stream(name, c.stream, self.model.config, self.tokenizer, c.seed, **choices)
         return open_source(name, c.data, self.model.config, self.tokenizer, c.max_timesteps, c.cache, c.random_start, loss_weight)
 
     def _plan_validation(self, source) -> list[Plan]:
@@ -150,7 +168,9 @@ class Trainer:
                 loss = self.loss(self.scored, batch)
                 self.accelerator.backward(loss * (plan.share / len(plans)))
             self.losses.add(self.step + 1, plan, loss)
-        self.norm = self.accelerator.clip_grad_norm_(self.scored.parameters(), self.config.clip)
+        if self.sharding is not None:
+            self.scored.forget_unused()
+        self.norm = whole(self.accelerator.clip_grad_norm_(self.scored.parameters(), self.config.clip))
         self._move(lr)
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -194,13 +214,21 @@ class Trainer:
         self.model.eval()
         sums = defaultdict(lambda: [0.0, 0])
         with self.average.shown(self.model) if self.average else nullcontext():
-            for plan in self.held_out[self.accelerator.process_index :: self.accelerator.num_processes]:
-                sums[plan.task][0] += self.loss(LossOf(self.model), plan.load()).item() * plan.timesteps
-                sums[plan.task][1] += plan.timesteps
+            scored = LossOf(self.model) if self.sharding is None else self.scored
+            for plan, counts in self._my_held_out():
+                loss = self.loss(scored, plan.load()).item()
+                sums[plan.task][0] += loss * plan.timesteps * counts
+                sums[plan.task][1] += plan.timesteps * counts
         losses = mean_over_processes(sums, self.accelerator)
         if wrong := [name for name, loss in losses.items() if not np.isfinite(loss)]:
             raise ValueError(f"the validation loss after step {self.step} is not finite for {', '.join(wrong)}: go on from the last checkpoint with a lower lr")
         return losses
+
+    def _my_held_out(self) -> list[tuple[Plan, bool]]:
+        """This process's plans for validation, and whether each counts: all processes get equally many, since shards are gathered together."""
+        mine = range(self.accelerator.process_index, len(self.held_out) + self.accelerator.num_processes - 1, self.accelerator.num_processes)
+        rounds = -(-len(self.held_out) // self.accelerator.num_processes)
+        return [(self.held_out[min(number, len(self.held_out) - 1)], number < len(self.held_out)) for number in mine[:rounds]]
 
     def _report(self, validate: bool) -> None:
         """A line for the log and the bar."""
@@ -244,10 +272,11 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint ``checkpoints/step-N``, whole or not at all, and remove old ones."""
         self._check_finite()
-        if self.accelerator.is_main_process:
-            with whole_folder(self.output / "checkpoints" / f"step-{self.step:06d}") as folder:
-                self._save_agent(folder)
-                save_state(folder, self.model, self.optimizer, self.average, self._counters())
+        main = self.accelerator.is_main_process  # the others only give their shards
+        with whole_folder(self.output / "checkpoints" / f"step-{self.step:06d}") if main else nullcontext() as folder:
+            self._save_agent(folder)
+            save_state(folder, self.model, self.optimizer, self.average, self._counters())
+        if main:
             tidy(self.output, self.config.keep)
         self.accelerator.wait_for_everyone()
         self._mark()
@@ -256,16 +285,20 @@ class Trainer:
         recipe = asdict(self.config) | {"resume": False}
         return {"step": self.step, "timesteps": self.timesteps, "seconds": self.elapsed(), "mixture": self.place, "recipe": recipe}
 
-    def _save_agent(self, folder: Path) -> None:
+    def _save_agent(self, folder: Path | None) -> None:
+        """Write the agent to ``folder``; without one, take part in it."""
         with self.average.shown(self.model) if self.average else nullcontext():
-            save_agent(Agent(self.model, self.tokenizer, self.info()), folder)
+            model = whole_model(self.model, keep=folder is not None)
+            if folder is not None:
+                save_agent(Agent(model, self.tokenizer, self.info()), folder)
 
     def info(self) -> dict:
         """What ``training.json`` says: how this agent came about."""
         sources = self.mixture.sources.values()
         return {
             "step": self.step, "timesteps": self.timesteps, "minutes": round(self.elapsed() / 60, 2), "precision": "bf16" if self.bf16 else "fp32",
-            "device": self.accelerator.device.type, "processes": self.accelerator.num_processes, "threads": torch.get_num_threads(),
+            "device": self.accelerator.device.type, "processes": self.accelerator.num_processes,
+            "sharded": self.sharding is not None, "compiled": self.compiled, "threads": torch.get_num_threads(),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "data": {s.name: {"episodes": len(s.episodes), "timesteps": s.timesteps, "fingerprint": s.fingerprint} for s in sources},
             "recipe": asdict(self.config),
@@ -285,18 +318,6 @@ class Trainer:
     def _finish(self, interrupted: bool) -> Path:
         if interrupted:
             raise TrainingInterrupted(f"stopped after step {self.step}; everything is saved. Go on with: jatlab train --resume {self.output}")
-        if self.accelerator.is_main_process:
-            self._save_agent(self.output)
+        self._save_agent(self.output if self.accelerator.is_main_process else None)
         self.accelerator.wait_for_everyone()
         return self.output
-
-
-class LossOf(torch.nn.Module):
-    """The model seen as inputs -> loss: DDP must know of nothing else that comes out of it, or it waits for gradients that never come."""
-
-    def __init__(self, model: JatModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, **inputs) -> torch.Tensor:
-        return self.model(**inputs).loss

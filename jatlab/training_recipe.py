@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
 
+from jatlab.model import JatModel
+from jatlab.model.transformer import sequence_masks
 from jatlab.tasks import expand
 from jatlab.training_state import newest
 
@@ -19,6 +21,7 @@ class TrainConfig:
     """A training recipe. Give ``steps``, ``minutes`` or both (the first to be reached ends it)."""
 
     data: str = "data"  # folder with <task>/train/*.parquet
+    stream: str | None = None  # data set that tasks come from which `data` does not have: a hub repository, or a folder like it
     output: str = "runs/agent"  # where the agent, its checkpoints and log.jsonl go
     tasks: list[str] | None = None  # names; of patterns and domains what is recorded; None: all that is recorded
     preset: str = "nano"  # of the model
@@ -40,6 +43,8 @@ class TrainConfig:
     average: float = 0.0  # decay of the weights' moving average, such as 0.999; 0: none
     precision: str = "auto"  # "bf16", "fp32", or bf16 where the machine computes in it
     device: str = "auto"  # "cpu", or what Accelerate finds
+    checkpoint_activations: bool = False  # keep each block's input alone and compute the rest again: less memory, more time
+    compile: bool = False  # compile the blocks with torch.compile; where that fails it says so and goes on without
     seed: int = 0
     val_fraction: float = 0.05  # of each task's episodes, held out
     val_batches: int = 4  # of each task
@@ -54,6 +59,7 @@ class TrainConfig:
     def __post_init__(self):
         self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
         _check(self.steps or self.minutes, "say how long to train: steps or minutes")
+        _check(self.tasks or not self.stream, f"name the tasks to stream from {self.stream}")
         _check(self.decay in ("cosine", "linear", "constant"), f"decay is 'cosine', 'linear' or 'constant', not {self.decay!r}")
         _check(self.precision in ("auto", "bf16", "fp32"), f"precision is 'auto', 'bf16' or 'fp32', not {self.precision!r}")
         _check(self.device in ("auto", "cpu"), f"device is 'auto' or 'cpu', not {self.device!r}")
@@ -105,15 +111,41 @@ def by_task(weights: dict[str, float], names: Iterable[str]) -> dict[str, float]
 
 
 def make_accelerator(config: TrainConfig):
-    """Accelerate's view of the machine: one process or several (DDP), CPU or CUDA."""
+    """Accelerate's view of the machine: one process or several (DDP, or FSDP: `jatlab.training_shards`), CPU or CUDA."""
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a batch of one task leaves the others' encoders out
     accelerator = Accelerator(mixed_precision="no", cpu=config.device == "cpu", kwargs_handlers=[unused])  # bf16: Trainer.loss
     kind = accelerator.distributed_type.value
-    _check(kind == "NO" or kind.startswith("MULTI_"), f"training runs in one process or under DDP, not under {kind}: choose so in `accelerate config`")
+    _check(kind in ("NO", "FSDP") or kind.startswith("MULTI_"), f"training runs in one process, under DDP or FSDP, not under {kind}: choose so in `accelerate config`")
     return accelerator
+
+
+def compile_blocks(model: JatModel, device: torch.device, bf16: bool, say: Callable[[str], None] = print) -> bool:
+    """Let torch.compile make each transformer block anew, and try one; where it cannot, ``say`` why and leave them as they are."""
+    try:
+        for block in model.trunk.blocks:
+            block.forward = torch.compile(block.forward, dynamic=True)
+        _try_block(model, device, bf16)
+    except Exception as error:  # whatever the compiler and its tools come up with
+        for block in model.trunk.blocks:
+            block.__dict__.pop("forward", None)
+        torch.compiler.reset()
+        say(f"torch.compile does not work here, training goes on without it ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})")
+        return False
+    return True
+
+
+def _try_block(model: JatModel, device: torch.device, bf16: bool) -> None:
+    """A forward and a backward pass of each kind of layer."""
+    size, trunk = model.config.hidden_size, model.trunk.to(device)
+    masks = sequence_masks(model.config, 4, device=device)
+    for block in trunk.blocks[:2]:
+        x = torch.zeros(1, 4, size, device=device, requires_grad=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            block(x, masks, None, False)[0].sum().backward()
+    trunk.zero_grad()
 
 
 def uses_bf16(config: TrainConfig, device: torch.device) -> bool:

@@ -23,9 +23,11 @@ from torch import Tensor, nn
 
 from jatlab.data.episodes import explain_full_disk
 from jatlab.files import write_json
+from jatlab.model import JatModel
 from jatlab.model.files import load_weights
+from jatlab.training_shards import cut_like, is_sharded, local, whole
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a parameter
+MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of a parameter, beside its step counter
 
 
 # --- folders that are whole --------------------------------------------------------------------------------------------------
@@ -85,63 +87,91 @@ def tidy(output: Path, keep: int) -> None:
 # --- tensors -----------------------------------------------------------------------------------------------------------------
 
 
-def save_state(folder: Path, model: nn.Module, optimizer, average: Average | None, counters: dict) -> None:
-    """Write ``state.safetensors`` and ``state.json`` into a folder that already has the agent."""
+def save_state(folder: Path | None, model: nn.Module, optimizer, average: Average | None, counters: dict) -> None:
+    """Write ``state.safetensors`` and ``state.json`` into a folder that already has the agent.
+
+    Where the model is sharded every process must call it, those that do not write with None for the folder.
+    """
     tensors = {}
     for name, parameter in model.named_parameters():
-        for moment, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{moment}/{name}"] = value.detach()
-        if average is not None:
-            tensors[f"weight/{name}"] = parameter.detach()
-    save_file(tensors, folder / "state.safetensors")
-    write_json(folder / "state.json", counters)
+        moments = {f"{moment}/{name}": value for moment, value in optimizer.state.get(parameter, {}).items()}
+        weight = {f"weight/{name}": parameter} if average is not None else {}
+        for key, value in (moments | weight).items():
+            value = whole(value)
+            if folder is not None:
+                tensors[key] = value.cpu() if is_sharded(parameter) else value
+    if folder is not None:
+        save_file(tensors, folder / "state.safetensors")
+        write_json(folder / "state.json", counters)
 
 
+@torch.no_grad()
 def load_state(folder: Path, model: nn.Module, optimizer, average: Average | None) -> dict:
-    """Put weights, average and moments back where they were; return the counters. Raises ValueError for weights of another configuration."""
-    load_weights(model, folder / "model.safetensors")
+    """Put weights, average and moments back where they were; return the counters. Raises ValueError for weights of another configuration.
+
+    They may have been saved by any number of processes, sharded or not.
+    """
+    _load_weights(folder / "model.safetensors", model)
     tensors = load_file(folder / "state.safetensors")
     for name, parameter in model.named_parameters():
         if average is not None:
-            average.values[name].copy_(parameter.detach())
+            average.values[name].copy_(local(parameter))
         if f"weight/{name}" in tensors:
-            parameter.data.copy_(tensors[f"weight/{name}"])
+            local(parameter).copy_(local(cut_like(tensors[f"weight/{name}"], parameter)))
         if f"exp_avg/{name}" in tensors:
-            optimizer.state[parameter] = {m: tensors[f"{m}/{name}"].to(_home(parameter, optimizer, m)) for m in MOMENTS}
+            optimizer.state[parameter] = {"step": tensors[f"step/{name}"].to(_home(parameter, optimizer))} | {
+                moment: cut_like(tensors[f"{moment}/{name}"], parameter) for moment in MOMENTS
+            }
     return json.loads((folder / "state.json").read_text())
 
 
-def _home(parameter: Tensor, optimizer, moment: str) -> torch.device:
-    """AdamW keeps its step counter on the CPU unless it is fused."""
-    return parameter.device if moment != "step" or optimizer.defaults.get("fused") else torch.device("cpu")
+def _load_weights(path: Path, model: nn.Module) -> None:
+    """Fill ``model``, sharded or not, from a file of whole weights."""
+    if not any(is_sharded(p) for p in model.parameters()):
+        return load_weights(model, path)
+    complete = JatModel(model.config)
+    load_weights(complete, path)
+    for (_, parameter), (_, value) in zip(model.named_parameters(), complete.named_parameters(), strict=True):
+        local(parameter).copy_(local(cut_like(value.detach(), parameter)))
+
+
+def _home(parameter: Tensor, optimizer) -> torch.device:
+    """Where AdamW keeps its step counter: on the CPU unless it is fused."""
+    return parameter.device if optimizer.defaults.get("fused") else torch.device("cpu")
 
 
 class Average:
     """Exponential moving average of a model's weights: steadier than the last ones, and it usually plays better.
 
-    ``decay`` is the share that the average keeps at each step; early on it keeps less, so that the first weights are soon forgotten.
+    ``decay`` is the share that the average keeps at each step; early on it keeps less, so that the first weights are soon forgotten. Of a
+    sharded model each process averages its shards: an average is taken number by number, so that is the same.
     """
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
-        self.values = {name: p.detach().clone() for name, p in model.named_parameters()}
+        self.values = {name: local(p).clone() for name, p in model.named_parameters()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         keep = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in model.parameters()], 1 - keep)
+        torch._foreach_lerp_(list(self.values.values()), [local(p) for p in model.parameters()], 1 - keep)
 
     @contextmanager
     def shown(self, model: nn.Module):
         """Within the block the model has the averaged weights."""
-        raw = {name: p.data for name, p in model.named_parameters()}
+        self._exchange(model)
         try:
-            for name, p in model.named_parameters():
-                p.data = self.values[name]
             yield
         finally:
-            for name, p in model.named_parameters():
-                p.data = raw[name]
+            self._exchange(model)
+
+    @torch.no_grad()
+    def _exchange(self, model: nn.Module) -> None:
+        """The weights become the average and the average the weights, in place: shards may not be replaced."""
+        for name, parameter in model.named_parameters():
+            kept = local(parameter).clone()
+            local(parameter).copy_(self.values[name])
+            self.values[name].copy_(kept)
 
 
 # --- being asked to stop -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from jatlab.config import JatConfig
 from jatlab.model.attention import DualAttention, KeyValueCache, hide_past_actions, visible_keys
@@ -49,6 +50,7 @@ class Transformer(nn.Module):
         self.dropout = nn.Dropout(config.embed_dropout)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
+        self.checkpoint_activations = False  # in training, keep only each block's input and compute the rest again
 
     def forward(self, embeddings: Tensor, masks: dict, positions: Tensor | None = None, cache: KeyValueCache | None = None, record: bool = False) -> tuple[Tensor, tuple, tuple]:
         """Hidden states (B, L, H); with `record` also the weights of each layer, (B, N, L, S), and the stream before each block and after the norm.
@@ -62,10 +64,15 @@ class Transformer(nn.Module):
         attentions, streams = [], []
         for block in self.blocks:
             streams.append(x)
-            x, weights = block(x, masks, cache, record)
+            x, weights = self._run(block, x, masks, cache, record)
             attentions.append(weights)
         x = self.norm(x)
         return x, (tuple(attentions) if record else ()), ((*streams, x) if record else ())
+
+    def _run(self, block: Block, x: Tensor, masks: dict, cache: KeyValueCache | None, record: bool) -> tuple[Tensor, Tensor | None]:
+        if self.checkpoint_activations and self.training and torch.is_grad_enabled() and cache is None:
+            return checkpoint(block, x, masks, None, record, use_reentrant=False)
+        return block(x, masks, cache, record)
 
     def _fitting(self, length: int) -> int:
         if length > self.config.max_position_embeddings:
