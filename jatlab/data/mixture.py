@@ -2,8 +2,9 @@
 
 Every task goes through its own epochs: in each, all its windows come exactly once, in a new order, cut into batches of windows of similar
 length. Whose batch is next follows from the weights: a task of weight 2 has two turns where one of weight 1 has one, at times that
-vary a little at random. All of it depends on the seed and on counters alone. So the state to save is a handful of integers, the rest of
-the sequence is the same after resuming, and several processes can each take every W-th batch of the one sequence without a word between them.
+vary a little at random. All of it depends on the seed and on counters alone. So the state to save is a handful of integers (and, for a task
+that is streamed, the place where the part in memory begins), the rest of the sequence is the same after resuming, and several processes can each
+take every W-th batch of the one sequence without a word between them.
 """
 
 from __future__ import annotations
@@ -94,32 +95,78 @@ class _Turns:
     def __init__(self, source, weight: float, batch_timesteps: int, seed: int):
         self.source, self.weight, self.batch_timesteps = source, weight, batch_timesteps
         self.key = [seed, crc32(source.name.encode())]
-        self.restore([0, 0, 0])
+        self.restore(self.start())
 
-    def restore(self, counters: list[int]) -> None:
+    def start(self) -> list:
+        return [0, 0, 0]
+
+    def counters(self) -> list:
+        """Where this task is (JSON), for `restore`."""
+        return [self.drawn, self.epoch, self.position]
+
+    def restore(self, counters: list) -> None:
         self.drawn, self.epoch, self.position = counters
-        self._plan_epoch()
+        self.batches = None  # planned when they are needed: a stream has to be read for it
         self._plan_turn()
 
     def _plan_epoch(self) -> None:
+        self.pool = self._epoch_source()
         rng = np.random.default_rng([*self.key, 0, self.epoch])
-        windows = self.source.windows(rng)
+        windows = self.pool.windows(rng)
         self.batches = [windows[i] for i in cut_batches(windows[:, 1], self.batch_timesteps, rng)]
         self.average = windows[:, 1].sum() / len(self.batches)
+
+    def _epoch_source(self):
+        """Whose windows an epoch has."""
+        return self.source
 
     def _plan_turn(self) -> None:
         """The k-th turn lies anywhere in the k-th of the intervals of length 1 / weight: even shares, no fixed order."""
         self.turn = (self.drawn + np.random.default_rng([*self.key, 1, self.drawn]).random()) / self.weight
 
-    def take(self) -> tuple[np.ndarray, float]:
-        windows = self.batches[self.position]
+    def take(self) -> tuple[object, np.ndarray, float]:
+        """The next batch: its source, windows and share (see `Plan`)."""
+        if self.batches is None:
+            self._plan_epoch()
+        source, windows = self.pool, self.batches[self.position]
         share = float(windows[:, 1].sum() / self.average)
         self.drawn, self.position = self.drawn + 1, self.position + 1
         if self.position == len(self.batches):
-            self.epoch, self.position = self.epoch + 1, 0
-            self._plan_epoch()
+            self._end_epoch()
         self._plan_turn()
-        return windows, share
+        return source, windows, share
+
+    def _end_epoch(self) -> None:
+        self.epoch, self.position, self.batches = self.epoch + 1, 0, None
+
+
+class _StreamTurns(_Turns):
+    """The same for a stream (`jatlab.data.streams.StreamSource`): what it holds in memory at a time, a chunk, takes the place of an epoch.
+
+    ``place`` is where in the stream the chunk begins: its counters have it too.
+    """
+
+    def start(self) -> list:
+        return [0, 0, 0, self.source.beginning]
+
+    def counters(self) -> list:
+        return [*super().counters(), self.place]
+
+    def restore(self, counters: list) -> None:
+        *counters, self.place = counters
+        super().restore(counters)
+
+    def _epoch_source(self):
+        chunk, self.behind = self.source.read(self.place)
+        return chunk
+
+    def _end_epoch(self) -> None:
+        super()._end_epoch()
+        self.place, self.pool = self.behind, None
+
+
+def _turns(source) -> type[_Turns]:
+    return _StreamTurns if hasattr(source, "beginning") else _Turns
 
 
 class Mixture:
@@ -139,20 +186,20 @@ class Mixture:
         _check(batch_timesteps > 0 and seed >= 0, f"batch_timesteps ({batch_timesteps}) must be positive, seed ({seed}) 0 or more")
         self.settings = {"seed": seed, "batch_timesteps": batch_timesteps, "weights": {name: weights.get(name, 1.0) for name in self.sources}}
         self.number, self.transform = 0, transform
-        self.turns = {name: _Turns(s, weights.get(name, 1.0), batch_timesteps, seed) for name, s in self.sources.items()}
+        self.turns = {name: _turns(s)(s, weights.get(name, 1.0), batch_timesteps, seed) for name, s in self.sources.items()}
 
     def __iter__(self) -> Iterator[Plan]:
         return self
 
     def __next__(self) -> Plan:
         turns = min(self.turns.values(), key=lambda t: t.turn)
-        windows, share = turns.take()
+        source, windows, share = turns.take()
         self.number += 1
-        return Plan(self.number - 1, turns.source, windows, share, self.state_dict(), self.transform)
+        return Plan(self.number - 1, source, windows, share, self.state_dict(), self.transform)
 
     def state_dict(self) -> dict:
         """Where the sequence is (JSON): its number, each task's turns taken, epoch and position in it, and what it was made of."""
-        counters = {name: [t.drawn, t.epoch, t.position] for name, t in self.turns.items()}
+        counters = {name: t.counters() for name, t in self.turns.items()}
         return {"number": self.number, "counters": counters, "settings": self.settings, "sources": {n: s.fingerprint for n, s in self.sources.items()}}
 
     def load_state_dict(self, state: dict) -> None:
