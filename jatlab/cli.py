@@ -1,4 +1,4 @@
-"""The command line: `jatlab tasks | record | measure | train | evaluate | play | demo | bench`.
+"""The command line: `jatlab tasks | record | measure | train | evaluate | play | export | demo | bench`.
 
 Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
 """
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_demo, _add_bench):
+    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_export, _add_demo, _add_bench):
         add(commands)
     return parser
 
@@ -195,6 +195,22 @@ def play(agent: str, task: str, **settings) -> None:
     from jatlab.viz.player import play
 
     play(_load(agent), task, **settings)
+
+
+def _add_export(commands) -> None:
+    parser = _command(commands, "export", export, "write an agent in the published checkpoint's layout: its file names, tensor names and config.json")
+    parser.add_argument("agent", help="a folder, the name of a shipped agent, or a repository of the hub, such as jat-project/jat")
+    parser.add_argument("folder", help="where config.json, model.safetensors and tokenizer.json go")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default=argparse.SUPPRESS, help="how the weights are stored (as they are loaded)")
+
+
+def export(agent: str, folder: str, **dtype) -> None:
+    from jatlab.checkpoints import export_official, load_agent
+
+    fields = export_official(load_agent(agent, **dtype), folder)
+    print(f"{folder} has the agent in the published layout; load it: jatlab.load_agent({folder!r})")
+    if fields:
+        print(f"only jatlab can run it: the published model has no {', '.join(fields)} (kept in config.json under 'jatlab')", file=sys.stderr)
 
 
 def _load(name: str):
