@@ -15,7 +15,7 @@ from jatlab import __version__
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. 0: done; 2: the user's mistake, explained on standard error; 130: interrupted."""
+    """Run one command. 0: done; 1: in part, or a check failed; 2: the user's mistake, explained on standard error; 130: interrupted."""
     argv = sys.argv[1:] if argv is None else argv
     arguments = vars(build_parser().parse_args(argv))
     command = arguments.pop("command")
@@ -163,7 +163,7 @@ def train(tasks: list[str], resume: str | None, **recipe) -> None:
 
 def _add_evaluate(commands) -> None:
     parser = _command(commands, "evaluate", evaluate, "play seeded episodes and write a report: returns, normalised scores, intervals, videos")
-    parser.add_argument("agent", help="a folder that `jatlab train` wrote, the name of a shipped agent, or 'random'")
+    parser.add_argument("agent", help=AGENT)
     parser.add_argument("--tasks", nargs="+", required=True, **TASKS)
     parser.add_argument("--episodes", type=int, default=30, help="episodes of each task")
     parser.add_argument("--seed", type=int, default=1_000_000, help="first seed; recordings use smaller ones")
@@ -171,19 +171,24 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that share the tasks")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
-    parser.add_argument("--output", help="folder for report.html, report.json and the videos (runs/evaluation/AGENT)")
+    parser.add_argument("--max-steps", type=int, help="cut episodes after so many steps; tasks with an episode that was cut have no normalised score")
+    parser.add_argument("--no-videos", dest="videos", action="store_false", help="no pictures: faster, above all for MuJoCo and Meta-World")
+    parser.add_argument("--data", default="data", help="folder whose test split scores text and picture tasks")
+    parser.add_argument("--output", help="folder for report.html, README.md (a model card), report.json and the videos (runs/evaluation/AGENT)")
 
 
-def evaluate(agent: str, tasks: list[str], output: str | None, **settings) -> None:
+def evaluate(agent: str, tasks: list[str], output: str | None, **settings) -> int:
     from jatlab.report import evaluate_and_report
 
     trained = (Path(agent) / "log.jsonl").exists()
-    evaluate_and_report(_load(agent), tasks, output or f"runs/evaluation/{Path(agent).name}", log=agent if trained else None, command=_as_typed(), **settings)
+    output = output or f"runs/evaluation/{Path(agent).name.replace(':', '-')}"
+    results = evaluate_and_report(_load(agent), tasks, output, log=agent if trained else None, command=_as_typed(), **settings)
+    return int(bool(results["failed"]))
 
 
 def _add_play(commands) -> None:
     parser = _command(commands, "play", play, "play one episode: print it, or save it as a video")
-    parser.add_argument("agent", help="a folder that `jatlab train` wrote, the name of a shipped agent, or 'random'")
+    parser.add_argument("agent", help=AGENT)
     parser.add_argument("task", help="the task's name")
     parser.add_argument("--seed", type=int, default=1_000_000, help="which episode")
     parser.add_argument("--output", help="a .gif or .mp4 file; without it, the steps are printed")
@@ -202,6 +207,8 @@ def _add_export(commands) -> None:
     parser.add_argument("agent", help="a folder, the name of a shipped agent, or a repository of the hub, such as jat-project/jat")
     parser.add_argument("folder", help="where config.json, model.safetensors and tokenizer.json go")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default=argparse.SUPPRESS, help="how the weights are stored (as they are loaded)")
+AGENT = "a folder that `jatlab train` wrote, the name of a shipped agent, 'random', or 'untrained:PRESET', such as untrained:nano"
+
 
 
 def export(agent: str, folder: str, **dtype) -> None:
@@ -254,3 +261,7 @@ def bench(output: str | None, check: bool) -> int:
 
     ratios = run(output)
     return int(check and not all(ratio.met for ratio in ratios))
+    if name.startswith("untrained:"):
+        from jatlab.agent import Agent
+
+        return Agent.untrained(name.removeprefix("untrained:"))

@@ -8,26 +8,26 @@ soon as it is complete, so an evaluation that was stopped goes on where it was. 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from jatlab.data.workers import run_jobs
 from jatlab.files import write_json
 from jatlab.results import assemble, read_record
-from jatlab.tasks import expand, get_task, make_env
+from jatlab.tasks import expand, get_task, make_env, task_scores
 
 FIRST_SEED = 1_000_000  # smaller ones are for recording demonstrations
 FILM_FRAMES = 48
-FILM_STRIDES = {"metaworld": 3, "mujoco": 3}  # a frame there takes a sixth of a second without OpenGL, and little moves in a step
+FILM_STRIDES = {"metaworld": 3, "mujoco": 3}  # a frame there takes a tenth of a second without OpenGL, and little moves in a step
+STEP_SECONDS = {"atari": 1.0, "babyai": 0.5, "metaworld": 1.0, "mujoco": 0.7}  # relative: longest tasks first keeps all processes busy to the end
 
 
 @dataclass(frozen=True)
@@ -180,36 +180,61 @@ def evaluate(
     films: bool = False,
     on_task: Callable[[str, Film | None], None] = lambda task, film: None,
     make: Callable = make_env,
+    data: str | Path = "data",
     command: str | None = None,
     progress: bool = True,
 ) -> dict:
     """Play `episodes` seeded episodes of each task and return the results (see `jatlab.results.assemble`), ready for JSON.
 
-    `tasks` are names, patterns or domains. Seeds run from `seed`, never one that demonstrations are recorded with; `envs` environments of a task run
-    in lockstep, `workers` processes share the tasks. Discrete actions are sampled unless `greedy`. With `output`, each task's record is written
-    there when it is complete, and read instead of played when it exists already. `films` keeps the frames of each task's first episode, and
-    `on_task(task, film)` is called for every task that was played, before its record is written.
+    `tasks` are names, patterns or domains ("all": the 157). Seeds run from `seed`, never one that demonstrations are recorded with; `envs`
+    environments of a task run in lockstep, `workers` processes share the tasks, the longest first. Discrete actions are sampled unless `greedy`. With
+    `output`, each task's record is written there when it is complete, and read instead of played when it exists already. `films` keeps the frames of each
+    task's first episode, and `on_task(task, film)` is called for every task that was played, before its record is written. Text and picture tasks are scored
+    on the test split below `data` (see `jatlab.language`).
 
-    Raises `ValueError` for an unknown task, a setting that cannot be, a return that is not finite, or an `output` that holds records of another
-    agent or of other settings; `ImportError` where the environments are not installed.
+    A task that fails (its environment is not installed, the simulation diverged, its process was killed) is named with its error in `results["failed"]`, and
+    played again by the next run into the same `output`. Raises that error when nothing could be played; `ValueError` for an unknown task, a setting that
+    cannot be, or an `output` that holds records of another agent or of other settings.
     """
     names, settings = expand(tasks), Settings(episodes, seed, envs, greedy, temperature, max_steps)
     if not names:
         raise ValueError("no tasks to evaluate: name at least one, such as babyai-go-to-local, or a domain, such as metaworld")
-    who = identity(agent)
+    who, started = identity(agent), perf_counter()
     folder = None if output is None else Path(output) / "tasks"
-    records = {} if folder is None else _finished(folder, names, settings, who)
-    todo = [name for name in names if name not in records]
-    with tqdm(total=episodes * len(names), initial=episodes * len(records), desc="evaluate", unit="episode", disable=not progress) as bar:
-        for name, played, film, seconds in _play_all(agent, todo, settings, films, make, workers, bar):
-            on_task(name, film)
-            told = [asdict(episode) for episode in played]
-            records[name] = {"task": name, "agent": who, "settings": asdict(settings), "seconds": seconds, "episodes": told}
+    played = [name for name in names if get_task(name).playable]
+    records = {} if folder is None else _finished(folder, played, settings, who)
+    player = _Player(agent, settings, films, make, workers)
+    failed: dict[str, Exception] = {}
+    with tqdm(total=episodes * len(played), initial=episodes * len(records), desc="evaluate", unit="episode", disable=not progress) as bar:
+        for name, result in _play_all(player, [name for name in played if name not in records], workers, bar):
+            if isinstance(result, Exception):
+                failed[name] = result
+                bar.write(f"{name} failed: {_told(result)}")
+                continue
+            on_task(name, result.film)
+            records[name] = {"task": name, "agent": who, "settings": asdict(settings), "seconds": result.seconds, "episodes": result.episodes}
             if folder is not None:
                 write_json(folder / f"{name}.json", records[name])
-    seconds = sum(record["seconds"] for record in records.values())
-    about = {"command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds}
-    return assemble({name: records[name] for name in names}, about)
+    language = _language(agent, [name for name in names if name not in played], data, settings)
+    if failed and not records and not language:
+        raise next(iter(failed.values()))
+    about = {"agent": who, "settings": asdict(settings), "command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    about |= {"seconds": sum(record["seconds"] for record in records.values()), "wall_seconds": perf_counter() - started, "workers": workers}
+    about |= {"failed": {name: _told(error) for name, error in failed.items()}, "language": language}
+    return assemble({name: records[name] for name in names if name in records}, about)
+
+
+def _language(agent, names: list[str], data: str | Path, settings: Settings) -> dict[str, dict]:
+    if not names:
+        return {}
+    from jatlab.language import language_scores
+
+    return language_scores(agent, names, data=data)
+
+
+def _told(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def identity(agent) -> dict:
@@ -240,46 +265,64 @@ def _finished(folder: Path, names: list[str], settings: Settings, who: dict) -> 
     return records
 
 
-def _play_all(agent, names: list[str], settings: Settings, films: bool, make: Callable, workers: int, bar: tqdm) -> Iterator[tuple]:
-    """(task, episodes, film, seconds) of each task, in the order in which they finish."""
+@dataclass
+class _Player:
+    """What a process needs to play any task; it travels to each process once."""
+
+    agent: object
+    settings: Settings
+    films: bool
+    make: Callable
+    workers: int = 1
+
+    def __getstate__(self) -> dict:
+        """The agent as bytes: torch would share its weights through /dev/shm, which is tiny in many containers."""
+        return {**vars(self), "agent": pickle.dumps(self.agent)}
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state, agent=pickle.loads(state["agent"]))
+        if getattr(self.agent, "model", None) is not None:
+            import torch
+
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.workers))
+
+    def __call__(self, name: str, report: Callable) -> _Played | Exception:
+        """Play one task. An error is an answer, not an end: other tasks are waiting."""
+        film, started = Film(stride=FILM_STRIDES.get(get_task(name).domain, 1)) if self.films else None, perf_counter()
+        try:
+            episodes = play_task(self.agent, name, self.settings, film, lambda episode: report(episode.total), self.make)
+        except Exception as error:
+            return error
+        return _Played([asdict(episode) for episode in episodes], film, perf_counter() - started)
+
+
+@dataclass
+class _Played:
+    episodes: list[dict]
+    film: Film | None
+    seconds: float
+
+
+def _play_all(player: _Player, names: list[str], workers: int, bar: tqdm) -> Iterator[tuple[str, _Played | Exception]]:
+    """(task, what came of it) of each task, in the order in which they finish."""
+    names = sorted(names, key=expected_seconds, reverse=True)
     if workers <= 1 or len(names) <= 1:
         for name in names:
-            yield _timed(agent, name, settings, films, make, partial(_advance, bar, name))
+            yield name, player(name, lambda total, name=name: _advance(bar, name, total))
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in a state nobody knows
-    with ProcessPoolExecutor(min(workers, len(names)), context, _start_worker, (agent, workers)) as pool:
-        futures = [pool.submit(_work, name, settings, films, make) for name in names]
-        try:
-            for future in as_completed(futures):
-                result = future.result()
-                bar.update(settings.episodes)
-                yield result
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    for kind, name, value in run_jobs(player, names, workers, keep_going=True):
+        if kind == "progress":
+            _advance(bar, name, value)
+        else:
+            yield name, value
 
 
-def _advance(bar: tqdm, name: str, episode: Episode) -> None:
-    bar.set_postfix_str(f"{name} {episode.total:.3g}", refresh=False)
+def _advance(bar: tqdm, name: str, total: float) -> None:
+    bar.set_postfix_str(f"{name} {total:.3g}", refresh=False)
     bar.update()
 
 
-def _timed(agent, name: str, settings: Settings, films: bool, make: Callable, on_episode: Callable = lambda episode: None) -> tuple:
-    film, started = Film(stride=FILM_STRIDES.get(get_task(name).domain, 1)) if films else None, perf_counter()
-    episodes = play_task(agent, name, settings, film, on_episode, make)
-    return name, episodes, film, perf_counter() - started
-
-
-_AGENT = None  # a worker process keeps its agent here
-
-
-def _start_worker(agent, workers: int) -> None:
-    global _AGENT
-    _AGENT = agent
-    if getattr(agent, "model", None) is not None:
-        import torch
-
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-
-
-def _work(name: str, settings: Settings, films: bool, make: Callable) -> tuple:
-    return _timed(_AGENT, name, settings, films, make)
+def expected_seconds(name: str) -> float:
+    """How long a task's episodes take, compared with other tasks: from the length of the random policy's. Unknown tasks count as short."""
+    random = task_scores(name).random
+    return STEP_SECONDS.get(get_task(name).domain, 0.1) * ((random and random.length) or 100)

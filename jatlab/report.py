@@ -1,6 +1,6 @@
-"""The report of an evaluation: `report.html` (one file, no network, no script), `report.md` for a README, `report.json`.
+"""The report of an evaluation: `report.html` (no network, no script), `README.md` (a model card), `report.json`.
 
-Everything a page says comes from the results of `jatlab.evaluate`; the words about how it was made too.
+With few tasks the page is one file; with many, the films stay beside it and load when they are looked at. Everything a page says comes from the results of `jatlab.evaluate`; the words about how it was made too.
 """
 
 from __future__ import annotations
@@ -9,58 +9,49 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from jatlab.card import model_card
 from jatlab.evaluation import Film, evaluate
 from jatlab.files import write_json, write_text
-from jatlab.report_text import comparison, interval, left_out, made, markdown, number, percent, plural, ratio, summary, versus
+from jatlab.report_films import clips, grid_figure, save_film, save_grid
+from jatlab.report_text import (
+    LANGUAGE, OFFICIAL, OVERVIEW, SCALE_WORDS, comparison, failures, interval, language_rows, left_out, made, number, overview, percent, plural, ratio, summary, versus,
+)  # fmt: skip
 from jatlab.tasks import get_task
 from jatlab.viz import plots
-from jatlab.viz.video import caption, data_uri, film_strip, save_small_gif, save_video, write_png
 
 STYLESHEET = Path(__file__).parent / "assets" / "report.css"
-EMBED = 12_000_000  # bytes of video that a page holds itself; more stay beside it
 DOMAINS = {"babyai": "BabyAI", "metaworld": "Meta-World", "mujoco": "MuJoCo", "atari": "Atari"}
-SCALES = {"by_teacher": "of our teacher", "by_expert": "of the published expert"}
+UNFOLDED = 12  # tasks of a domain that a page shows at once; more are folded away, below the domain's averages
 
 
-def evaluate_and_report(agent, tasks: str | Iterable[str], output: str | Path, log: str | Path | None = None, **options) -> dict:
-    """`evaluate` (whose `options` it takes), with a film of each task's first episode; write the report into `output`, print
-    a line for each domain (unless `progress=False`), and return the results.
+def evaluate_and_report(agent, tasks: str | Iterable[str], output: str | Path, log: str | Path | None = None, videos: bool = True, **options) -> dict:
+    """`evaluate` (whose `options` it takes), with a film of each task's first episode (unless `videos=False`); write the report into `output`,
+    print the averages (unless `progress=False`), and return the results.
 
     Played again into the same folder, tasks that are complete are not replayed. `log` is a `log.jsonl`, or the folder of the training run that wrote it.
     """
-    videos, lines = Path(output) / "videos", read_lines(log)  # a log that is not there is said before an hour of play
-    films: Callable[[str, Film | None], None] = lambda name, film: save_film(film, videos, name)
-    results = evaluate(agent, tasks, output=output, films=True, on_task=films, **options)
-    path = write_report(results, output, log=lines, videos=videos)
+    folder, lines = Path(output) / "videos", read_lines(log)  # a log that is not there is said before an hour of play
+    films: Callable[[str, Film | None], None] = lambda name, film: film and save_film(film, folder, name)
+    results = evaluate(agent, tasks, output=output, films=videos, on_task=films, **options)
+    if videos:
+        save_grid(results, folder, DOMAINS)
+    path = write_report(results, output, log=lines, videos=folder)
     if options.get("progress", True):
         print(f"{summary(results, DOMAINS)}\nreport: {path}")
     return results
 
 
-def save_film(film: Film, folder: str | Path, name: str) -> Path:
-    """Write `name`.mp4 (a small .gif without imageio-ffmpeg), `name`-strip.png and `name`-poster.png; return the video's path."""
-    folder, captions = Path(folder), film.captions
-    pictures = [caption(frame, c["mission"], c["step"], c["total"]) for frame, c in zip(film.frames, captions, strict=True)]
-    write_png(film_strip(film.frames), folder / f"{name}-strip.png")
-    write_png(pictures[0], folder / f"{name}-poster.png")
-    fps = 12 if film.stride == 1 else 8
-    try:
-        return save_video(pictures, folder / f"{name}.mp4", fps)
-    except ImportError:
-        return save_small_gif(pictures, folder / f"{name}.gif", fps)
-
-
 def write_report(results: dict, folder: str | Path, log: str | Path | Sequence[dict] | None = None, videos: str | Path | None = None) -> Path:
-    """Write `report.html`, `report.md`, `report.json` and `figures/` into `folder`; return the path of the page.
+    """Write `report.html`, `README.md`, `report.json` and `figures/` into `folder`; return the path of the page.
 
     `results` come from `evaluate`, `log` from training (a `log.jsonl`, its folder, or its lines), `videos` is the folder that `save_film` wrote to.
     Raises `ValueError` for results without a task, `FileNotFoundError` for a log that is not there.
     """
-    if not results.get("tasks"):
+    if not results.get("tasks") and not results.get("language"):
         raise ValueError("there is nothing to report: the results hold no task. Evaluate some first: jatlab evaluate AGENT --tasks babyai metaworld")
     folder, lines = Path(folder), read_lines(log)
     write_json(folder / "report.json", results)
-    write_text(folder / "report.md", markdown(results, DOMAINS))
+    write_text(folder / "README.md", model_card(results, DOMAINS))
     _write_figures(results, lines, folder / "figures")
     return write_text(folder / "report.html", page(results, lines, None if videos is None else Path(videos)))
 
@@ -96,6 +87,8 @@ def page(results: dict, log: Sequence[dict], videos: Path | None) -> str:
 <body>
 <main>
 {_head(results, name)}
+{grid_figure(results, videos)}
+{_language(results)}
 {domains}
 {_learning(results, log)}
 {_made(results)}
@@ -112,52 +105,81 @@ def _head(results: dict, name: str) -> str:
     parameters = results["agent"]["parameters"]
     size = f"{parameters:,} parameters, " if parameters else ""
     episodes = plural(results["settings"]["episodes"], "seeded episode")
-    cards = "".join(_card(DOMAINS.get(domain, domain), found) for domain, found in results["domains"].items())
+    cards = "".join(_card(domain, found) for domain, found in results["domains"].items())
+    failed = "".join(f'<p class="failed">{escape(line)}</p>' for line in failures(results))
+    official = f'<p class="muted">{escape(OFFICIAL)}</p>' if results["domains"] else ""
     return f"""<header>
 <h1>How well {name} plays</h1>
 <p class="lead">One agent, {size}{plural(len(results["tasks"]), "task")}, {episodes} of each, on seeds that no demonstration was recorded with.
 0 is the random policy, 1 the reference; ranges are 95 % intervals.</p>
+{failed}
 <div class="domains">{cards}</div>
+{official}
 </header>"""
 
 
-def _card(title: str, found: dict) -> str:
-    rows = "".join(_card_score(words, found[scale]) for scale, words in SCALES.items())
-    if found["by_expert"]["jat"] is not None:
-        rows += f'<dt>published JAT, same scale</dt><dd class="key">{ratio(found["by_expert"]["jat"])}</dd>'
-    if found["by_human"]["mean"] is not None:
-        rows += f"<dt>of human play</dt><dd>{ratio(found['by_human']['mean'])}</dd>"
-    if found["success_rate"] is not None:
-        rows += f"<dt>episodes that succeed</dt><dd>{percent(found['success_rate'])}</dd>"
-    return f'<section class="card"><h3>{escape(title)} <span>{plural(len(found["tasks"]), "task")}</span></h3><dl>{rows}</dl></section>'
+def _card(domain: str, found: dict) -> str:
+    """A domain's averages beside the published JAT's, and what is in none of them."""
+    success = "" if found["success_rate"] is None else f", {percent(found['success_rate'])} of episodes succeed"
+    head = f"<h3>{escape(DOMAINS.get(domain, domain))} <span>{plural(len(found['tasks']), 'task')}{success}</span></h3>"
+    rows = overview(found, domain)
+    table = _averages(rows) if rows else '<p class="muted">No task has a normalised score.</p>'
+    missing = "".join(f'<p class="muted">{escape(line)}</p>' for line in left_out(found))
+    return f'<section class="card">{head}{table}{missing}</section>'
 
 
-def _card_score(words: str, average: dict) -> str:
-    if average["mean"] is None:
-        return f"<dt>{words}</dt><dd>no score</dd>"
-    ranges = f"{interval(average['mean_interval'], 2)} · IQM {ratio(average['iqm'])}, {interval(average['iqm_interval'], 2)}"
-    return f'<dt>{words}</dt><dd class="big">{ratio(average["mean"])}</dd><dd class="range">{ranges}</dd>'
+def _averages(rows: list[list[str]]) -> str:
+    """`overview` as a table with a heading for each scale."""
+    parts = []
+    for index, (scale, average, ours, *others) in enumerate(rows):
+        if index == 0 or rows[index - 1][0] != scale:
+            parts.append(f'<tr><th scope="rowgroup" colspan="4">{escape(scale)}</th></tr>')
+        score, _, bounds = ours.partition(" ")
+        cells = "".join(f'<td class="key">{other}</td>' for other in others)
+        parts.append(f'<tr><th scope="row">{average}</th><td><b>{score}</b> <small>{bounds}</small></td>{cells}</tr>')
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ("", *OVERVIEW[2:]))
+    return f'<table class="averages"><thead><tr>{head}</tr></thead><tbody>{"".join(parts)}</tbody></table>'
+
+
+def _language(results: dict) -> str:
+    rows = "".join(_cells(row[0], row[1:], LANGUAGE[1:]) for row in map(lambda row: [escape(cell) for cell in row], language_rows(results)))
+    if not rows:
+        return ""
+    head = "".join(f'<th scope="col">{column}</th>' for column in LANGUAGE)
+    return f"<section><h2>Text and pictures</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
 
 
 def _domain(results: dict, domain: str, videos: Path | None) -> str:
     title, found = DOMAINS.get(domain, domain), results["domains"][domain]
-    tasks = {name: results["tasks"][name] for name in found["tasks"]}
-    figures = "".join(_score_figure(title, tasks, found, scale) for scale in SCALES)
+    tasks, scales = {name: results["tasks"][name] for name in found["tasks"]}, _scales(found)
+    figures = "".join(_score_figure(title, tasks, found, scale) for scale in scales)
+    films, folded = clips(tasks, videos), len(tasks) > UNFOLDED
     return f"""<section>
 <h2>{escape(title)}</h2>
 <p>{escape(comparison(tasks, found))}</p>
-<div class="pair">{figures}</div>
-<p class="muted">Bars: mean return of a task; lines: its 95 % interval. <span class="key">◇ published JAT</span>, which its authors measured on the environments
-of their day.</p>
-{_table(tasks, found)}
-{"".join(f"<p class='muted'>{escape(line)}</p>" for line in left_out(found))}
-{_clips(tasks, videos)}
+{_fold(f"Charts of {plural(len(tasks), 'task')}", f'<div class="pair">{figures}</div>{KEY}', folded) if figures else ""}
+{_fold(f"Table of {plural(len(tasks), 'task')}", _table(tasks, found), folded)}
+{_fold("First episodes", films, folded) if films else ""}
 </section>"""
+
+
+KEY = """<p class="muted">Bars: mean return of a task; lines: its 95 % interval. <span class="key">◇ published JAT</span>, which its authors measured on the environments
+of their day.</p>"""
+
+
+def _fold(words: str, content: str, folded: bool) -> str:
+    """Content that a click unfolds, or as it is."""
+    return f"<details><summary>{escape(words)}</summary>{content}</details>" if folded else content
+
+
+def _scales(found: dict) -> list[str]:
+    """The scales that some task of a domain has."""
+    return [scale for scale in SCALE_WORDS if found[scale]["tasks"]]
 
 
 def _score_figure(title: str, tasks: dict, found: dict, scale: str) -> str:
     words = [f"{plots.short_name(name)} {versus(task[scale])}" for name, task in tasks.items()]
-    label = f"Bar chart. Normalised returns of {title} as a share {SCALES[scale]}: {'; '.join(words)}."
+    label = f"Bar chart. Normalised returns of {title} as a share {SCALE_WORDS[scale]}: {'; '.join(words)}."
     return f"<figure>{_svg(plots.score_figure(tasks, [scale], found), f'{title}-{scale}', label)}</figure>"
 
 
@@ -173,69 +195,51 @@ def _svg(figure, salt: str, label: str, colors: dict[str, str] = COLORS) -> str:
 
 
 COLUMNS = (
-    "Return", "Success", "Of our teacher", "Of the published expert", "Published JAT, of the expert", "Random", "Our teacher", "Published expert", "Published JAT",
+    "Return", "Success", "Of our teacher", "Of the published expert", "Published JAT, of the expert", "Of human play", "Random", "Our teacher", "Published expert",
+    "Published JAT",
 )  # fmt: skip
 
 
 def _table(tasks: dict, found: dict) -> str:
-    head = "".join(f'<th scope="col">{column}</th>' for column in ("Task", *COLUMNS))
-    rows = "".join(_row(name, task) for name, task in tasks.items())
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}{_mean_row(found)}</tbody></table>"
+    """A row a task; columns in which no task has anything are left out."""
+    rows = {short: _row(task) for short, task in zip(map(plots.short_name, tasks), tasks.values(), strict=True)}
+    kept = [index for index in range(len(COLUMNS)) if any(row[index] != "–" for row in rows.values())]
+    labels = [COLUMNS[index] for index in kept]
+    body = "".join(_cells(escape(short), [row[index] for index in kept], labels) for short, row in rows.items())
+    if len(tasks) > 1:
+        mean = _mean_row(found)
+        body += _cells("mean of tasks", [mean[index] for index in kept], labels, "mean")
+    head = "".join(f'<th scope="col">{column}</th>' for column in ("Task", *labels))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _row(name: str, task: dict) -> str:
-    success, references = task["success"], task["references"]
-    jat = "–" if task["jat_by_expert"] is None else ratio(task["jat_by_expert"])
-    cells = [
-        f"<b>{number(task['return']['mean'])}</b> <small>{interval(task['return']['interval'])}</small>",
+def _row(task: dict) -> list[str]:
+    success, references, returned = task["success"], task["references"], task["return"]
+    return [
+        f"<b>{number(returned['mean'])}</b> ± {number(returned['std'])} <small>{interval(returned['interval'])}</small>",
         f"{percent(success['rate'])} <small>{interval([100 * x for x in success['interval']], 0)}</small>" if success else "–",
-        *(_scaled(task[scale]) for scale in SCALES),
-        jat,
+        _scaled(task["by_teacher"]),
+        _scaled(task["by_expert"]),
+        "–" if task["jat_by_expert"] is None else ratio(task["jat_by_expert"]),
+        _scaled(task["by_human"]),
         *(number(references[who]["mean"]) if references[who] else "–" for who in ("random", "teacher", "expert", "jat")),
     ]
-    return _cells(escape(plots.short_name(name)), cells)
 
 
 def _scaled(score: dict) -> str:
     return "–" if "left_out" in score else f"<b>{ratio(score['mean'])}</b> <small>{interval(score['interval'], 2)}</small>"
 
 
-def _mean_row(found: dict) -> str:
-    if len(found["tasks"]) < 2:
-        return ""
-    means = [{"mean": found[s]["mean"], "interval": found[s]["mean_interval"]} if found[s]["tasks"] else {"left_out": ""} for s in SCALES]
+def _mean_row(found: dict) -> list[str]:
+    teacher, expert, human = ({"mean": found[s]["mean"], "interval": found[s]["mean_interval"]} if found[s]["tasks"] else {"left_out": ""} for s in SCALE_WORDS)
     jat, success = found["by_expert"]["jat"], found["success_rate"]
-    cells = ["", "–" if success is None else percent(success), *map(_scaled, means), "–" if jat is None else ratio(jat), *[""] * 4]
-    return _cells("mean of tasks", cells, "mean")
+    rate = "–" if success is None else percent(success)
+    return ["", rate, _scaled(teacher), _scaled(expert), "–" if jat is None else ratio(jat), _scaled(human), *[""] * 4]
 
 
-def _cells(name: str, cells: list[str], kind: str = "task") -> str:
-    columns = "".join(f'<td data-label="{label}">{cell}</td>' if cell else "<td></td>" for label, cell in zip(COLUMNS, cells, strict=True))
+def _cells(name: str, cells: list[str], labels: Sequence[str], kind: str = "task") -> str:
+    columns = "".join(f'<td data-label="{label}">{cell}</td>' if cell else "<td></td>" for label, cell in zip(labels, cells, strict=True))
     return f'<tr class="{kind}"><th scope="row">{name}</th>{columns}</tr>'
-
-
-def _clips(tasks: dict, videos: Path | None) -> str:
-    """A film strip and a video of each task's first episode; beside the page, where all of them together would be too much for it."""
-    if videos is None:
-        return ""
-    files = {name: path for name in tasks for suffix in (".mp4", ".gif") if (path := videos / f"{name}{suffix}").exists()}
-    embed = sum(path.stat().st_size for path in videos.glob("*.*")) <= EMBED
-    return "".join(_clip(name, tasks[name], path, embed) for name, path in files.items())
-
-
-def _clip(name: str, task: dict, path: Path, embed: bool) -> str:
-    mission = f", told “{task['missions'][0]}”" if task["missions"][0] else ""
-    outcome = {True: ", success", False: ", no success", None: ""}[task["successes"][0]]
-    words = f"seed {task['seeds'][0]:,}{mission}: return {number(task['returns'][0])} in {plural(task['lengths'][0], 'step')}{outcome}"
-    strip = f'<img class="strip" src="{data_uri(path.with_name(f"{name}-strip.png"))}" alt="{escape(f"Moments of {name}, {words}, from start to end.")}">'
-    source = data_uri(path) if embed else f"{path.parent.name}/{path.name}"
-    moving = f'<img class="moving" src="{source}" alt="{escape(f"Animation of {name}, {words}.")}">'
-    if path.suffix == ".mp4":
-        poster = data_uri(path.with_name(f"{name}-poster.png"))
-        label = escape(f"Video of {name}, {words}.")
-        moving = f'<video controls muted loop playsinline preload="metadata" poster="{poster}" aria-label="{label}" src="{source}"></video>'
-    text = f"<figcaption><b>{escape(plots.short_name(name))}</b>, the first episode: {escape(words)}.</figcaption>"
-    return f'<figure class="clip">{moving}<div>{text}{strip}</div></figure>'
 
 
 def _learning(results: dict, log: Sequence[dict]) -> str:
@@ -272,6 +276,6 @@ def _made(results: dict) -> str:
 def _write_figures(results: dict, log: Sequence[dict], folder: Path) -> None:
     for domain, found in results["domains"].items():
         tasks = {name: results["tasks"][name] for name in found["tasks"]}
-        plots.to_png(plots.score_figure(tasks, averages=found), folder / f"{domain}.png")
+        plots.to_png(plots.score_figure(tasks, _scales(found) or ["by_expert"], averages=found), folder / f"{domain}.png")
     for domain, _, figure in _learning_figures(results, log):
         plots.to_png(figure, folder / f"learning-{domain}.png")

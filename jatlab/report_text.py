@@ -1,12 +1,22 @@
-"""The words and numbers of a report: formats, comparisons, how it was made, and the Markdown table."""
+"""The words and numbers of a report: formats, comparisons, averages by domain, how it was made, and the Markdown tables."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+from jatlab.results import PUBLISHED, PUBLISHED_SOURCE
 from jatlab.viz.plots import short_name
 
+SCALE_WORDS = {"by_teacher": "of our teacher", "by_expert": "of the published expert", "by_human": "of human play"}
+LANGUAGE_METRICS = {"perplexity": ("Perplexity", "unigram"), "exact_match": ("Exact match", "majority")}  # its name, and its baseline's key
+LANGUAGE = ("task", "metric", "score", "trivial baseline", "measured on")  # columns of text and picture tasks
+OVERVIEW = ("scale", "average", "this agent", "published JAT, same tasks", "published JAT, as reported")
+AVERAGES = {"mean": ("mean", "jat"), "iqm": ("IQM", "jat_iqm"), "median": ("median", "jat_median")}  # its name, and the published JAT's key
+OFFICIAL = (
+    f"As reported: what JAT's authors say of the whole domain ({PUBLISHED_SOURCE}). Their IQM is over single episodes; that of the same tasks is over the means of "
+    "tasks, because no more was published."
+)
 
 def number(value: float) -> str:
     """Three or four digits that matter: 0.934, 12.3, 1,234; two of very small values."""
@@ -55,16 +65,48 @@ def comparison(tasks: dict[str, dict], found: dict) -> str:
     return " ".join(parts) or "None of these tasks has a score to be compared with."
 
 
+def overview(found: dict, domain: str) -> list[list[str]]:
+    """Rows of `OVERVIEW`: mean, IQM and median on each scale that some task of the domain has."""
+    rows = []
+    for scale, words in SCALE_WORDS.items():
+        average, official = found[scale], PUBLISHED.get(domain, {}).get(scale, {})
+        tasks = f"{words}, {len(average['tasks'])} of {plural(len(found['tasks']), 'task')}"
+        for key, (name, jat) in AVERAGES.items() if average["tasks"] else ():
+            ours = f"{ratio(average[key])} [{interval(average[f'{key}_interval'], 2)}]"
+            same, reported = average.get(jat), official.get(key)
+            rows.append([tasks, name, ours, "–" if same is None else ratio(same), "–" if reported is None else f"{reported:g}"])
+    return rows
+
+
 def left_out(found: dict) -> list[str]:
-    """A line for each scale that misses tasks: which ones and why."""
+    """A line for each scale that misses tasks: which ones and why. Domains without any human score have no human scale to miss."""
     lines = []
-    for scale, words in {"by_teacher": "our teacher's scale", "by_expert": "the published expert's scale"}.items():
+    for scale, words in {"by_teacher": "our teacher's scale", "by_expert": "the published expert's scale", "by_human": "the human scale"}.items():
         reasons: dict[str, list[str]] = {}
         for name, why in found[scale]["left_out"].items():
             reasons.setdefault(why, []).append(short_name(name))
-        if reasons:
-            lines.append(f"Not on {words}, and in none of its averages: " + "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items()) + ".")
+        if reasons and not (scale == "by_human" and not found[scale]["tasks"]):
+            told = "; ".join(f"{'every task' if len(names) == len(found['tasks']) > 1 else ', '.join(names)} ({why})" for why, names in reasons.items())
+            lines.append(f"Not on {words}, and in none of its averages: {told}.")
     return lines
+
+
+def failures(results: dict) -> list[str]:
+    """A line for each task that could not be played; such a task is in no average."""
+    return [f"{name} could not be played: {error}" for name, error in results["failed"].items()]
+
+
+def language_rows(results: dict) -> list[list[str]]:
+    """(task, metric, score with its interval, trivial baseline, what it was measured on) of each text and picture task."""
+    rows = []
+    for name, scores in results["language"].items():
+        for key, (words, baseline) in LANGUAGE_METRICS.items():
+            if key in scores:
+                form = percent if key == "exact_match" else number
+                bounds = "–".join(form(bound) for bound in scores["interval"])
+                amount = plural(scores["questions"], "question") if "questions" in scores else plural(scores["tokens"], "token")
+                rows.append([name, words, f"{form(scores[key])} [{bounds}]", f"{baseline} {form(scores[baseline])}", amount])
+    return rows
 
 
 def made(results: dict, titles: dict[str, str]) -> list[tuple[str, str]]:
@@ -80,7 +122,7 @@ def made(results: dict, titles: dict[str, str]) -> list[tuple[str, str]]:
          "expert's: both as JAT's authors published them, on theirs; only there may the agent be compared with the published JAT (10 episodes a task)"),
         ("Intervals", f"95 %, percentile bootstrap over episodes, {results['bootstrap_draws']:,} draws; for a domain stratified by task, as rliable does. The "
          "IQM is the mean of the middle half of all episodes. Success: Wilson's interval. None of them knows that another training run would differ"),
-        ("Date", f"{results.get('date', 'unknown')}, {results.get('seconds', 0) / 60:.1f} minutes of play"),
+        ("Date", f"{results.get('date', 'unknown')}, {results.get('seconds', 0) / 60:.1f} minutes of play, all processes together"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in results["versions"].items())),
     ]  # fmt: skip
     if settings["max_steps"]:
@@ -91,46 +133,60 @@ def made(results: dict, titles: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def summary(results: dict, titles: dict[str, str]) -> str:
-    """A line for each domain, to print in a terminal."""
+    """The averages by domain, what is in none of them, and what failed, to print in a terminal."""
     lines = []
     for domain, found in results["domains"].items():
-        scores = [f"{ratio(a['mean'])} [{interval(a['mean_interval'], 2)}] {words}" for a, words in _averages(found) if a["mean"] is not None]
-        jat = found["by_expert"]["jat"]
-        scores += [] if jat is None else [f"published JAT {ratio(jat)}"]
-        scores += [] if found["success_rate"] is None else [f"success {percent(found['success_rate'])}"]
-        lines.append(f"{titles.get(domain, domain):<11} {plural(len(found['tasks']), 'task'):>8}: {', '.join(scores) or 'no normalised score'}")
-    return "\n".join(lines)
+        success = "" if found["success_rate"] is None else f", success {percent(found['success_rate'])}"
+        lines.append(f"{titles.get(domain, domain)}, {plural(len(found['tasks']), 'task')}{success}")
+        rows = overview(found, domain)
+        lines += _columns([list(OVERVIEW), *rows]) if rows else ["  no normalised score"]
+        lines += [f"  {line}" for line in left_out(found)]
+    lines += [" ".join(row) for row in language_rows(results)]
+    return "\n".join([*lines, *(f"FAILED: {line}" for line in failures(results))])
 
 
-def _averages(found: dict) -> list[tuple[dict, str]]:
-    return [(found["by_teacher"], "of our teacher"), (found["by_expert"], "of the published expert")]
+def _columns(rows: list[list[str]]) -> list[str]:
+    """Rows as lines of equally wide cells, in which a first cell that repeats the one above is left empty."""
+    firsts = ["" if index and rows[index - 1][0] == row[0] else row[0] for index, row in enumerate(rows)]
+    rows = [[first, *row[1:]] for first, row in zip(firsts, rows, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def markdown(results: dict, titles: dict[str, str]) -> str:
-    """The tables as Markdown, for a README."""
+    """Everything as Markdown, for a README or a model card."""
     episodes, seed = results["settings"]["episodes"], results["settings"]["seed"]
     parts = [f"# How well {results['agent']['name']} plays\n", f"{plural(episodes, 'episode')} a task, seeds from {seed:,}; 95 % intervals in brackets.\n"]
+    parts += [f"**{line}**\n" for line in failures(results)]
     for domain, found in results["domains"].items():
-        parts += [f"## {titles.get(domain, domain)}\n", _markdown_table({name: results["tasks"][name] for name in found["tasks"]}, found)]
-        parts += [f"{comparison({name: results['tasks'][name] for name in found['tasks']}, found)}\n", *(f"{line}\n" for line in left_out(found))]
-        parts.append(f"![Scores of the {titles.get(domain, domain)} tasks, as bars with 95 % intervals](figures/{domain}.png)\n")
+        tasks, title = {name: results["tasks"][name] for name in found["tasks"]}, titles.get(domain, domain)
+        rows = overview(found, domain)
+        parts += [f"## {title}\n", *([_table(list(OVERVIEW), rows)] if rows else []), f"{comparison(tasks, found)}\n", *(f"{line}\n" for line in left_out(found))]
+        parts += [_task_table(tasks), f"![Scores of the {title} tasks, as bars with 95 % intervals](figures/{domain}.png)\n"]
+    if results["domains"]:
+        parts.append(f"{OFFICIAL}\n")
+    if results["language"]:
+        parts += ["## Text and pictures\n", _table(list(LANGUAGE), language_rows(results))]
     parts += ["## How it was made\n", f"    {results['command']}\n", *(f"- {term}: {words}" for term, words in made(results, titles))]
     return "\n".join(parts) + "\n"
 
 
-def _markdown_table(tasks: dict[str, dict], found: dict) -> str:
+def _task_table(tasks: dict[str, dict]) -> str:
     head = ["task", "return", "success", "of our teacher", "of the published expert", "published JAT, of the expert"]
-    rows = [_markdown_row(short_name(name), task) for name, task in tasks.items()]
-    for words, key in [("**mean of tasks**", "mean"), ("**IQM**", "iqm")]:
-        means = [f"**{ratio(found[s][key])}** [{interval(found[s][f'{key}_interval'], 2)}]" if found[s]["tasks"] else "–" for s in ("by_teacher", "by_expert")]
-        jat = found["by_expert"]["jat"]
-        rows.append([words, "", "", *means, ratio(jat) if key == "mean" and jat is not None else ""])
+    human = any("mean" in task["by_human"] for task in tasks.values())
+    rows = [_task_row(short_name(name), task, human) for name, task in tasks.items()]
+    return _table([*head, *(["of human play"] if human else [])], rows)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def _markdown_row(name: str, task: dict) -> list[str]:
-    scaled = ["–" if "left_out" in task[s] else f"{ratio(task[s]['mean'])} [{interval(task[s]['interval'], 2)}]" for s in ("by_teacher", "by_expert")]
+def _task_row(name: str, task: dict, human: bool) -> list[str]:
+    scales = ["by_teacher", "by_expert", "by_human"][: 3 if human else 2]
+    scaled = ["–" if "left_out" in task[s] else f"{ratio(task[s]['mean'])} [{interval(task[s]['interval'], 2)}]" for s in scales]
     success = percent(task["success"]["rate"]) if task["success"] else "–"
     jat = "–" if task["jat_by_expert"] is None else ratio(task["jat_by_expert"])
-    return [name, f"{number(task['return']['mean'])} [{interval(task['return']['interval'])}]", success, *scaled, jat]
+    spread = f"{number(task['return']['mean'])} ± {number(task['return']['std'])} [{interval(task['return']['interval'])}]"
+    return [name, spread, success, *scaled[:2], jat, *scaled[2:]]

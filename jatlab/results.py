@@ -1,7 +1,8 @@
 """From episodes to scores: what `evaluate` returns, and what a report shows.
 
-A return is shown as it is, normalised by our own measured teacher, and normalised by the published expert; 0 is the random policy, 1 the reference.
-Only the last scale may be compared with the published JAT. Tasks without a scale stay out of the averages, and the results say which and why.
+A return is shown as it is, normalised by our own measured teacher, by the published expert and, for Atari, by published human play; 0 is the random policy,
+1 the reference. Only the published scales may be compared with the published JAT. Tasks without a scale stay out of the averages, and the results say which
+and why.
 """
 
 from __future__ import annotations
@@ -18,32 +19,45 @@ from jatlab.statistics import DRAWS, bootstrap_interval, iqm, success_interval, 
 from jatlab.tasks import get_task, normalise, task_scores
 
 SCALES = ("teacher", "expert", "human")
+PUBLISHED_SCALES = ("expert", "human")  # the only ones on which the published JAT has scores
+PUBLISHED_SOURCE = "arXiv 2402.09844 and the card of jat-project/jat: 10 episodes a task; Bowling and Venture count as 1"
+PUBLISHED = {  # what JAT's authors report of whole domains, as shares of the reference
+    "atari": {"tasks": 57, "by_expert": {"mean": 0.269, "iqm": 0.141, "median": 0.12}, "by_human": {"iqm": 0.376}},
+    "babyai": {"tasks": 39, "by_expert": {"mean": 0.853, "iqm": 0.990, "median": 0.96}},
+    "metaworld": {"tasks": 50, "by_expert": {"mean": 0.600, "iqm": 0.655, "median": 0.74}},
+    "mujoco": {"tasks": 11, "by_expert": {"mean": 0.735, "iqm": 0.848, "median": 0.89}},
+}
+STATISTICS = {"mean": task_mean, "iqm": iqm, "median": task_median}
 PACKAGES = ("jatlab", "torch", "numpy", "gymnasium", "minigrid", "metaworld", "mujoco", "ale-py")
 
 
 def assemble(records: dict[str, dict], about: dict | None = None) -> dict:
-    """Results from the records of tasks: a dict that JSON can hold.
+    """Results from the records of tasks and from what `about` holds (agent, settings, command, date, seconds, `failed`: task -> error, `language`: task ->
+    scores of text and picture tasks): a dict that JSON can hold.
 
-    `tasks[name]`: `returns`, `lengths`, `successes`, `missions`, `seeds` by episode; `return` {mean, std, interval}; `by_teacher`, `by_expert`, `by_human` {mean,
-    interval, scores} or {left_out: why}; `success` {rate, interval} or None; `references` (random, teacher, expert, human, jat) and `jat_by_expert`.
-    `domains[domain]`: the same three {tasks, left_out, mean, iqm, median, each with its interval}, `by_expert` with `jat`, the published JAT's mean over
-    the same tasks. Also `agent`, `settings`, `versions` and what `about` holds (command, date, seconds).
+    `tasks[name]`: `returns`, `lengths`, `successes`, `missions`, `seeds` by episode; `return` {mean, std, interval}; `by_teacher`, `by_expert`, `by_human` {mean, std,
+    interval, scores} or {left_out: why}; `success` {rate, interval} or None; `references` (random, teacher, expert, human, jat), `jat_by_expert`, `jat_by_human`.
+    `domains[domain]`: the same three {tasks, left_out, mean, iqm, median, each with its interval}; the published two with `jat`, `jat_iqm` and `jat_median`, the
+    published JAT's over the same tasks (its IQM is over the means of tasks, because its single episodes were not published).
 
-    Raises `ValueError` for no records, or when their episodes differ in number.
+    Raises `ValueError` for nothing at all, or when the tasks' episodes differ in number.
     """
-    if not records:
+    about = about or {}
+    if not records and not about.get("language"):
         raise ValueError("there are no results: no task was evaluated")
     counts = {name: len(record["episodes"]) for name, record in records.items()}
     if len(set(counts.values())) > 1 or not all(counts.values()):
         raise ValueError(f"every task needs the same number of episodes, at least one; got {counts}")
-    first = next(iter(records.values()))
+    first = next(iter(records.values()), about)
     tasks = {name: task_results(name, record["episodes"]) for name, record in records.items()}
     domains = dict.fromkeys(task["domain"] for task in tasks.values())
     results = {
         "agent": first["agent"],
         "settings": first["settings"],
         "bootstrap_draws": DRAWS,
-        **(about or {}),
+        "failed": {},
+        "language": {},
+        **about,
         "versions": versions(),
         "domains": {domain: domain_results({n: t for n, t in tasks.items() if t["domain"] == domain}) for domain in domains},
         "tasks": tasks,
@@ -56,14 +70,13 @@ def task_results(name: str, episodes: list[dict]) -> dict:
     task, scores = get_task(name), task_scores(name)
     returns = np.array([episode["total"] for episode in episodes])
     successes = [episode["success"] for episode in episodes]
-    jat = None if scores.jat is None else normalise(name, [scores.jat.mean], "expert")
     cut = sum(episode["cut"] for episode in episodes)
     return {
         "domain": task.domain,
         "note": task.note,
         "return": {"mean": float(returns.mean()), "std": float(returns.std()), "interval": bootstrap_interval(returns)},
         **{f"by_{scale}": _scaled(name, returns, scale, cut) for scale in SCALES},
-        "jat_by_expert": None if jat is None else float(jat[0]),
+        **{f"jat_by_{scale}": _published_jat(name, scale) for scale in PUBLISHED_SCALES},
         "success": _success(successes),
         "references": {who: score and asdict(score) for who, score in vars(scores).items()},
         "seeds": [episode["seed"] for episode in episodes],
@@ -78,12 +91,24 @@ def task_results(name: str, episodes: list[dict]) -> dict:
 def domain_results(tasks: dict[str, dict]) -> dict:
     """The averages over the tasks of one domain, on each scale."""
     results = {"tasks": list(tasks), **{f"by_{scale}": _average(tasks, f"by_{scale}") for scale in SCALES}}
-    compared = results["by_expert"]["tasks"]
-    jat = [tasks[name]["jat_by_expert"] for name in compared]
-    results["by_expert"]["jat"] = float(np.mean(jat)) if jat and None not in jat else None
+    for scale in PUBLISHED_SCALES:
+        results[f"by_{scale}"] |= _jat_averages([tasks[name][f"jat_by_{scale}"] for name in results[f"by_{scale}"]["tasks"]])
     known = [task["success"]["rate"] for task in tasks.values() if task["success"]]
     results["success_rate"] = float(np.mean(known)) if len(known) == len(tasks) else None
     return results
+
+
+def _published_jat(name: str, scale: str) -> float | None:
+    jat = task_scores(name).jat
+    score = None if jat is None else normalise(name, [jat.mean], scale)
+    return None if score is None else float(score[0])
+
+
+def _jat_averages(scores: list[float | None]) -> dict[str, float | None]:
+    """`jat`, `jat_iqm`, `jat_median` of the published JAT's mean scores of tasks; None each unless all are known."""
+    known = bool(scores) and None not in scores
+    averages = {key: float(statistic(np.array([scores]))) if known else None for key, statistic in STATISTICS.items()}
+    return {"jat": averages["mean"], "jat_iqm": averages["iqm"], "jat_median": averages["median"]}
 
 
 def why_not(name: str, by: str) -> str:
@@ -128,7 +153,7 @@ def _scaled(name: str, returns: np.ndarray, by: str, cut: int) -> dict:
         return {"left_out": why_not(name, by)}
     if cut:  # a return of half an episode beside one of a whole episode says nothing: Pong stands at 0 before anyone has lost
         return {"left_out": f"{cut} of {len(returns)} episodes were cut short by max_steps"}
-    return {"mean": float(scores.mean()), "interval": bootstrap_interval(scores), "scores": scores.tolist()}
+    return {"mean": float(scores.mean()), "std": float(scores.std()), "interval": bootstrap_interval(scores), "scores": scores.tolist()}
 
 
 def _success(successes: list[bool | None]) -> dict | None:
@@ -143,7 +168,7 @@ def _average(tasks: dict[str, dict], scale: str) -> dict:
     kept = [name for name in tasks if name not in left_out]
     average = {"tasks": kept, "left_out": left_out}
     matrix = np.array([tasks[name][scale]["scores"] for name in kept]).T  # (episodes, tasks)
-    for key, statistic in {"mean": task_mean, "iqm": iqm, "median": task_median}.items():
+    for key, statistic in STATISTICS.items():
         average[key] = float(statistic(matrix)) if kept else None
         average[f"{key}_interval"] = bootstrap_interval(matrix, statistic) if kept else None
     return average

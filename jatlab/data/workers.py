@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
@@ -17,30 +18,41 @@ from multiprocessing.connection import wait
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # one process a core is the parallelism here
 
 
-def run_jobs(function: Callable, jobs: Iterable, workers: int) -> Iterator[tuple[str, object, object]]:
+def run_jobs(function: Callable, jobs: Iterable, workers: int, keep_going: bool = False) -> Iterator[tuple[str, object, object]]:
     """Run ``function(job, report)`` for every job in ``workers`` processes; yield ``("progress", job, value)`` for every ``report(value)``
     and ``("done", job, result)`` for every return, in the order in which they happen.
 
     Processes are spawned: ``function`` must be importable, and a script that calls this needs ``if __name__ == "__main__":``. An
-    exception in a job is raised here; ChildProcessError says that a worker was killed. However the loop ends, all workers have ended too.
+    exception in a job is raised here; ChildProcessError says that a worker was killed. With ``keep_going`` neither is raised: they come as
+    ``("failed", job, error)``, a new process takes the dead one's place, and the other jobs go on. However the loop ends, all workers have ended too.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     jobs = list(jobs)
-    waiting, busy = iter(jobs), {}  # connection -> job
+    waiting, busy = deque(jobs), {}  # connection -> job
     processes = {}  # connection -> process
+
+    def employ() -> None:
+        connection, process = _start(function)
+        processes[connection] = process
+        _give(connection, waiting, busy)
+
     try:
         for _ in range(min(workers, len(jobs))):
-            connection, process = _start(function)
-            processes[connection] = process
-            _give(connection, waiting, busy)
+            employ()
         while busy:
             for connection in wait(list(busy)):
                 kind, value = _receive(connection, processes[connection])
                 job = busy[connection]
-                if kind == "done":
+                if kind in ("error", "killed") and not keep_going:
+                    raise value
+                if kind == "killed":
+                    del busy[connection]
+                    if waiting:
+                        employ()
+                elif kind != "progress":
                     _give(connection, waiting, busy)
-                yield kind, job, value
+                yield "failed" if kind in ("error", "killed") else kind, job, value
     finally:
         for process in processes.values():
             process.terminate()
@@ -73,12 +85,11 @@ def _one_thread():
                 os.environ[name] = value
 
 
-def _give(connection, waiting: Iterator, busy: dict) -> None:
+def _give(connection, waiting: deque, busy: dict) -> None:
     busy.pop(connection, None)
-    for job in waiting:
-        connection.send(job)
-        busy[connection] = job
-        return
+    if waiting:
+        busy[connection] = waiting.popleft()
+        connection.send(busy[connection])
 
 
 def _receive(connection, process):
@@ -86,10 +97,8 @@ def _receive(connection, process):
         kind, value = connection.recv()
     except (EOFError, ConnectionResetError):
         process.join()
-        raise ChildProcessError(f"a worker process was killed (exit code {process.exitcode}), perhaps for lack of memory: try fewer workers. "
-                                "What is finished is kept; run the same command again and it goes on from there") from None
-    if kind == "error":
-        raise value
+        return "killed", ChildProcessError(f"a worker process was killed (exit code {process.exitcode}), perhaps for lack of memory: try fewer workers. "
+                                           "What is finished is kept; run the same command again and it goes on from there")
     return kind, value
 
 

@@ -19,14 +19,15 @@ REFERENCES = ("teacher", "expert", "human")
 
 @dataclass(frozen=True)
 class Score:
-    """The mean return of one policy. ``std``, ``episodes`` and ``seeds`` (first, last) are None where they were not reported;
-    ``source`` is "published" or "measured"."""
+    """The mean return of one policy. ``std``, ``episodes``, ``seeds`` (first, last) and ``length`` (mean steps of an episode) are None where they
+    were not reported; ``source`` is "published" or "measured"."""
 
     mean: float
     std: float | None = None
     episodes: int | None = None
     seeds: tuple[int, int] | None = None
     source: str = "published"
+    length: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _scores(file: str, name: str) -> dict[str, Score]:
 
 def _score(entry: dict, source: str) -> Score:
     seeds = entry.get("seeds")
-    return Score(float(entry["mean"]), entry.get("std"), entry.get("episodes"), tuple(seeds) if seeds else None, source)
+    return Score(float(entry["mean"]), entry.get("std"), entry.get("episodes"), tuple(seeds) if seeds else None, source, entry.get("length"))
 
 
 def task_scores(name: str) -> TaskScores:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jatlab.evaluation import FIRST_SEED, Film
 from jatlab.tasks import Task, make_env
-from jatlab.viz.video import GROUND, INK, MUTED, SUFFIXES, _pillow, font, resize, save_small_gif, save_video
+from jatlab.viz.video import GROUND, INK, MUTED, SUFFIXES, font, pillow, resize, save_small_gif, save_video
 
 METAWORLD_ACTIONS = ("x", "y", "z", "grip")  # where the hand goes, and how hard it closes
 BABYAI_ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")  # MiniGrid's seven, in its order
@@ -136,7 +136,7 @@ def _line(step: dict) -> str:
 
 def picture(frame: np.ndarray, facts: dict) -> np.ndarray:
     """A frame with its panel: uint8 (h, w, 3) -> (320, …, 3), all pictures of an episode alike in size."""
-    pil = _pillow()
+    pil = pillow()
     frame = resize(frame, max(1, round(FRAME * frame.shape[1] / frame.shape[0])))
     canvas = pil.Image.new("RGB", (frame.shape[1] + SIDE, frame.shape[0]), GROUND)
     canvas.paste(pil.Image.fromarray(frame), (0, 0))

@@ -23,7 +23,7 @@ LABELLED = len(CYCLE)  # with more tasks than colours, lines are not told apart
 EDGE = (-0.25, 1.5)  # normalised scores beyond are drawn at the edge, with their value
 ROW, WIDTH = 0.26, 4.4  # inches: height of a task's row; width of one panel, readable on a phone and half a page wide elsewhere
 MEAN = "mean of tasks"
-SCALES = {"by_teacher": "teacher", "by_expert": "published expert"}
+SCALES = {"by_teacher": "teacher", "by_expert": "published expert", "by_human": "human"}
 STYLE = {
     "font.size": 8.5, "font.family": "sans-serif", "text.color": INK, "axes.labelcolor": MUTED, "axes.labelsize": 8.5, "axes.edgecolor": GRID,
     "axes.spines.top": False, "axes.spines.right": False, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelsize": 8, "ytick.labelsize": 8,
@@ -41,10 +41,10 @@ def style():
         yield
 
 
-def score_figure(tasks: dict[str, dict], scales: Sequence[str] = tuple(SCALES), averages: dict[str, dict] | None = None):
+def score_figure(tasks: dict[str, dict], scales: Sequence[str] = ("by_teacher", "by_expert"), averages: dict[str, dict] | None = None):
     """One bar a task, with its 95 % interval, from random (0) towards the reference (1): a panel for each scale.
 
-    `tasks` are those of one domain in `evaluate`'s results, `scales` of "by_teacher" and "by_expert", which also shows the published JAT as a diamond.
+    `tasks` are those of one domain in `evaluate`'s results, `scales` of "by_teacher", "by_expert" and "by_human"; the last two also show the published JAT, as a diamond.
     `averages` is the domain's entry: a last row. A task without that scale says so instead. Raises `ValueError` for no tasks.
     """
     if not tasks:
@@ -114,7 +114,7 @@ def _subplots(width: float, height: float, panels: int = 1):
 
 def _rows(tasks: dict[str, dict], scale: str, average: dict | None) -> list[tuple[str, dict, float | None]]:
     """(label, score, published JAT) of each task; of their mean, if there is more than one."""
-    rows = [(short_name(name), task[scale], task["jat_by_expert"] if scale == "by_expert" else None) for name, task in tasks.items()]
+    rows = [(short_name(name), task[scale], task.get(f"jat_{scale}")) for name, task in tasks.items()]
     if average and len(average["tasks"]) > 1:
         rows.append((MEAN, {"mean": average["mean"], "interval": average["mean_interval"]}, average.get("jat")))
     return rows

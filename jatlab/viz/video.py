@@ -52,6 +52,30 @@ def save_small_gif(frames: Sequence[np.ndarray], path: str | Path, fps: float = 
     raise ValueError(f"{path}: no GIF of {len(frames)} frames fits into {limit} bytes; allow more, or write an .mp4")
 
 
+def save_bounded_mp4(frames: Sequence[np.ndarray], path: str | Path, fps: float = 10, limit: int = 8_000_000) -> Path:
+    """`save_video` to an MP4 of at most `limit` bytes: drawn more coarsely, then with fewer frames, until it fits. Raises `ValueError` if it never does."""
+    frames = check_frames(frames)
+    with whole_file(path) as temporary:
+        for step in (1, 2, 4):
+            for quality in (28, 33, 38):
+                _write_mp4(frames[::step], temporary, fps / step, quality)
+                if temporary.stat().st_size <= limit:
+                    return Path(path)
+        raise ValueError(f"{path}: no MP4 of {len(frames)} frames of {frames[0].shape[1]} x {frames[0].shape[0]} fits into {limit} bytes; allow more")
+
+
+def read_video(path: str | Path) -> list[np.ndarray]:
+    """The frames of a .gif or .mp4, uint8 (h, w, 3). Raises `ImportError` without Pillow, imageio or imageio-ffmpeg."""
+    if Path(path).suffix.lower() == ".gif":
+        from PIL import ImageSequence
+
+        with pillow().Image.open(path) as film:
+            return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
+    imageio = _ffmpeg()
+    with imageio.get_reader(path, format="FFMPEG") as reader:
+        return [np.asarray(frame) for frame in reader]
+
+
 def check_frames(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The frames as a list of RGB uint8 arrays. Raises `ValueError` when there are none or one is something else."""
     frames = [np.asarray(frame) for frame in frames]
@@ -65,7 +89,7 @@ def check_frames(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def resize(frame: np.ndarray, width: int) -> np.ndarray:
     """The frame at `width` pixels, proportions kept: (h, w, 3) -> (h', width, 3). Small frames keep hard pixels when enlarged."""
-    image = _pillow().Image
+    image = pillow().Image
     height = max(1, round(frame.shape[0] * width / frame.shape[1]))
     method = image.Resampling.NEAREST if width >= 2 * frame.shape[1] else image.Resampling.LANCZOS
     return np.asarray(image.fromarray(frame).resize((width, height), method))
@@ -73,8 +97,8 @@ def resize(frame: np.ndarray, width: int) -> np.ndarray:
 
 def caption(frame: np.ndarray, words: str, step: int, total: float, width: int = 256) -> np.ndarray:
     """The frame at `width` pixels below a dark bar with `words` (a mission, ended with … where it is too long), step and return so far."""
-    pil = _pillow()
-    frame, bar = resize(frame, width), 44 if words else 26
+    pil = pillow()
+    frame, bar = resize(frame, width), bar_height(words)
     canvas = pil.Image.new("RGB", (width, frame.shape[0] + bar), GROUND)
     canvas.paste(pil.Image.fromarray(frame), (0, bar))
     draw = pil.ImageDraw.Draw(canvas)
@@ -83,6 +107,11 @@ def caption(frame: np.ndarray, words: str, step: int, total: float, width: int =
     draw.text((8, bar - 20), f"step {step}", font=font(12), fill=MUTED)
     draw.text((width - 8, bar - 20), f"return {total:.4g}", font=font(12), fill=MUTED, anchor="ra")
     return np.asarray(canvas)
+
+
+def bar_height(words: str) -> int:
+    """Height in pixels of the bar that `caption` puts above a frame."""
+    return 44 if words else 26
 
 
 def shorten(words: str, size: int, width: int) -> str:
@@ -97,7 +126,7 @@ def shorten(words: str, size: int, width: int) -> str:
 @cache
 def font(size: int):
     """Pillow's own sans serif at `size` pixels."""
-    return _pillow().ImageFont.load_default(size)
+    return pillow().ImageFont.load_default(size)
 
 
 def film_strip(frames: Sequence[np.ndarray], count: int = 10, rows: int = 2, height: int = 144, gap: int = 4) -> np.ndarray:
@@ -115,21 +144,22 @@ def film_strip(frames: Sequence[np.ndarray], count: int = 10, rows: int = 2, hei
     return sheet
 
 
-def write_png(frame: np.ndarray, path: str | Path, colors: int = 128) -> Path:
-    """Write one frame as PNG of at most `colors` colours, in one piece."""
+def write_webp(frame: np.ndarray, path: str | Path, quality: int = 80) -> Path:
+    """Write one frame as WebP, in one piece: a third of a PNG's size, for pages only."""
     with whole_file(path) as temporary:
-        _pillow().Image.fromarray(frame).quantize(colors).save(temporary, "PNG", optimize=True)
+        pillow().Image.fromarray(frame).save(temporary, "WEBP", quality=quality)
     return Path(path)
 
 
 def data_uri(path: str | Path) -> str:
-    """A .gif, .mp4 or .png file as a `data:` address, to embed in a page."""
+    """A .gif, .mp4, .png or .webp file as a `data:` address, to embed in a page."""
     path = Path(path)
-    kind = {".mp4": "video/mp4", ".gif": "image/gif", ".png": "image/png"}[path.suffix.lower()]
+    kind = {".mp4": "video/mp4", ".gif": "image/gif", ".png": "image/png", ".webp": "image/webp"}[path.suffix.lower()]
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _pillow():
+def pillow():
+    """Pillow with its parts for drawing. Raises `ImportError` that says how to get it."""
     try:
         import PIL.Image
         import PIL.ImageDraw
@@ -140,27 +170,32 @@ def _pillow():
 
 
 def _to_height(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    image = _pillow().Image
+    image = pillow().Image
     return np.asarray(image.fromarray(frame).resize((width, height), image.Resampling.LANCZOS))
 
 
 def _write_gif(frames: list[np.ndarray], target: Path | io.BytesIO, fps: float) -> None:
     """One palette for the whole film: pixels that stay the same then keep their index, and only what moved is stored."""
-    image = _pillow().Image
+    image = pillow().Image
     sample = np.concatenate(frames[:: max(1, len(frames) // 12)], axis=1)
     palette = image.fromarray(sample).quantize(128, method=image.Quantize.MEDIANCUT)
     pictures = [image.fromarray(frame).quantize(palette=palette, dither=image.Dither.NONE) for frame in frames]
     pictures[0].save(target, "GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, optimize=False)
 
 
-def _write_mp4(frames: list[np.ndarray], path: Path, fps: float) -> None:
+def _write_mp4(frames: list[np.ndarray], path: Path, fps: float, quality: int = 26) -> None:
+    """`quality` is x264's rate factor: 6 more is about half the size."""
+    options = ["-crf", str(quality), "-preset", "slow", "-movflags", "+faststart"]
+    with _ffmpeg().get_writer(path, format="FFMPEG", fps=fps, codec="libx264", quality=None, macro_block_size=2, output_params=options) as writer:
+        for frame in frames:
+            odd = [(0, size % 2) for size in frame.shape[:2]]
+            writer.append_data(np.pad(frame, [*odd, (0, 0)], mode="edge"))
+
+
+def _ffmpeg():
     try:
         import imageio.v2 as imageio
         import imageio_ffmpeg  # noqa: F401  (imageio loads it by name, with a vaguer error)
     except ImportError as error:
         raise ImportError('an .mp4 needs imageio and imageio-ffmpeg: pip install "jatlab[envs]" (a .gif does not)') from error
-    options = ["-crf", "26", "-preset", "slow", "-movflags", "+faststart"]
-    with imageio.get_writer(path, format="FFMPEG", fps=fps, codec="libx264", quality=None, macro_block_size=2, output_params=options) as writer:
-        for frame in frames:
-            odd = [(0, size % 2) for size in frame.shape[:2]]
-            writer.append_data(np.pad(frame, [*odd, (0, 0)], mode="edge"))
+    return imageio

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jatlab.viz.video import GROUND, caption, check_frames, data_uri, film_strip, resize, save_small_gif, save_video, shorten, write_png
+from jatlab.viz.video import GROUND, caption, check_frames, data_uri, film_strip, resize, save_small_gif, save_video, shorten, write_webp
 
 
 def film(count=12, height=48, width=64, noise=False):
@@ -122,7 +122,7 @@ def test_resize_keeps_proportions_and_hard_pixels():
 
 
 def test_data_uri_embeds_files(tmp_path):
-    assert data_uri(write_png(film(1)[0], tmp_path / "a.png")).startswith("data:image/png;base64,iVBOR")
+    assert data_uri(write_webp(film(1)[0], tmp_path / "a.webp")).startswith("data:image/webp;base64,UklGR")
     assert data_uri(save_video(film(2), tmp_path / "a.mp4")).startswith("data:video/mp4;base64,")
 
 
