@@ -63,7 +63,7 @@ def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers:
     """Record ``episodes`` episodes of every task into ``root`` and return each task's summary (what its ``recording.json`` says).
 
     ``tasks``: names, patterns or domains, as ``jatlab.tasks.expand`` takes them. ``teacher`` is "teacher" or "random". An episode that takes longer than
-    ``timeout`` seconds is dropped. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
+    ``timeout`` seconds is dropped. Tasks of text and pictures have ``episodes`` pictures, see ``jatlab.data.language_recording``. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
     another action at random; each episode draws its own level from 0 to ``noise``), so that the data also shows the way back; the recorded actions are then the teacher's answers, not the executed ones.
 
     What is already there is kept: the same call after a kill makes the missing files only, a call for more episodes adds to them. Scripts need
@@ -72,8 +72,15 @@ def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers:
     Raises ValueError for an unknown task, one without a teacher, bad numbers, a teacher that fails on most seeds, and a folder recorded with
     other settings; OSError when the disk is full.
     """
-    root, names, settings = Path(root), expand(tasks), Settings(seed, teacher, float(noise), float(timeout))
+    root, named, settings = Path(root), expand(tasks), Settings(seed, teacher, float(noise), float(timeout))
+    names = [name for name in named if get_task(name).playable]
+    language = [name for name in named if name not in names]
     _check(names, episodes, settings)
+    if language:
+        from jatlab.data.language_recording import record_language
+
+        summaries = record_language(language, root, episodes, workers, seed, progress)
+        return summaries | (record(names, root, episodes, workers, seed, timeout, teacher, noise, progress) if names else {})
     jobs = [job for name in names for job in _missing_shards(name, root, episodes, settings)]
     try:
         _run(jobs, workers, progress)

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,13 +178,14 @@ def _write_columns(task: Task, files: list[Path], folder: Path) -> None:
     (folder / "index.json").write_text(json.dumps(index))
 
 
-def _publish(temporary: Path, target: Path) -> None:
-    if target.exists() and not _is_whole(target):
+def _publish(temporary: Path, target: Path, whole: Callable[[Path], bool] | None = None) -> None:
+    whole = whole or _is_whole
+    if target.exists() and not whole(target):
         shutil.rmtree(target)
     try:
         os.rename(temporary, target)
     except OSError:
-        if not _is_whole(target):  # else another process was faster, with the same files
+        if not whole(target):  # else another process was faster, with the same files
             raise
 
 

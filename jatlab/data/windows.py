@@ -152,12 +152,28 @@ def open_source(
     cache: str | Path | None = None,
     random_start: bool = False,
     loss_weight: float | None = None,
-) -> WindowSource:
-    """The windows of the episodes of task ``name`` under ``root``, for a model of ``config``; see `source_for` and `EpisodeStore.open`."""
+):
+    """The source of task ``name`` under ``root``, for a model of ``config``: `WindowSource`, `TextSource` or `PictureSource`, as the task is.
+
+    For episodes see `source_for` and `EpisodeStore.open`, for the others `open_text` and `open_pictures`. Raises ValueError for a ``loss_weight`` of text: its
+    loss has none; say how often the task has its turn instead.
+    """
     from jatlab.tasks import get_task
 
-    store = EpisodeStore.open(get_task(name), root, cache=cache)
+    task = get_task(name)
+    if not task.playable:
+        if loss_weight is not None:
+            raise ValueError(f"{name}: the loss of text has no weight; use task_weights to train on it more or less often")
+        return _opener(task)(name, root, config, tokenizer, max_timesteps, cache)
+    store = EpisodeStore.open(task, root, cache=cache)
     return source_for(store, config, tokenizer, max_timesteps, random_start, loss_weight)
+
+
+def _opener(task):
+    from jatlab.data.pictures import open_pictures
+    from jatlab.data.text import open_text
+
+    return open_pictures if task.observation == "picture" else open_text
 
 
 def source_for(
@@ -212,10 +228,14 @@ def _tokenize(store: EpisodeStore, config: JatConfig, tokenizer: TextTokenizer |
 
 
 def to_tensors(batch: Batch, device=None) -> dict:
-    """NumPy arrays -> torch tensors on ``device``, images from uint8 to float32 in [-1, 1] (there, so that a quarter is copied)."""
+    """NumPy arrays -> torch tensors on ``device``. Frames become float32 in [-1, 1] there, pictures are normalised as CLIP's: so a quarter is copied."""
     import torch
 
     tensors = {name: torch.from_numpy(values).to(device, non_blocking=True) for name, values in batch.items()}
     if "image_observations" in tensors:
         tensors["image_observations"] = tensors["image_observations"].float().div_(127.5).sub_(1)
+    if "pixel_values" in tensors:
+        from jatlab.data.pictures import normalise
+
+        tensors["pixel_values"] = normalise(tensors["pixel_values"])
     return tensors
