@@ -100,10 +100,11 @@ class Player:
         self.teacher.reset(env, seed)
         rng = np.random.default_rng([seed, 1])
         level = self.noise * rng.random()  # from calm to noisy: the imitator will act without noise, and has to know that too
+        disturb = Disturbance(self.task, env.action_space, level, rng)
         steps, rewards, executed, done = [], [], None, False
         while not done:
             label = self.teacher.act(observation, executed)
-            action = executed = self._disturb(label, level, rng) if level else label
+            action = executed = disturb(label) if level else label
             if keep:
                 steps.append((*_values(observation, self.task), label))
             observation, reward, terminated, truncated, info = env.step(action)
@@ -112,12 +113,34 @@ class Player:
         outcome = Outcome(seed, float(sum(rewards)), len(rewards), None if "success" not in info else bool(info["success"]))
         return outcome, _stack(steps, rewards, self.task) if keep else None
 
-    def _disturb(self, action, level: float, rng: np.random.Generator):
-        """What is executed instead of ``action``: a Gaussian step away from it, or now and then any other choice."""
+
+class Disturbance:
+    """What is executed instead of a teacher's action, so that the data shows states that a teacher alone would not come to, and the way back.
+
+    Discrete: now and then any other choice. Continuous: a Gaussian step away from it; and for stretches of time a steady push, or
+    weakness, down to standing still. Without the stretches an imitator learns that a body at rest has arrived, and stops short of its goal.
+    """
+
+    STRETCH = (4, 64)  # steps; the logarithm is uniform
+
+    def __init__(self, task: Task, space: gym.Space, level: float, rng: np.random.Generator):
+        self.task, self.space, self.level, self.rng = task, space, level, rng
+        self.push, self.strength, self.left = 0.0, 1.0, 0
+
+    def __call__(self, action):
         if self.task.action == "discrete":
-            return int(rng.integers(self.task.action_size)) if rng.random() < level else action
-        space = self.env.action_space
-        return np.clip(action + level * rng.normal(size=action.shape), space.low, space.high).astype(np.float32)
+            return int(self.rng.integers(self.task.action_size)) if self.rng.random() < self.level else action
+        if self.left == 0:
+            self._begin_stretch(action.shape)
+        self.left -= 1
+        shaken = self.strength * action + self.push + self.strength * self.level * self.rng.normal(size=action.shape)
+        return np.clip(shaken, self.space.low, self.space.high).astype(np.float32)
+
+    def _begin_stretch(self, shape: tuple[int, ...]) -> None:
+        self.left = round(np.exp(self.rng.uniform(*np.log(self.STRETCH))))
+        weak, pushed = self.rng.random(2) < self.level
+        self.strength = max(0.0, self.rng.uniform(-1, 1)) if weak else 1.0
+        self.push = self.level * self.rng.normal(size=shape) if pushed and not weak else 0.0
 
 
 def _values(observation: dict, task: Task) -> tuple:

@@ -218,6 +218,17 @@ def test_noise_disturbs_what_is_executed_and_records_the_answers():
     assert all(np.array_equal(again[column], noisy[column]) for column in noisy)
 
 
+def test_noise_also_holds_the_body_back_so_that_standing_still_does_not_mean_having_arrived():
+    """Somewhere the hand stands (less than a millimetre a step) while the teacher, far from its goal, says to go on at full speed."""
+    standing_to_go = 0
+    for seed in range(6):
+        episode = Player("metaworld-reach", noise=0.8).play(seed, timeout=20)[1]
+        hand, wanted = episode["continuous_observations"][:, :3], np.abs(episode["continuous_actions"][:, :3]).max(axis=1)
+        moved = np.linalg.norm(np.diff(hand, axis=0, prepend=hand[:1] - 1), axis=1)
+        standing_to_go += int(((moved < 1e-3) & (wanted > 0.9)).sum())
+    assert standing_to_go >= 10
+
+
 def test_noise_is_written_into_the_summary(tmp_path):
     summary = quiet(GO_TO, tmp_path, episodes=3, workers=1, noise=0.2)[GO_TO]
     assert summary["noise"] == 0.2 and "teacher's answers" in summary["actions"] and summary["success_rate"] > 0
