@@ -158,7 +158,7 @@ def _read_files(files: list[str], name: str, source: str) -> Iterator[dict]:
     for path in files:
         file = os.path.basename(path)
         try:
-            with fsspec.open(path, "rb") as stream, pq.ParquetFile(stream, buffer_size=1 << 20) as parquet:
+            with fsspec.open(path, "rb") as stream, pq.ParquetFile(stream, buffer_size=1 << 20, pre_buffer=False) as parquet:
                 _check_columns(parquet.schema_arrow.names, task, f"{source}, {file}")
                 number = 0
                 for batch in parquet.iter_batches(ROWS_AT_ONCE.get(task.observation, ROWS_AT_ONCE_DEFAULT), columns=list(columns_of(task)), use_threads=False):

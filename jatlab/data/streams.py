@@ -73,6 +73,8 @@ class Reader:
         if buffer < 1:
             raise ValueError(f"buffer is a number of timesteps, at least 1, got {buffer}")
         if not task.playable:
+            if loss_weight is not None:
+                raise ValueError(f"{task.name}: the loss of text has no weight; use task_weights to train on it more or less often")
             check_vocabulary(task.name, config, tokenizer)
         self.task, self.config, self.tokenizer, self.buffer = task, config, tokenizer, buffer
         self.max_timesteps, self.random_start, self.loss_weight = max_timesteps, random_start, loss_weight
@@ -200,7 +202,7 @@ class StreamSource:
             held = find(self.name, self.published.source, "test")
         except FileNotFoundError:
             return self, None
-        return self, StreamSource(held, self.reader).read(BEGINNING)[0]
+        return self, StreamSource(held, self.reader)._read(BEGINNING)[0]
 
 
 def open_stream(name: str, source: str | Path, config: JatConfig, tokenizer: TextTokenizer | None = None, seed: int = 0, **choices) -> StreamSource:
