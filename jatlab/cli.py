@@ -1,4 +1,4 @@
-"""The command line: `jatlab tasks | record | measure | train | evaluate | play | export | demo | bench`.
+"""The command line: `jatlab tasks | record | measure | train | evaluate | play | export | demo | bench | cost`.
 
 Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
 """
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_export, _add_demo, _add_bench):
+    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_export, _add_demo, _add_bench, _add_cost):
         add(commands)
     return parser
 
@@ -254,13 +254,40 @@ def _add_bench(commands) -> None:
     parser = _command(commands, "bench", bench, "measure what the algorithms buy, as ratios")
     parser.add_argument("--output", help="a JSON file for the ratios")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a ratio misses its target")
+    parser.add_argument("--device", help="instead: the speed and memory of training on this device, cuda or cpu, as a table")
+    parser.add_argument("--gpu", dest="device", action="store_const", const="cuda", help="the same as --device cuda")
+    parser.add_argument("--presets", nargs="+", metavar="PRESET", help="sizes for --device; mini and paper, if none is given")
+    parser.set_defaults(output=None, device=None, presets=None)
 
 
-def bench(output: str | None, check: bool) -> int:
+def bench(output: str | None, check: bool, device: str | None, presets: list[str] | None) -> int:
+    if device:
+        from jatlab.bench_device import run_on
+
+        print(run_on(device, presets or ["mini", "paper"], _as_typed(), output))
+        return 0
     from jatlab.bench import run
 
     ratios = run(output)
     return int(check and not all(ratio.met for ratio in ratios))
+
+
+# --- cost --------------------------------------------------------------------------------------------------------------------
+
+
+def _add_cost(commands) -> None:
+    parser = _command(commands, "cost", cost, "what a training costs: parameters, FLOPs, memory and hours, beside Gato's")
+    parser.add_argument("--preset", default="paper", help="size of the model: nano, mini, paper, medium, large")
+    parser.add_argument("--steps", type=int, default=250_000, help="of the training")
+    parser.add_argument("--batch", dest="windows", type=int, default=320, help="windows of a step, all devices and accumulated batches together")
+    parser.add_argument("--device", help="one device's hours alone: 'H100 SXM', 'T4', cpu, …; all, if none is given")
+    parser.add_argument("--utilisation", type=float, default=0.35, help="share of the device's peak that the training uses")
+
+
+def cost(**arguments) -> None:
+    from jatlab.cost_report import report
+
+    print(report(**arguments))
     if name.startswith("untrained:"):
         from jatlab.agent import Agent
 

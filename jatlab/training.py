@@ -33,8 +33,9 @@ from jatlab.data.windows import Batch, open_source, to_tensors
 from jatlab.model import JatModel
 from jatlab.tasks import expand, task_names
 from jatlab.tokenization import TextTokenizer
+from jatlab.training_compile import compile_blocks, is_compiled
 from jatlab.training_log import Log, Losses, mean_over_processes
-from jatlab.training_recipe import TrainConfig, by_task, compile_blocks, learning_rate, make_accelerator, make_optimizer, uses_bf16
+from jatlab.training_recipe import TrainConfig, by_task, learning_rate, make_accelerator, make_optimizer, uses_bf16
 from jatlab.training_shards import LossOf, shard, sharding_plugin, whole, whole_model
 from jatlab.training_state import Average, checkpoints, interruptible, load_state, newest, save_state, tidy, whole_folder
 
@@ -84,7 +85,8 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.model = JatModel(model_config)
         self.model.trunk.checkpoint_activations = config.checkpoint_activations
-        self.compiled = config.compile and compile_blocks(self.model, self.accelerator.device, self.bf16, self.accelerator.print)
+        if config.compile:
+            compile_blocks(self.model, self.accelerator.device, self.bf16, self.accelerator.print)
         self.scored = self._spread()
         self.optimizer = make_optimizer(self.model, config)
         self.average = Average(self.model, config.average) if config.average else None
@@ -298,7 +300,7 @@ class Trainer:
         return {
             "step": self.step, "timesteps": self.timesteps, "minutes": round(self.elapsed() / 60, 2), "precision": "bf16" if self.bf16 else "fp32",
             "device": self.accelerator.device.type, "processes": self.accelerator.num_processes,
-            "sharded": self.sharding is not None, "compiled": self.compiled, "threads": torch.get_num_threads(),
+            "sharded": self.sharding is not None, "compiled": is_compiled(self.model), "threads": torch.get_num_threads(),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "data": {s.name: {"episodes": len(s.episodes), "timesteps": s.timesteps, "fingerprint": s.fingerprint} for s in sources},
             "recipe": asdict(self.config),

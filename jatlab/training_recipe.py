@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
 
-from jatlab.model import JatModel
-from jatlab.model.transformer import sequence_masks
 from jatlab.tasks import expand
 from jatlab.training_state import newest
 
@@ -120,32 +118,6 @@ def make_accelerator(config: TrainConfig):
     kind = accelerator.distributed_type.value
     _check(kind in ("NO", "FSDP") or kind.startswith("MULTI_"), f"training runs in one process, under DDP or FSDP, not under {kind}: choose so in `accelerate config`")
     return accelerator
-
-
-def compile_blocks(model: JatModel, device: torch.device, bf16: bool, say: Callable[[str], None] = print) -> bool:
-    """Let torch.compile make each transformer block anew, and try one; where it cannot, ``say`` why and leave them as they are."""
-    try:
-        for block in model.trunk.blocks:
-            block.forward = torch.compile(block.forward, dynamic=True)
-        _try_block(model, device, bf16)
-    except Exception as error:  # whatever the compiler and its tools come up with
-        for block in model.trunk.blocks:
-            block.__dict__.pop("forward", None)
-        torch.compiler.reset()
-        say(f"torch.compile does not work here, training goes on without it ({type(error).__name__}: {str(error).strip().splitlines()[0][:200]})")
-        return False
-    return True
-
-
-def _try_block(model: JatModel, device: torch.device, bf16: bool) -> None:
-    """A forward and a backward pass of each kind of layer."""
-    size, trunk = model.config.hidden_size, model.trunk.to(device)
-    masks = sequence_masks(model.config, 4, device=device)
-    for block in trunk.blocks[:2]:
-        x = torch.zeros(1, 4, size, device=device, requires_grad=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            block(x, masks, None, False)[0].sum().backward()
-    trunk.zero_grad()
 
 
 def uses_bf16(config: TrainConfig, device: torch.device) -> bool:
