@@ -291,7 +291,10 @@ def _decode_steps(steps, name: str) -> np.ndarray:
     import pyarrow as pa
 
     if name == "image_observations":
-        return np.stack([from_png(image["bytes"]) for image in steps.to_pylist()]) if len(steps) else np.empty((0, *IMAGE_SHAPE), np.uint8)
+        images = np.empty((len(steps), *IMAGE_SHAPE), np.uint8)  # filled in place: an episode of Atari can have hundreds of megabytes
+        for image, data in zip(images, steps.field("bytes")):
+            image[:] = from_png(data.as_py())
+        return images
     if name == "text_observations":
         return np.array(steps.to_pylist() + [None], dtype=object)[:-1]  # the None keeps NumPy from guessing a string type
     if not pa.types.is_list(steps.type):
@@ -300,6 +303,8 @@ def _decode_steps(steps, name: str) -> np.ndarray:
     if len(sizes) > 1:
         raise ValueError(f"timesteps of different sizes: {', '.join(map(str, sizes))}")
     size = int(sizes[0]) if len(sizes) else 0
+    if steps.flatten().null_count:
+        raise ValueError(f"{steps.flatten().null_count} empty entries")
     return steps.flatten().to_numpy(zero_copy_only=False).astype(_DTYPES[name], copy=False).reshape(len(steps), size)
 
 

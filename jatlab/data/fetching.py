@@ -19,7 +19,7 @@ from jatlab.tasks import Task, expand
 
 SHARD_ROWS = {"image": 4, "text": 10_000, "picture": 1000}  # of a file, at most, by observation
 SHARD_ROWS_DEFAULT = 50
-SHARD_BYTES = 1 << 26  # with so many, a file ends
+SHARD_BYTES = 1 << 25  # with so many, a file ends: of Atari, they are ten times as many when they are decoded
 
 
 def fetch(tasks: str | Iterable[str], root: str | Path = "data", splits: Iterable[str] = SPLITS, episodes: int | None = None,

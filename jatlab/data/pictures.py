@@ -160,9 +160,8 @@ def open_pictures(
     Texts that do not fit behind the patches are cut, with a warning. Raises FileNotFoundError without data; ValueError for a missing column, a picture that
     is damaged or of a wrong mode, patches that leave no room for text, ids beyond the vocabulary.
     """
-    row_tokens, patches = row_length(name, config, max_timesteps), (config.image_size // config.patch_size) ** 2
-    if row_tokens - patches < 3:
-        raise ValueError(f"{name}: a picture takes {patches} positions of {row_tokens}, which leaves no room for text; use a smaller image_size or more positions")
+    row_tokens = row_length(name, config, max_timesteps)
+    patches = count_patches(name, config, row_tokens)
     check_vocabulary(name, config, tokenizer)
     columns, fingerprint = open_rows(
         language_files(root, name, split), cache_home(root, name, split, cache), f"pictures {digest(tokenizer)}",
@@ -172,6 +171,14 @@ def open_pictures(
     if cut := int((columns["tokens"].lengths > row_tokens - patches - 1).sum()):
         warnings.warn(f"{name}: {cut} of {len(source.episodes)} texts are longer than the {row_tokens - patches - 2} tokens beside a picture and were cut", stacklevel=2)
     return source
+
+
+def count_patches(name: str, config: JatConfig, row_tokens: int) -> int:
+    """Positions that a picture takes. Raises ValueError where they leave no room for text."""
+    patches = (config.image_size // config.patch_size) ** 2
+    if row_tokens - patches < 3:
+        raise ValueError(f"{name}: a picture takes {patches} positions of {row_tokens}, which leaves no room for text; use a smaller image_size or more positions")
+    return patches
 
 
 def _read_rows(file: Path, tokenizer: TextTokenizer) -> Iterator[dict[str, np.ndarray]]:

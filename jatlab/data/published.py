@@ -167,6 +167,10 @@ def _read_files(files: list[str], name: str, source: str) -> Iterator[dict]:
                         number += 1
         except ArrowInvalid as error:
             raise ValueError(f"{source}, {file}: not a whole Parquet file ({error}); it was cut off or damaged. Put it there again") from None
+        except Exception as error:  # the network's errors are many
+            if isinstance(error, ValueError) or "://" not in path:
+                raise
+            raise ConnectionError(f"{source}, {file}: reading stopped ({error!r}). The same command goes on from there: what has been written is whole") from error
 
 
 def _check_columns(names: list[str], task: Task, where: str) -> None:

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch.utils.data import IterableDataset
 
-from jatlab.data.pictures import PictureSource, picture_bytes
 from jatlab.data.flat import Rows
+from jatlab.data.pictures import PictureSource, count_patches, picture_bytes
 from jatlab.data.published import PUBLISHED, Published, decode_png, find, normalise, place_of, pngs, to_arrays
 from jatlab.data.storage import IDS, EpisodeStore, flatten
 from jatlab.data.text import TOKENS, TextSource, check_vocabulary, row_length, tokenize
-from jatlab.data.windows import source_for
+from jatlab.data.windows import WindowSource, source_for
 from jatlab.tasks import Task
 
 if TYPE_CHECKING:
@@ -81,23 +81,36 @@ class Reader:
 
     def source(self, rows: list, places: list[str]):
         """The windows of these normalised rows: `WindowSource`, `TextSource` or `PictureSource`, as the task is."""
-        if self.task.playable:
-            store = store_of(self.task, rows, places)
-            return source_for(store, self.config, self.tokenizer, self.max_timesteps, self.random_start, self.loss_weight)
-        tokens = _joined(tokenize([row.column("text")[0].as_py() for row in rows], self.tokenizer), TOKENS)
-        length = row_length(self.task.name, self.config, self.max_timesteps)
-        if self.task.observation == "text":
-            return TextSource(self.task.name, tokens, "stream", length, self.tokenizer.pad_id)
-        patches = (self.config.image_size // self.config.patch_size) ** 2
+        make = {"text": self._text, "picture": self._pictures}.get(self.task.observation, self._episodes)
+        source = make(rows, places)
+        describe = source.describe
+        source.describe = lambda windows: f"{describe(windows)}, counted from {places[0]}"  # it knows no more than these rows
+        return source
+
+    def _episodes(self, rows: list, places: list[str]) -> WindowSource:
+        store = store_of(self.task, rows, places)
+        return source_for(store, self.config, self.tokenizer, self.max_timesteps, self.random_start, self.loss_weight)
+
+    def _text(self, rows: list, places: list[str]) -> TextSource:
+        return TextSource(self.task.name, self._tokens(rows), "stream", self._row_tokens(), self.tokenizer.pad_id)
+
+    def _pictures(self, rows: list, places: list[str]) -> PictureSource:
         pictures = [picture_bytes(row.column("images")[0].as_py(), place) for row, place in zip(rows, places, strict=True)]
         stored = _joined((np.frombuffer(picture, np.uint8) for picture in pictures), np.uint8)
-        return PictureSource(self.task.name, stored, tokens, "stream", self.config.image_size, patches, length, self.tokenizer)
+        size, row_tokens = self.config.image_size, self._row_tokens()
+        return PictureSource(self.task.name, stored, self._tokens(rows), "stream", size, count_patches(self.task.name, self.config, row_tokens), row_tokens, self.tokenizer)
+
+    def _tokens(self, rows: list) -> Rows:
+        return _joined(tokenize([row.column("text")[0].as_py() for row in rows], self.tokenizer), TOKENS)
+
+    def _row_tokens(self) -> int:
+        return row_length(self.task.name, self.config, self.max_timesteps)
 
     def size(self, row) -> int:
         """Timesteps of a row. Of language, about: two tokens or patches are one, and eight letters of text are two tokens."""
         if self.task.playable:
             return len(row.column("rewards")[0].values)
-        patches = (self.config.image_size // self.config.patch_size) ** 2 if self.task.observation == "picture" else 0
+        patches = count_patches(self.task.name, self.config, self._row_tokens()) if self.task.observation == "picture" else 0
         return 1 + len(row.column("text")[0].as_py()) // 8 + patches // 2
 
     def chunks(self, stream, source: str):

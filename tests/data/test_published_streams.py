@@ -236,11 +236,34 @@ def test_rows_that_cannot_be_trained_on_are_named_when_they_are_reached(tmp_path
         next(prefetch(Mixture([open_stream(ATARI, tmp_path, CONFIG)], 24)))
 
 
+def test_a_batch_says_which_rows_it_is_of(repository):
+    plan = next(mixture(repository[0], names=(ATARI,), buffer=5))
+    assert str(plan).startswith("batch 0 (atari-pong, episode 0, counted from ") and ".parquet: atari-pong, episode" in str(plan)
+
+
+def test_a_file_elsewhere_is_streamed_too_and_a_broken_connection_is_said(tmp_path, monkeypatch):
+    import fsspec
+
+    make_shards(tmp_path, MUJOCO, [[5, 9], [7]])
+    elsewhere = fsspec.filesystem("memory")
+    elsewhere.put(f"{tmp_path / MUJOCO}/", "/repository/", recursive=True)
+    files = [f"memory://{path}" for path in sorted(elsewhere.ls("/repository", detail=False))]
+    monkeypatch.setattr("jatlab.data.published._hub_splits", lambda task, source: {"train": files})
+    found, wanted = (list(stream_windows(MUJOCO, CONFIG, source=source)) for source in ("somebody/something", tmp_path))
+    assert [digest(window) for window in found] == [digest(window) for window in wanted]
+    elsewhere.rm(files[1].removeprefix("memory://"))
+    with pytest.raises(ConnectionError, match="somebody/something, train-00001-of-00002.parquet: reading stopped .FileNotFoundError"):
+        list(stream_windows(MUJOCO, CONFIG, source="somebody/something"))
+
+
 def test_choices_that_do_not_fit(repository, tokenizer):
     with pytest.raises(ValueError, match="buffer is a number of timesteps, at least 1, got 0"):
         open_stream(MUJOCO, repository[0], CONFIG, buffer=0)
     with pytest.raises(ValueError, match="wikipedia: the loss of text has no weight"):
         open_stream(TEXT, repository[0], CONFIG, tokenizer, loss_weight=2.0)
+    make_shards(repository[0], PICTURES, [[3]])
+    with pytest.raises(ValueError, match="ok-vqa: a picture takes 49 positions of 16, which leaves no room for text"):
+        list(stream_windows(PICTURES, CONFIG, tokenizer, repository[0]))
 
 
 # --- training ----------------------------------------------------------------------------------------------------------------
