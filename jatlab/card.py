@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from jatlab.report_text import LANGUAGE_METRICS, SCALE_WORDS, markdown
+from jatlab.report_text import LANGUAGE_METRICS, SCALE_WORDS, markdown, plural
 from jatlab.tasks import get_task
 
 TAGS = ("reinforcement-learning", "jat", "generalist-agent", "imitation-learning")
@@ -39,9 +39,10 @@ def _domain_metrics(results: dict, titles: dict[str, str]) -> Iterator[EvalResul
             for key, words in STATISTICS.items():
                 if found[scale]["tasks"]:
                     low, high = found[scale][f"{key}_interval"]
-                    name = f"{words} of the normalised return, {SCALE_WORDS[scale]} (95 % interval; {len(found[scale]['tasks'])} tasks)"
+                    name = f"{words} of the normalised return, {SCALE_WORDS[scale]} (95 % interval; {plural(len(found[scale]['tasks']), 'task')})"
                     value = f"{found[scale][key]:.4f} [{low:.4f}, {high:.4f}]"
-                    yield EvalResult(**PLAYING, dataset_type=domain, dataset_name=titles.get(domain, domain), metric_type=f"{key}_{metric}", metric_name=name, metric_value=value)
+                    dataset = {"dataset_type": domain, "dataset_name": titles.get(domain, domain)}
+                    yield EvalResult(**PLAYING, **dataset, metric_type=f"{key}_{metric}", metric_name=name, metric_value=value)
 
 
 def _task_metrics(results: dict) -> Iterator[EvalResult]:
@@ -50,8 +51,8 @@ def _task_metrics(results: dict) -> Iterator[EvalResult]:
         yield EvalResult(**dataset, metric_type="total_reward", metric_name="Return", metric_value=_spread(task["return"]["mean"], task["return"]["std"]))
         for scale, metric in METRICS.items():
             if "left_out" not in task[scale]:
-                score = task[scale]
-                yield EvalResult(**dataset, metric_type=metric, metric_name=f"Normalised return, {SCALE_WORDS[scale]}", metric_value=_spread(score["mean"], score["std"]))
+                score, words = task[scale], f"Normalised return, {SCALE_WORDS[scale]}"
+                yield EvalResult(**dataset, metric_type=metric, metric_name=words, metric_value=_spread(score["mean"], score["std"]))
 
 
 def _language_metrics(results: dict) -> Iterator[EvalResult]:

@@ -8,7 +8,6 @@ soon as it is complete, so an evaluation that was stopped goes on where it was. 
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from tqdm.auto import tqdm
 
 from jatlab.data.workers import run_jobs
 from jatlab.files import write_json
+from jatlab.machine import cores
 from jatlab.results import assemble, read_record
 from jatlab.tasks import expand, get_task, make_env, task_scores
 
@@ -215,7 +215,12 @@ def evaluate(
             records[name] = {"task": name, "agent": who, "settings": asdict(settings), "seconds": result.seconds, "episodes": result.episodes}
             if folder is not None:
                 write_json(folder / f"{name}.json", records[name])
-    language = _language(agent, [name for name in names if name not in played], data, settings)
+    language = {}
+    for name in (name for name in names if name not in played):
+        try:
+            language |= _language(agent, name, data)
+        except Exception as error:
+            failed[name] = error
     if failed and not records and not language:
         raise next(iter(failed.values()))
     about = {"agent": who, "settings": asdict(settings), "command": command or _call(names, settings), "date": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -224,12 +229,12 @@ def evaluate(
     return assemble({name: records[name] for name in names if name in records}, about)
 
 
-def _language(agent, names: list[str], data: str | Path, settings: Settings) -> dict[str, dict]:
-    if not names:
-        return {}
+def _language(agent, name: str, data: str | Path) -> dict[str, dict]:
     from jatlab.language import language_scores
 
-    return language_scores(agent, names, data=data)
+    if getattr(agent, "model", None) is None:
+        raise ValueError(f"{type(agent).__name__} has no model, and {name} asks for the probabilities of tokens")
+    return language_scores(agent, [name], data=data)
 
 
 def _told(error: Exception) -> str:
@@ -284,7 +289,7 @@ class _Player:
         if getattr(self.agent, "model", None) is not None:
             import torch
 
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // self.workers))
+            torch.set_num_threads(max(1, cores() // self.workers))
 
     def __call__(self, name: str, report: Callable) -> _Played | Exception:
         """Play one task. An error is an answer, not an end: other tasks are waiting."""

@@ -1,6 +1,7 @@
 """The report of an evaluation: `report.html` (no network, no script), `README.md` (a model card), `report.json`.
 
-With few tasks the page is one file; with many, the films stay beside it and load when they are looked at. Everything a page says comes from the results of `jatlab.evaluate`; the words about how it was made too.
+With few tasks the page is one file; with many, the films stay beside it and load when they are looked at. Everything a page says comes from the results
+of `jatlab.evaluate`; the words about how it was made too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from jatlab.evaluation import Film, evaluate
 from jatlab.files import write_json, write_text
 from jatlab.report_films import clips, grid_figure, save_film, save_grid
 from jatlab.report_text import (
-    LANGUAGE, OFFICIAL, OVERVIEW, SCALE_WORDS, comparison, failures, interval, language_rows, left_out, made, number, overview, percent, plural, ratio, summary, versus,
+    LANGUAGE, OFFICIAL, OVERVIEW, SCALE_WORDS, comparison, failures, interval, language_rows, left_out, made, number, overview, percent, plural, ratio, summary,
+    versus,
 )  # fmt: skip
 from jatlab.tasks import get_task
 from jatlab.viz import plots
@@ -142,7 +144,8 @@ def _averages(rows: list[list[str]]) -> str:
 
 
 def _language(results: dict) -> str:
-    rows = "".join(_cells(row[0], row[1:], LANGUAGE[1:]) for row in map(lambda row: [escape(cell) for cell in row], language_rows(results)))
+    escaped = [[escape(cell) for cell in row] for row in language_rows(results)]
+    rows = "".join(_cells(name, cells, LANGUAGE[1:]) for name, *cells in escaped)
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{column}</th>' for column in LANGUAGE)

@@ -103,9 +103,10 @@ def language_rows(results: dict) -> list[list[str]]:
         for key, (words, baseline) in LANGUAGE_METRICS.items():
             if key in scores:
                 form = percent if key == "exact_match" else number
-                bounds = "–".join(form(bound) for bound in scores["interval"])
-                amount = plural(scores["questions"], "question") if "questions" in scores else plural(scores["tokens"], "token")
-                rows.append([name, words, f"{form(scores[key])} [{bounds}]", f"{baseline} {form(scores[baseline])}", amount])
+                asked = "exact_match" in scores and key == "perplexity"  # then the interval is that of the answers
+                bounds = "" if asked else " [" + "–".join(form(bound) for bound in scores["interval"]) + "]"
+                amount = plural(scores["questions"], "question") if key == "exact_match" else plural(scores["tokens"], "token")
+                rows.append([name, words, f"{form(scores[key])}{bounds}", f"{baseline} {form(scores[baseline])}", amount])
     return rows
 
 

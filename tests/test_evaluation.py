@@ -1,13 +1,19 @@
 """Seeds, lockstep, resuming: with environments and agents whose returns tell what happened."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
-from jatlab.evaluation import FIRST_SEED, Film, Settings, evaluate, identity, lockstep, play_task
-from jatlab.tasks import Task, get_task, register
+from jatlab.evaluation import FIRST_SEED, Film, Settings, evaluate, expected_seconds, identity, lockstep, play_task
+from jatlab.tasks import Task, get_task, register, task_names
 
 TASK = "evaluation-seeds"
 register(Task(TASK, "evaluation", "Seeds-v0", None, "continuous", 2, "discrete", 2), lambda task, render_mode=None: SeedEnv())
@@ -76,6 +82,42 @@ def fresh():
 
 def make(name):
     return SeedEnv()
+
+
+MANY = [f"evaluation-many-{index}" for index in range(6)]
+for name in MANY:
+    register(Task(name, "evaluation", "Seeds-v0", None, "continuous", 2, "discrete", 2), lambda task, render_mode=None: SeedEnv())
+
+
+class Slow(SeedEnv):
+    """An episode takes a fifth of a second and more."""
+
+    def step(self, action):
+        time.sleep(0.2)
+        return super().step(action)
+
+
+def make_slow(name):
+    return Slow()
+
+
+class Diverging(SeedEnv):
+    def step(self, action):
+        return *super().step(action)[:1], float("nan"), True, False, {}
+
+
+def make_some_fail(name):
+    """One task's simulation diverges, one's package is missing, one's process is killed (where it is not ours)."""
+    if name == MANY[1]:
+        return Diverging()
+    if name == MANY[2]:
+        raise ImportError(f"task {name} needs the package 'atlantis'")
+    if name == MANY[3] and os.getpid() != PARENT:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return SeedEnv()
+
+
+PARENT = int(os.environ.setdefault("EVALUATION_TEST_PARENT", str(os.getpid())))  # worker processes import this module too
 
 
 def play(episodes=13, envs=4, agent=None, seed=FIRST_SEED, **settings):
@@ -291,3 +333,114 @@ def test_a_real_agent_plays_the_same_alone_and_in_lockstep():
     agent = Agent(JatModel(JatConfig.preset("nano")), TextTokenizer.load())
     assert get_task(TASK).action == "discrete"
     assert [e.total for e in play(9, 4, agent)] == pytest.approx([e.total for e in play(9, 1, agent)])
+
+
+# --- many tasks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers, dead", [(1, []), (2, [MANY[3]])])
+def test_a_task_that_fails_does_not_stop_the_others(tmp_path, workers, dead):
+    results = run(MANY, output=tmp_path, make=make_some_fail, workers=workers)
+    assert set(results["failed"]) == {MANY[1], MANY[2], *dead}
+    assert results["failed"][MANY[1]] == f"ValueError: seed {FIRST_SEED}: the return is nan; a reward was NaN or infinite"
+    assert results["failed"][MANY[2]] == f"ImportError: task {MANY[2]} needs the package 'atlantis'"
+    assert all("killed (exit code -9)" in results["failed"][name] for name in dead)
+    kept = [name for name in MANY if name not in results["failed"]]
+    assert list(results["tasks"]) == kept and results["domains"]["evaluation"]["tasks"] == kept
+    again = run(MANY, output=tmp_path)  # what failed is played again, and nothing else
+    assert again["failed"] == {} and list(again["tasks"]) == MANY
+    assert {name: again["tasks"][name] for name in kept} == results["tasks"]
+
+
+def test_when_nothing_can_be_played_the_error_is_raised():
+    with pytest.raises(ImportError, match="atlantis"):
+        run(MANY[2], make=make_some_fail)
+
+
+def test_the_longest_tasks_are_played_first():
+    names = ["babyai-go-to-obj", "atari-pong", "metaworld-reach", "atari-solaris", TASK]
+    assert sorted(names, key=expected_seconds, reverse=True) == ["atari-solaris", "atari-pong", "metaworld-reach", "babyai-go-to-obj", TASK]
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_evaluation import MANY, Recorder, make_slow
+from jatlab.evaluation import evaluate
+if __name__ == "__main__":
+    evaluate(Recorder(), MANY, 4, envs=2, workers=2, output=sys.argv[2], make=make_slow, progress=False)
+"""
+
+
+def test_a_killed_run_leaves_what_is_finished_and_the_same_command_goes_on(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, str(tmp_path / "script.py"), str(Path(__file__).parent), str(tmp_path / "out")]
+    records = lambda: sorted((tmp_path / "out" / "tasks").glob("*.json"))
+    process = subprocess.Popen(command, start_new_session=True)
+    wait_for(records)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not group_is_alive(process.pid))  # the workers notice that their parent is gone
+    done = {path: path.stat().st_mtime_ns for path in records()}
+    assert 1 <= len(done) < len(MANY)
+    subprocess.run(command, check=True, timeout=120)
+    assert len(records()) == len(MANY)
+    assert {path: path.stat().st_mtime_ns for path in done} == done  # not played again
+    assert run(MANY, output=tmp_path / "out", episodes=4)["tasks"] == run(MANY, episodes=4)["tasks"]
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+def group_is_alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_text_and_picture_tasks_go_to_their_own_scores(monkeypatch):
+    import types
+
+    import torch
+
+    asked = {}
+
+    def language_scores(agent, names, data):
+        asked.update(names=names, data=data)
+        return {name: {"perplexity": 12.5, "interval": [12.0, 13.0], "unigram": 300.0, "tokens": 999, "documents": 7} for name in names}
+
+    monkeypatch.setitem(sys.modules, "jatlab.language", types.SimpleNamespace(language_scores=language_scores))
+    agent = Recorder()
+    agent.model = torch.nn.Linear(1, 1)
+    results = run([TASK, "python-docs"], agent, data="elsewhere")
+    assert asked == {"names": ["python-docs"], "data": "elsewhere"}
+    assert list(results["tasks"]) == [TASK] and results["language"]["python-docs"]["perplexity"] == 12.5
+    alone = run("python-docs", agent)
+    assert alone["tasks"] == {} and alone["settings"]["episodes"] == 6
+    assert run([TASK, "python-docs"])["failed"]["python-docs"].startswith("ValueError: Recorder has no model")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", task_names("mujoco"))
+def test_an_untrained_agent_comes_through_every_simulation(name):
+    from jatlab.agent import Agent
+
+    results = evaluate(Agent.untrained("nano"), name, 1, progress=False)
+    task = results["tasks"][name]
+    assert results["failed"] == {} and np.isfinite(task["returns"]).all() and 1 <= task["lengths"][0] <= 1000
+
+
+def test_an_untrained_agent_is_the_same_every_time():
+    from jatlab.agent import Agent
+
+    one, two, other = Agent.untrained("nano"), Agent.untrained("nano"), Agent.untrained("nano", seed=1)
+    assert identity(one) == identity(two) and identity(one)["name"] == "untrained:nano"
+    assert identity(one)["fingerprint"] != identity(other)["fingerprint"]
+    with pytest.raises(ValueError, match="unknown preset 'nanno'"):
+        Agent.untrained("nanno")

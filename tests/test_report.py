@@ -112,7 +112,7 @@ def test_the_page_speaks_of_every_task(written):
 def test_every_picture_has_words(written):
     _, parsed = written
     images, videos, charts = parsed.all("img"), parsed.all("video"), parsed.all("svg")
-    assert len(images) == 2 and len(videos) == 2 and len(charts) == 2 * 3 + 2  # two scales a domain, two learning curves
+    assert len(images) == 2 and len(videos) == 2 and len(charts) == 2 * 2 + 1 + 2  # two scales a domain, Bowling's human scale, two learning curves
     assert all(len(image["alt"]) > 20 for image in images)
     assert all(len(video["aria-label"]) > 20 for video in videos)
     assert all(chart["role"] == "img" and len(chart["aria-label"]) > 40 for chart in charts)
@@ -136,7 +136,7 @@ def test_the_page_says_how_it_was_made(written):
 
 def test_what_cannot_be_normalised_is_left_out_in_plain_sight(written):
     folder, parsed = written
-    for text in (parsed.text, (folder / "report.md").read_text(encoding="utf-8")):
+    for text in (parsed.text, (folder / "README.md").read_text(encoding="utf-8"), summary(results(), {})):
         assert "bowling (no measured teacher)" in text
         assert "bowling (the published expert (20.4) is no better than the random policy (23.1))" in text
 
@@ -148,9 +148,10 @@ def test_the_json_gives_back_the_results(written):
 
 def test_the_markdown_holds_a_row_for_every_task(written):
     folder, _ = written
-    text = (folder / "report.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len({row.count("|") for row in rows}) == 1
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    tables = [table.splitlines() for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)]
+    assert len(tables) == 2 * 3 and all(len({row.count("|") for row in table}) == 1 for table in tables)
+    rows = [row for table in tables for row in table]
     for task in TASKS:
         assert sum(row.startswith(f"| {task.partition('-')[2]} |") for row in rows) == 1
     pictures = re.findall(r"!\[[^\]]{10,}\]\((.*?)\)", text)
@@ -173,10 +174,11 @@ def test_a_report_that_cannot_be_finished_keeps_the_old_page(tmp_path, monkeypat
 
 def test_large_videos_stay_beside_the_page(tmp_path, monkeypatch):
     save_film(film(), tmp_path / "videos", TASKS[0])
-    monkeypatch.setattr("jatlab.report.EMBED", 10)
+    monkeypatch.setattr("jatlab.report_films.EMBED", 10)
     parsed = Page(page(results(TASKS[:1]), [], tmp_path / "videos"))
-    assert parsed.all("video")[0]["src"] == f"videos/{TASKS[0]}.mp4"
-    assert parsed.all("img")[0]["src"].startswith("data:image/png")
+    [video], [image] = parsed.all("video"), parsed.all("img")
+    assert video["src"] == f"videos/{TASKS[0]}.mp4" and video["preload"] == "none"
+    assert image["src"] == f"videos/{TASKS[0]}-strip.webp" and image["loading"] == "lazy"
 
 
 def test_without_an_encoder_the_film_is_a_gif(tmp_path, monkeypatch):
@@ -186,7 +188,7 @@ def test_without_an_encoder_the_film_is_a_gif(tmp_path, monkeypatch):
     monkeypatch.setattr("jatlab.viz.video._write_mp4", missing)
     assert save_film(film(), tmp_path, TASKS[0]).suffix == ".gif"
     images = Page(page(results(TASKS[:1]), [], tmp_path)).all("img")
-    assert [image["src"][:14] for image in images] == ["data:image/gif", "data:image/png"]
+    assert [image["src"][:14] for image in images] == ["data:image/gif", "data:image/web"]
 
 
 def test_names_are_escaped():
@@ -216,10 +218,12 @@ def test_no_results_and_no_log_are_clear_errors(tmp_path):
 
 
 def test_the_summary_has_a_line_for_each_domain():
-    lines = summary(results(), {"babyai": "BabyAI"}).splitlines()
-    assert [line.split()[0] for line in lines] == ["BabyAI", "metaworld", "atari"]
-    assert "2 tasks: 0.7" in lines[0] and "of our teacher" in lines[0] and "published JAT 0." in lines[0] and "success 100 %" in lines[0]
-    assert "of our teacher" not in lines[2]
+    text = summary(results(), {"babyai": "BabyAI"})
+    lines = text.splitlines()
+    assert [line.split(",")[0] for line in lines if not line.startswith(" ")] == ["BabyAI", "metaworld", "atari"]
+    assert lines[0] == "BabyAI, 2 tasks, success 100 %"
+    assert [line.split()[-1] for line in lines if "IQM" in line] == ["–", "0.99", "–", "0.655", "0.376"]  # as reported
+    assert "of our teacher, 2 of 2 tasks" in text and "of human play, 1 of 1 task" in text
 
 
 def test_numbers_are_short_and_readable():
@@ -255,8 +259,8 @@ def test_an_evaluation_becomes_a_report(tmp_path):
     found = evaluate_and_report(RandomAgent(), task, tmp_path / "out", log=tmp_path / "run" / "log.jsonl", episodes=3, progress=False)
     assert found["tasks"][task]["returns"] == [8.0] * 3
     files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")}
-    assert files >= {"report.html", "report.md", "report.json", f"videos/{task}.mp4", f"tasks/{task}.json", "figures/report.png", "figures/learning-report.png"}
+    assert files >= {"report.html", "README.md", "report.json", f"videos/{task}.mp4", f"tasks/{task}.json", "figures/report.png", "figures/learning-report.png"}
     parsed = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
-    assert len(parsed.all("video")) == 1 and len(parsed.all("svg")) == 3
+    assert len(parsed.all("video")) == 1 and len(parsed.all("svg")) == 1  # no scale, so the learning curve alone
     again = evaluate(RandomAgent(), task, 3, output=tmp_path / "out", progress=False, make=lambda name: pytest.fail("played again"))
     assert again["tasks"] == found["tasks"]

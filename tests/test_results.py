@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jatlab.results import assemble, domain_results, task_results, why_not
+from jatlab.results import PUBLISHED, assemble, domain_results, task_results, why_not
 from jatlab.statistics import iqm
-from jatlab.tasks import normalise, scores, task_scores
+from jatlab.tasks import normalise, scores, task_names, task_scores
 
 LOCAL, REACH, BOWLING = "babyai-go-to-local", "metaworld-reach", "atari-bowling"
 
@@ -94,3 +94,38 @@ def test_episodes_cut_short_are_not_compared_with_whole_ones():
     task = task_results(LOCAL, played)
     assert task["by_teacher"] == task["by_expert"] == {"left_out": "1 of 3 episodes were cut short by max_steps"}
     assert task["return"]["mean"] == pytest.approx(0.7) and task["cut"] == 1
+
+
+# --- beside the published JAT -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("domain", ["atari", "babyai", "metaworld", "mujoco"])
+def test_the_published_jat_over_whole_domains_is_as_its_authors_report(domain):
+    """Means and medians of tasks are what the authors say; where the expert is no better than random they count 1, and we leave the task out."""
+    tasks = {name: task_results(name, episodes([0.0, 1.0])) for name in task_names(domain)}
+    found, reported = domain_results(tasks)["by_expert"], PUBLISHED[domain]
+    assert len(tasks) == reported["tasks"]
+    assert set(found["left_out"]) == ({"atari-bowling", "atari-venture"} if domain == "atari" else set())
+    counted = np.array([tasks[name]["jat_by_expert"] for name in found["tasks"]] + [1.0] * len(found["left_out"]))
+    assert counted.mean() == pytest.approx(reported["by_expert"]["mean"], abs=0.002)
+    assert np.median(counted) == pytest.approx(reported["by_expert"]["median"], abs=0.01)
+    assert found["jat"] == pytest.approx(np.mean([tasks[name]["jat_by_expert"] for name in found["tasks"]]))
+    assert found["jat_iqm"] == pytest.approx(reported["by_expert"]["iqm"], abs=0.08)  # over means of tasks instead of episodes
+
+
+def test_the_published_jat_is_shown_over_the_same_tasks_only():
+    found = domain_results({name: task_results(name, episodes([0.0, 1.0])) for name in ("atari-pong", BOWLING, "atari-boxing")})
+    assert found["by_expert"]["tasks"] == ["atari-pong", "atari-boxing"] and len(found["by_human"]["tasks"]) == 3
+    pong, boxing = (float(normalise(name, task_scores(name).jat.mean, "expert")) for name in ("atari-pong", "atari-boxing"))
+    assert found["by_expert"]["jat"] == found["by_expert"]["jat_median"] == pytest.approx((pong + boxing) / 2)
+    human = [float(normalise(name, task_scores(name).jat.mean, "human")) for name in ("atari-pong", BOWLING, "atari-boxing")]
+    assert found["by_human"]["jat_median"] == pytest.approx(sorted(human)[1])
+    assert "jat" not in found["by_teacher"]  # that scale is not the authors'
+
+
+def test_text_alone_is_a_result():
+    about = {"agent": {"name": "a"}, "settings": {}, "language": {"python-docs": {"perplexity": 3.0}}, "failed": {LOCAL: "ValueError: no"}}
+    found = assemble({}, about)
+    assert found["domains"] == found["tasks"] == {} and found["language"] == about["language"] and found["failed"] == about["failed"]
+    with pytest.raises(ValueError, match="no results"):
+        assemble({}, about | {"language": {}})
