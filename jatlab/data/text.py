@@ -61,7 +61,7 @@ class TextSource:
         """One epoch's rows, (n, 2) int64 [first token, timesteps]: every token once. ``rng`` says where the first cut is."""
         first = 2 * int(rng.integers(1, self.row_tokens // 2 + 1)) if self.shift else self.row_tokens
         starts = np.concatenate([[0], np.arange(first, self.total, self.row_tokens)])
-        if len(starts) > 1 and self.total - starts[-1] == 1:
+        if len(starts) > 1 and self.row_tokens > 2 and self.total - starts[-1] == 1:
             starts[-1] -= 2  # a row of one token would have nothing to predict
         return np.stack([starts, (np.diff(starts, append=self.total) + 1) // 2], axis=1)
 
