@@ -183,14 +183,15 @@ def activation_bytes(config: JatConfig, window: Window, low: int = 2, checkpoint
 def _ends_bytes(config: JatConfig, window: Window, low: int) -> int:
     """What encoders, decoders and losses keep."""
     t, h = window.timesteps, config.hidden_size
+    copied = low if low < 4 else 0  # frames and pictures are kept anyway; in bfloat16 as a copy too
     words = window.words * (low * h + 4 * config.vocab_size)  # the decoder's input, and the logarithms of the probabilities
     if window.kind == "continuous":
         return 2 * t * (4 * config.max_continuous_size + low * h + 4 * config.max_continuous_size)  # encoder's input; decoder's; the error
     if window.kind == "discrete":
         return words + t * _discrete_bytes(config, low)
     if window.kind == "image":
-        return words + t * (low * _frame_maps(config) + low * h + (low + 4) * 4 * SIDES[0] ** 2)  # tanh and the error keep frames too
-    return words + low * window.patches * config.num_channels * config.patch_size**2
+        return words + t * (low * (_frame_maps(config) + h) + (copied + low + 4) * 4 * SIDES[0] ** 2)  # tanh and the error keep frames too
+    return words + copied * window.patches * config.num_channels * config.patch_size**2
 
 
 def _discrete_bytes(config: JatConfig, low: int) -> int:
@@ -206,9 +207,9 @@ def _discrete_bytes(config: JatConfig, low: int) -> int:
 
 
 def _frame_maps(config: JatConfig) -> int:
-    """Numbers that the convolutions of both image branches keep of a frame: what each reads, and its output before and after norm, ReLU and gate."""
+    """Numbers that both image branches keep of a frame: each convolution's output, before and after norm, ReLU and gate."""
     c1, c2, c3 = config.image_channels
-    encoder = 4 * SIDES[0] ** 2 + sum(4 * c * side**2 for c, side in zip(config.image_channels, SIDES[1:]))
+    encoder = sum(4 * c * side**2 for c, side in zip(config.image_channels, SIDES[1:]))
     decoder = c3 * SIDES[3] ** 2 + c2 * (2 * (2 * SIDES[3]) ** 2 + 2 * SIDES[2] ** 2) + c1 * 4 * SIDES[1] ** 2
     return encoder + decoder
 

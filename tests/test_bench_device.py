@@ -19,7 +19,7 @@ def test_a_table_of_the_cpu(tmp_path):
     lines = told.splitlines()
     assert lines[0].startswith("CPU, ") and "`jatlab bench --device cpu`" in lines[0] and "| nano" in lines[-1]
     (speed,) = json.loads((tmp_path / "speeds.json").read_text())["speeds"]
-    assert speed["tokens"] == 16 and speed["tokens_per_second"] > 16 and 0 < speed["tflops"] < 1.5 * speed["peak"]
+    assert speed["tokens"] == 16 and speed["tokens_per_second"] > 0 and 0 < speed["tflops"] < 1.5 * speed["peak"]
     assert 0.05 < speed["memory"] < 3  # a process with torch and a small model
 
 

@@ -216,23 +216,29 @@ def test_asking_again_stops_at_once_and_the_handlers_come_back():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-# --- several processes -------------------------------------------------------------------------------------------------------
+# --- how the work is split ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_two_processes_are_one_that_accumulates_two(recipe, tmp_path):
-    one = train(replace(recipe, accumulate=2, output=str(tmp_path / "one")))
-    code = "import json, sys; from jatlab.training import TrainConfig, train; train(TrainConfig(**json.loads(sys.argv[1])))"
-    (tmp_path / "script.py").write_text(code)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "script.py"), json.dumps(asdict(recipe))]
-    result = subprocess.run(launch, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert load_agent(recipe.output).info["processes"] == 2
-    for ours, theirs in zip(told(recipe.output), told(one), strict=True):
-        assert ours["step"] == theirs["step"] and ours["timesteps"] == theirs["timesteps"]
-        for part in ("loss", "validation"):
-            assert ours.get(part, {}) == pytest.approx(theirs.get(part, {}), rel=1e-3)
-        assert ours["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=1e-3)
+@pytest.mark.parametrize("task", ["metaworld-reach", "babyai-go-to-obj"])
+def test_uneven_batches_add_up_to_the_loss_of_all_timesteps_at_once(recipe, tmp_path, task):
+    """However an epoch is cut into padded batches, the mean of loss x share is the mean over its timesteps, and so is its gradient."""
+    write_task(tmp_path / "data", task, [30, 2, 17, 9, 30, 5, 1, 23, 11])
+    model = TINY | dict(observation_loss_coef=0.0, past_action_dropout=0.0, resid_dropout=0.0)  # the observation loss has a count of its own
+    trainer = Trainer(replace(recipe, data=str(tmp_path / "data"), tasks=[task], model=model, batch_timesteps=40, val_fraction=0.0))
+    (source,) = trainer.mixture.sources.values()
+    windows, plans = source.windows(np.random.default_rng(0)), []
+    while sum(len(plan.windows) for plan in plans) < len(windows):
+        plans.append(next(trainer.mixture))
+    assert len(plans) > 3 and len({plan.timesteps for plan in plans}) > 2 and any(plan.padded > plan.timesteps for plan in plans)
+    together = trainer.loss(trainer.scored, source.batch(windows))
+    together.backward()
+    expected = {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.grad is not None}
+    trainer.optimizer.zero_grad()
+    parts = [trainer.loss(trainer.scored, plan.load()) * (plan.share / len(plans)) for plan in plans]
+    sum(parts).backward()
+    torch.testing.assert_close(sum(parts), together, atol=1e-5, rtol=1e-5)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(trainer.model.get_parameter(name).grad, gradient, atol=1e-5, rtol=1e-4, msg=lambda text: f"{name}: {text}")
 
 
 # --- parts -------------------------------------------------------------------------------------------------------------------

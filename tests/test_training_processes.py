@@ -138,3 +138,15 @@ def test_a_shard_holds_its_share_of_the_optimizer(runs, name, share):
     trained = sum(value.numel() for key, value in load_file(runs["one"] / "checkpoints" / "step-000006" / "state.safetensors").items() if key.startswith("exp_avg/"))
     assert all(number == pytest.approx(share * trained, rel=0.05) for number in held)
     assert sum(held) == trained * 2 * share
+
+
+def test_the_command_as_people_type_it(runs, tmp_path):
+    """`torchrun -m jatlab train`, under the variables that `accelerate launch` sets for FSDP; one process speaks."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "jatlab", "train", "metaworld-reach"]
+    options = ["--data", str(runs["one"].parent / "data"), "--output", str(tmp_path / "run"), "--steps", "2", "--batch-timesteps", "64", "--precision", "fp32"]
+    environment = os.environ | FSDP | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run([*command, *options, "--checkpoint-activations"], capture_output=True, text=True, timeout=300, env=environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count("the agent is in") == 1
+    info = load_agent(tmp_path / "run").info
+    assert info["sharded"] and info["processes"] == 2 and info["step"] == 2 and info["recipe"]["checkpoint_activations"]
