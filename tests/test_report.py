@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jatlab.evaluation import Film, evaluate
-from jatlab.report import evaluate_and_report, page, save_film, write_report
+from jatlab.report import evaluate_and_report, page, save_film, save_grid, write_report
 from jatlab.report_text import comparison, interval, number, plural, summary
 from jatlab.results import assemble
 from jatlab.tasks import Task, register, scores
@@ -264,3 +264,32 @@ def test_an_evaluation_becomes_a_report(tmp_path):
     assert len(parsed.all("video")) == 1 and len(parsed.all("svg")) == 1  # no scale, so the learning curve alone
     again = evaluate(RandomAgent(), task, 3, output=tmp_path / "out", progress=False, make=lambda name: pytest.fail("played again"))
     assert again["tasks"] == found["tasks"]
+
+
+def test_many_tasks_are_folded_away_below_the_averages(tmp_path):
+    from jatlab.tasks import task_names
+
+    names = task_names("babyai")[:20]
+    for name in names[:3]:
+        save_film(film(), tmp_path / "videos", name)
+    found = results(names)
+    found["failed"] = {"babyai-boss-level": "ImportError: <no> minigrid"}
+    assert save_grid(found, tmp_path / "videos", {"babyai": "BabyAI"}).stat().st_size < 8_000_000
+    parsed = Page(page(found, [], tmp_path / "videos"))
+    assert parsed.errors == [] and [len(parsed.all(tag)) for tag in ("details", "summary", "video")] == [3, 3, 4]
+    kinds = [name for name, _ in parsed.elements]
+    assert kinds.index("section") < kinds.index("video") < kinds.index("details")  # averages, then the grid, then the tasks
+    assert "autoplay" in parsed.all("video")[0] and all("autoplay" not in video for video in parsed.all("video")[1:])
+    assert "babyai-boss-level could not be played: ImportError: <no> minigrid" in parsed.text
+    for reported in ("0.853", "0.99", "0.96"):
+        assert reported in parsed.text
+
+
+def test_the_page_shows_text_and_picture_scores_beside_their_baselines():
+    found = results(TASKS[:1])
+    answers = {"exact_match": 0.75, "interval": [0.7, 0.8], "majority": 0.31, "questions": 400, "perplexity": 3.5, "unigram": 9.0, "tokens": 99, "documents": 3}
+    found["language"] = {"minigrid-questions": answers}
+    parsed = Page(page(found, [], None))
+    for words in ("minigrid-questions", "75 % [70 %–80 %]", "majority 31 %", "unigram 9.00"):
+        assert words in parsed.text
+    assert "75 %" in summary(found, {})
