@@ -14,6 +14,7 @@ _HOME = {
     "Agent": "jatlab.agent",
     "rollout": "jatlab.agent",
     "load_agent": "jatlab.checkpoints",
+    "generate": "jatlab.generation",
     "make_env": "jatlab.tasks",
     "task_names": "jatlab.tasks",
 }

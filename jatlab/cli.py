@@ -1,4 +1,4 @@
-"""The command line: `jatlab tasks | record | measure | train | evaluate | play | export | demo | bench | cost`.
+"""The command line: `jatlab tasks | record | measure | train | evaluate | play | generate | export | demo | bench | cost`.
 
 Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
 """
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_export, _add_demo, _add_bench, _add_cost):
+    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_generate, _add_export, _add_demo, _add_bench, _add_cost):
         add(commands)
     return parser
 
@@ -218,6 +218,23 @@ def export(agent: str, folder: str, **dtype) -> None:
     print(f"{folder} has the agent in the published layout; load it: jatlab.load_agent({folder!r})")
     if fields:
         print(f"only jatlab can run it: the published model has no {', '.join(fields)} (kept in config.json under 'jatlab')", file=sys.stderr)
+
+
+def _add_generate(commands) -> None:
+    parser = _command(commands, "generate", generate, "go on with a text, or say something about a picture")
+    parser.add_argument("agent", help=AGENT)
+    parser.add_argument("prompt", nargs="?", default="", help="the text to go on with; about a picture, say, 'Q: what colour is the key? A:'")
+    parser.add_argument("--image", metavar="FILE", help="a picture that stands before the text")
+    parser.add_argument("--max-tokens", type=int, default=64, help="tokens to write at most")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling; 0 takes the likeliest token")
+    parser.add_argument("--top-p", type=float, default=1.0, help="sample from the fewest tokens that have this probability together")
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling")
+
+
+def generate(agent: str, prompt: str, **settings) -> None:
+    from jatlab.generation import generate
+
+    print(prompt + generate(prompt, _load(agent), **settings))
 
 
 def _load(name: str):

@@ -76,9 +76,10 @@ class PictureSource:
             line[0] = self.tokenizer.end_id
             line[1:length] = self.tokens[row][: length - 1]
         mask = np.arange(ids.shape[1]) < lengths[:, None]
-        return {"pixel_values": self._pixels(rows), "input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        return {"pixel_values": self.pixels(rows), "input_ids": ids, "attention_mask": mask.astype(np.int64)}
 
-    def _pixels(self, rows: np.ndarray) -> np.ndarray:
+    def pixels(self, rows: np.ndarray) -> np.ndarray:
+        """The pictures of these rows, uint8 (B, 3, h, w)."""
         with ThreadPoolExecutor(DECODERS, "pictures") as pool:
             return np.stack(list(pool.map(self._decode, rows)))
 
