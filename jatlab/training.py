@@ -31,7 +31,7 @@ from jatlab.data.mixture import Mixture, Plan, cut_batches, prefetch
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import Batch, open_source, to_tensors
 from jatlab.model import JatModel
-from jatlab.tasks import expand, task_names
+from jatlab.tasks import expand, language_tasks, task_names
 from jatlab.tokenization import TextTokenizer
 from jatlab.training_compile import compile_blocks, is_compiled
 from jatlab.training_log import Log, Losses, mean_over_processes
@@ -112,7 +112,7 @@ class Trainer:
         c = self.config
         if c.stream:
             return expand(c.tasks)
-        recorded = [name for name in task_names() if (Path(c.data) / name / "train").is_dir()]
+        recorded = [name for name in (*task_names(), *language_tasks()) if (Path(c.data) / name / "train").is_dir()]
         names = recorded if c.tasks is None else [name for name in expand(c.tasks) if name in recorded or name in c.tasks]
         if not names:
             raise FileNotFoundError(f"no recorded task in {c.data}; record some with `jatlab record TASK --episodes N`")

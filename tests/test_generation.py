@@ -154,3 +154,16 @@ def test_characters_that_a_tokenizer_does_not_know_are_named():
 def test_half_a_character_is_refused():
     with pytest.raises(ValueError, match=r"'\\ud83d', which are no characters"):
         encode_prompt(TextTokenizer.load(), "a \ud83d")
+
+
+def test_command_writes_prompt_and_continuation(agent, tmp_path, capsys):
+    from jatlab.checkpoints import save_agent
+    from jatlab.cli import main
+
+    folder = save_agent(agent, tmp_path / "agent")
+    (tmp_path / "picture.png").write_bytes(as_bytes(picture(0, 50, 50)))
+    assert main(["generate", str(folder), "to be", "--max-tokens", "5", "--temperature", "0"]) == 0
+    assert capsys.readouterr().out == "to be" + generate("to be", agent, max_tokens=5, temperature=0) + "\n"
+    assert main(["generate", str(folder), "Q: what is it? A:", "--image", str(tmp_path / "picture.png"), "--max-tokens", "3", "--seed", "4"]) == 0
+    assert main(["generate", str(folder), "a", "--top-p", "2"]) == 2
+    assert "top_p is 2.0" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def how_to_get(name: str) -> str:
     """What to do for the data of a task of text or pictures."""
     if name in TASKS:
         return f"record it with `jatlab record {name}`"
-    return f"{name} is part of the published data set: fetch it, or put Parquet files with its columns there"
+    return f"{name} is part of the published data set: fetch it with `jatlab fetch {name}`, or put Parquet files with its columns there"
 
 
 def record_language(names: list[str], root: Path, scenes: int, workers: int = 2, seed: int = 0, progress: bool = True) -> dict[str, dict]:
