@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -114,8 +115,10 @@ def make_accelerator(config: TrainConfig):
     from accelerate.utils import DistributedDataParallelKwargs
 
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a batch of one task leaves the others' encoders out
-    accelerator = Accelerator(mixed_precision="no", cpu=config.device == "cpu", kwargs_handlers=[unused])  # bf16: Trainer.loss
-    kind = accelerator.distributed_type.value
+    cpu = config.device == "cpu" or not torch.accelerator.is_available()  # said, or Accelerate would overlook the other processes
+    accelerator = Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[unused])  # bf16: Trainer.loss
+    kind, started = accelerator.distributed_type.value, int(os.environ.get("WORLD_SIZE", 1))
+    _check(accelerator.num_processes == started, f"{started} processes were started, but each would train alone: choose several processes in `accelerate config`, or --device cpu")
     _check(kind in ("NO", "FSDP") or kind.startswith("MULTI_"), f"training runs in one process, under DDP or FSDP, not under {kind}: choose so in `accelerate config`")
     return accelerator
 

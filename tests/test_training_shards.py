@@ -7,6 +7,7 @@ import torch
 
 from helpers import small
 from jatlab.model import JatModel
+from jatlab.training_recipe import TrainConfig, make_accelerator
 from jatlab.training_shards import ShardedLoss, cut_like, local, reached, sharding_plugin, whole, whole_model
 
 TIMESTEPS = dict(rewards=torch.zeros(2, 3))
@@ -77,3 +78,11 @@ def test_accelerates_settings(processes, environment, outcome, monkeypatch):
             sharding_plugin(accelerator)
     else:
         assert getattr(sharding_plugin(accelerator), "reshard_after_forward", None) == outcome
+
+
+def test_processes_that_would_train_alone_are_refused(monkeypatch):
+    """Each would write the same files, having seen all the data."""
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setattr("accelerate.Accelerator", lambda **_: SimpleNamespace(num_processes=1, distributed_type=SimpleNamespace(value="NO")))
+    with pytest.raises(ValueError, match="4 processes were started, but each would train alone"):
+        make_accelerator(TrainConfig(steps=1))
