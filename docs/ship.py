@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub import ModelCard
 
 from jatlab.agent import rollout
 from jatlab.bench import run as run_bench
+from jatlab.card import model_card
 from jatlab.checkpoints import SHIPPED, load_agent, save_agent
 from jatlab.demo import EPISODES
-from jatlab.report import evaluate_and_report
+from jatlab.report import DOMAINS, evaluate_and_report
 from jatlab.tasks import make_env
 from jatlab.viz.video import caption, save_small_gif
 
@@ -34,14 +36,14 @@ def main() -> None:
     shutil.copy(RUN / "shipped" / "report.json", folder / "report.json")
     write_card(folder)
     figures()
-    insert("results", tables(RUN / "shipped" / "report.md"))
+    insert("results", tables(RUN / "shipped" / "README.md"))
     insert("bench", "\n".join(["| what | ratio | target | |", "| --- | ---: | ---: | --- |", *(bench_row(ratio) for ratio in run_bench())]))
     save_small_gif(picture(agent), ROOT / "docs" / "images" / "demo.gif", fps=8, limit=1_500_000)
 
 
 def tables(report: Path) -> str:
-    """The report's tables and how they were made, its headings one level down and its figures where the README finds them."""
-    text = report.read_text().split("\n", 1)[1].replace("](figures/", "](docs/images/")
+    """The card's tables and how they were made, without its metadata, its headings one level down and its figures where the README finds them."""
+    text = ModelCard.load(report).text.strip().split("\n", 1)[1].replace("](figures/", "](docs/images/")
     return re.sub(r"^## ", "### ", text, flags=re.MULTILINE).strip()
 
 
@@ -62,16 +64,16 @@ def insert(mark: str, text: str) -> None:
 
 
 def write_card(folder: Path) -> None:
-    """The model card: what it is, how it was made, how well it plays."""
+    """The evaluation's model card, with what the agent is and how it was made."""
     info = json.loads((folder / "training.json").read_text())
     recipe = ", ".join(f"{name} {value}" for name, value in info["recipe"].items() if name in ("preset", "batch_timesteps", "lr", "average", "symmetries", "seed"))
-    (folder / "README.md").write_text(
-        f"# demo: a generalist of eight tasks\n\n{info['parameters']:,} parameters, stored in bfloat16. Made by `make demo`: {info['minutes']} minutes on "
-        f"{info['threads']} CPU threads, {info['step']:,} steps, {info['timesteps']:,} timesteps ({recipe}). Data, episodes and versions: `training.json`. "
-        f"Trained on demonstrations that `jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000.\n\n"
-        + tables(RUN / "shipped" / "report.md").replace("](docs/images/", "](../../../docs/images/")
-        + "\n"
+    about = (
+        f"A generalist of eight tasks. {info['parameters']:,} parameters, stored in bfloat16. Made by `make demo`: {info['minutes']} minutes on {info['threads']} CPU "
+        f"threads, {info['step']:,} steps, {info['timesteps']:,} timesteps ({recipe}). Data, episodes and versions: `training.json`. "
+        "Trained on demonstrations that `jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000."
     )
+    card = model_card(json.loads((folder / "report.json").read_text()), DOMAINS, about, "apache-2.0")
+    (folder / "README.md").write_text(card.replace("](figures/", "](../../../docs/images/"))
 
 
 def picture(agent) -> list[np.ndarray]:

@@ -15,8 +15,8 @@ from jatlab.evaluation import Film, evaluate
 from jatlab.files import write_json, write_text
 from jatlab.report_films import clips, grid_figure, save_film, save_grid
 from jatlab.report_text import (
-    LANGUAGE, OFFICIAL, OVERVIEW, SCALE_WORDS, comparison, failures, interval, language_rows, left_out, made, number, overview, percent, plural, ratio, summary,
-    versus,
+    LANGUAGE, OFFICIAL, OVERVIEW, ONE_EPISODE, SCALE_WORDS, comparison, failures, interval, language_rows, left_out, made, number, overview, percent, plural, ratio,
+    summary, versus,
 )  # fmt: skip
 from jatlab.tasks import get_task
 from jatlab.viz import plots
@@ -107,13 +107,14 @@ def _head(results: dict, name: str) -> str:
     parameters = results["agent"]["parameters"]
     size = f"{parameters:,} parameters, " if parameters else ""
     episodes = plural(results["settings"]["episodes"], "seeded episode")
+    ranges = "ranges are 95 % intervals" if results["settings"]["episodes"] > 1 else ONE_EPISODE
     cards = "".join(_card(domain, found) for domain, found in results["domains"].items())
     failed = "".join(f'<p class="failed">{escape(line)}</p>' for line in failures(results))
     official = f'<p class="muted">{escape(OFFICIAL)}</p>' if results["domains"] else ""
     return f"""<header>
 <h1>How well {name} plays</h1>
 <p class="lead">One agent, {size}{plural(len(results["tasks"]), "task")}, {episodes} of each, on seeds that no demonstration was recorded with.
-0 is the random policy, 1 the reference; ranges are 95 % intervals.</p>
+0 is the random policy, 1 the reference; {ranges}.</p>
 {failed}
 <div class="domains">{cards}</div>
 {official}

@@ -11,10 +11,11 @@ from jatlab.viz.plots import short_name
 SCALE_WORDS = {"by_teacher": "of our teacher", "by_expert": "of the published expert", "by_human": "of human play"}
 LANGUAGE_METRICS = {"perplexity": ("Perplexity", "unigram"), "exact_match": ("Exact match", "majority")}  # its name, and its baseline's key
 LANGUAGE = ("task", "metric", "score", "trivial baseline", "measured on")  # columns of text and picture tasks
-OVERVIEW = ("scale", "average", "this agent", "published JAT, same tasks", "published JAT, as reported")
+OVERVIEW = ("scale", "average", "this agent", "published JAT, same tasks", "as reported, whole domain")
 AVERAGES = {"mean": ("mean", "jat"), "iqm": ("IQM", "jat_iqm"), "median": ("median", "jat_median")}  # its name, and the published JAT's key
+ONE_EPISODE = "one episode says nothing of its own chance, so that intervals have no width"
 OFFICIAL = (
-    f"As reported: what JAT's authors say of the whole domain ({PUBLISHED_SOURCE}). Their IQM is over single episodes; that of the same tasks is over the means of "
+    f"As reported, whole domain: what JAT's authors say themselves ({PUBLISHED_SOURCE}). Their IQM is over single episodes; that of the same tasks is over the means of "
     "tasks, because no more was published."
 )
 
@@ -157,7 +158,7 @@ def _columns(rows: list[list[str]]) -> list[str]:
 def markdown(results: dict, titles: dict[str, str]) -> str:
     """Everything as Markdown, for a README or a model card."""
     episodes, seed = results["settings"]["episodes"], results["settings"]["seed"]
-    parts = [f"# How well {results['agent']['name']} plays\n", f"{plural(episodes, 'episode')} a task, seeds from {seed:,}; 95 % intervals in brackets.\n"]
+    parts = [f"# How well {results['agent']['name']} plays\n", f"{plural(episodes, 'episode')} a task, seeds from {seed:,}; {'95 % intervals in brackets' if episodes > 1 else ONE_EPISODE}.\n"]
     parts += [f"**{line}**\n" for line in failures(results)]
     for domain, found in results["domains"].items():
         tasks, title = {name: results["tasks"][name] for name in found["tasks"]}, titles.get(domain, domain)
