@@ -8,7 +8,6 @@ fields, stands in a section `jatlab`.
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 from jatlab.config import JatConfig
