@@ -27,7 +27,10 @@ def test_help_is_quick_and_importing_is_light():
         (["tasks", "babbai"], "no task matches 'babbai'"),
         (["play", "random", "babyai-goto-obj"], "babyai-go-to-obj"),
         (["play", "nobody", "babyai-go-to-obj"], "no agent 'nobody'"),
-        (["record", "mujoco-ant", "--output", "DIR"], "teacher"),
+        (["record", "atari-pong", "--output", "DIR"], "teacher"),
+        (["teach", "mujoco-ant", "atari-pong", "--output", "DIR"], "no recipe for atari-pong"),
+        (["teachers", "mujoco-and"], "did you mean mujoco-ant"),
+        (["teachers", "atari-pong"], "none of these tasks has a teacher"),
         (["train", "--data", "DIR", "--steps", "2", "--output", "DIR/out"], "no recorded task"),
         (["train", "--resume", "DIR"], "checkpoint"),
         (["evaluate", "random", "--tasks", "babyai-go-to-obj", "--seed", "3", "--output", "DIR"], "1000000"),
@@ -43,3 +46,17 @@ def test_tasks_are_listed(capsys):
     assert main(["tasks"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in ("atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"))
+
+
+@pytest.mark.parametrize("failed, code", [({}, 0), ({"mujoco-ant": "ValueError: NaN"}, 1)])
+def test_evaluate_ends_with_1_where_a_task_failed(monkeypatch, failed, code):
+    asked = {}
+
+    def evaluate_and_report(agent, tasks, output, **options):
+        asked.update(options, name=agent.info["name"], tasks=tasks, output=output)
+        return {"failed": failed}
+
+    monkeypatch.setattr("jatlab.report.evaluate_and_report", evaluate_and_report)
+    assert main(["evaluate", "untrained:nano", "--tasks", "all", "--episodes", "1", "--max-steps", "9", "--no-videos"]) == code
+    assert asked["name"] == "untrained:nano" and asked["tasks"] == ["all"] and asked["output"] == "runs/evaluation/untrained-nano"
+    assert asked["max_steps"] == 9 and asked["videos"] is False and asked["episodes"] == 1
