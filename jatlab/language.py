@@ -35,7 +35,8 @@ PAIR = re.compile(r"Q: (?P<question>.+?) A: ?(?P<answer>[^\n]+)")
 
 
 def language_scores(agent, tasks: str | Iterable[str], data: str | Path = "data", documents: int = MOST_DOCUMENTS, questions: int = MOST_QUESTIONS) -> dict[str, dict]:
-    """Scores of the tasks of text and pictures among ``tasks``, by name; see `perplexity` and `exact_match`. Both for tasks whose test texts are questions.
+    """Scores of the tasks of text and pictures among ``tasks``, by name; see `perplexity` and `exact_match`. Both for tasks whose test texts are questions:
+    there "interval" is that of the exact matches, and "perplexity_interval" the other.
 
     ``data``: the folder with <task>/train and <task>/test; at most ``documents`` of a test split are read, and ``questions`` asked. Raises ValueError
     for data that cannot be read, FileNotFoundError where there is none.
@@ -45,8 +46,8 @@ def language_scores(agent, tasks: str | Iterable[str], data: str | Path = "data"
         if get_task(name).playable:
             continue
         scores[name] = perplexity(agent, name, data, documents)
-        if get_task(name).observation == "picture":
-            scores[name] |= exact_match(agent, name, data, questions)
+        if get_task(name).observation == "picture" and (matched := exact_match(agent, name, data, questions)):
+            scores[name] |= {"perplexity_interval": scores[name]["interval"]} | matched
     return scores
 
 

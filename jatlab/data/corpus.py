@@ -10,6 +10,7 @@ import ast
 import re
 import sysconfig
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from zlib import crc32
 
@@ -38,7 +39,11 @@ def documentation() -> Iterator[str]:
 
 def documents() -> Iterator[str]:
     """The topics and all docstrings of the standard library, packages included, each once."""
-    yield from dict.fromkeys(text.strip() for text in (*_topics(), *_docstrings("**/*.py")) if text.strip())
+    seen = {""}
+    for text in chain(_topics(), _docstrings("**/*.py")):
+        if text.strip() not in seen:
+            seen.add(text.strip())
+            yield text.strip()
 
 
 def _topics() -> Iterable[str]:

@@ -27,7 +27,7 @@ from jatlab.files import whole_file, write_json
 TASKS = ("python-docs", "minigrid-captions", "minigrid-questions")
 SHARD = 500  # scenes a file
 TEST_SHARE = 0.1  # scenes of testing for one of training
-PAIRS = {"train": 5, "test": 1}  # questions about one scene
+PAIRS = {"train": 3, "test": 1}  # questions about one scene
 LAST_TRAIN_SEED = 99_999
 _NOTES = b"jatlab"
 _IMAGES = json.dumps({"info": {"features": {"images": {"_type": "Image"}, "text": {"dtype": "string", "_type": "Value"}}}}).encode()

@@ -132,13 +132,19 @@ def _place(thing: Thing) -> str:
 
 
 def questions(scene: Scene, rng: np.random.Generator, most: int) -> list[tuple[str, str]]:
-    """Up to ``most`` different questions with their answers, of as many types as there are. Each has one true answer."""
+    """Up to ``most`` different questions with their answers, of as many types as there are. Each has one true answer.
+
+    No thing is spoken of twice: what stands in one question would give away the answer to another, and nobody would have to look.
+    """
     asked: dict[str, str] = {}
+    free = scene.things  # not yet spoken of
     for _ in range(3):
         for number in rng.permutation(len(ASKED)):
-            pair = ASKED[number](scene, rng)
-            if pair and len(asked) < most:
-                asked.setdefault(*pair)
+            found = ASKED[number](scene, free, rng) if free and len(asked) < most else None
+            if found:
+                question, answer, thing = found
+                asked.setdefault(question, answer)
+                free = [other for other in free if other != thing]
     return list(asked.items())
 
 
@@ -147,61 +153,60 @@ def as_text(pairs: list[tuple[str, str]]) -> str:
     return "\n".join(f"Q: {question} A: {answer}" for question, answer in pairs)
 
 
-Pair = tuple[str, str] | None
+Asked = tuple[str, str, Thing | None] | None  # question, answer, the thing spoken of
 
 
-def _ask_colour(scene: Scene, rng: np.random.Generator) -> Pair:
-    thing = _one(scene.things, rng, lambda t: t.kind)
-    return thing and (f"what colour is the {thing.kind}?", thing.colour)
+def _ask_colour(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
+    thing = _one(scene.things, free, rng, lambda t: t.kind)
+    return thing and (f"what colour is the {thing.kind}?", thing.colour, thing)
 
 
-def _ask_thing(scene: Scene, rng: np.random.Generator) -> Pair:
-    thing = _one(scene.things, rng, lambda t: t.colour)
-    return thing and (f"what is the {thing.colour} thing?", thing.kind)
+def _ask_thing(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
+    thing = _one(scene.things, free, rng, lambda t: t.colour)
+    return thing and (f"what is the {thing.colour} thing?", thing.kind, thing)
 
 
-def _ask_whether(scene: Scene, rng: np.random.Generator) -> Pair:
+def _ask_whether(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
     """Half of the answers are no, and then colour and kind are in view wherever they can be, only not in one thing."""
-    things = scene.things
     if rng.random() < 0.5:
-        return f"is there a {_any(things, rng).name}?", "yes"
-    names = {thing.name for thing in things}
-    near = sorted({f"{a.colour} {b.kind}" for a in things for b in things} - names)
+        thing = _any(free, rng)
+        return f"is there a {thing.name}?", "yes", thing
+    names = {thing.name for thing in scene.things}
+    near = sorted({f"{a.colour} {b.kind}" for a in scene.things for b in scene.things} - names)
     absent = near or sorted({f"{colour} {kind}" for colour in COLOURS for kind in PLURALS} - names)
-    return f"is there a {_any(absent, rng)}?", "no"
+    return f"is there a {_any(absent, rng)}?", "no", None
 
 
-def _ask_number(scene: Scene, rng: np.random.Generator) -> Pair:
+def _ask_number(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
     """Every number that some kind or colour has is as likely as the others."""
-    things = scene.things
-    counts = {PLURALS[kind]: sum(t.kind == kind for t in things) for kind in PLURALS}
-    counts |= {f"{colour} things": sum(t.colour == colour for t in things) for colour in COLOURS}
+    counts = {PLURALS[kind]: sum(t.kind == kind for t in scene.things) for kind in PLURALS}
+    counts |= {f"{colour} things": sum(t.colour == colour for t in scene.things) for colour in COLOURS}
     number = _any(sorted(set(counts.values())), rng)
-    return f"how many {_any([name for name, n in counts.items() if n == number], rng)} are there?", str(number)
+    return f"how many {_any([name for name, n in counts.items() if n == number], rng)} are there?", str(number), None
 
 
-def _ask_side(scene: Scene, rng: np.random.Generator) -> Pair:
-    thing = _one(scene.things, rng, lambda t: t.name)
-    return thing and (f"where is the {thing.name}?", thing.side)
+def _ask_side(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
+    thing = _one(scene.things, free, rng, lambda t: t.name)
+    return thing and (f"where is the {thing.name}?", thing.side, thing)
 
 
-def _ask_distance(scene: Scene, rng: np.random.Generator) -> Pair:
-    thing = _one(scene.things, rng, lambda t: t.name)
-    return thing and (f"how far ahead is the {thing.name}?", str(thing.ahead))
+def _ask_distance(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
+    thing = _one(scene.things, free, rng, lambda t: t.name)
+    return thing and (f"how far ahead is the {thing.name}?", str(thing.ahead), thing)
 
 
-def _ask_front(scene: Scene, rng: np.random.Generator) -> Pair:
+def _ask_front(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
     """Nothing and walls are what is mostly in front: they are asked about less often."""
     before = [thing for thing in scene.things if (thing.right, thing.ahead) == (0, 1)]
     if before:
-        return "what is in front?", before[0].name
+        return ("what is in front?", before[0].name, before[0]) if before[0] in free else None
     wall = scene.view[MIDDLE, NEAREST - 1, 0] == 2
-    return ("what is in front?", "wall" if wall else "nothing") if rng.random() < 0.2 else None
+    return ("what is in front?", "wall" if wall else "nothing", None) if rng.random() < 0.2 else None
 
 
-def _ask_state(scene: Scene, rng: np.random.Generator) -> Pair:
-    thing = _one([t for t in scene.things if t.kind == "door"], rng, lambda t: t.name)
-    return thing and (f"is the {thing.name} open, closed or locked?", thing.state)
+def _ask_state(scene: Scene, free: list[Thing], rng: np.random.Generator) -> Asked:
+    thing = _one([t for t in scene.things if t.kind == "door"], free, rng, lambda t: t.name)
+    return thing and (f"is the {thing.name} open, closed or locked?", thing.state, thing)
 
 
 ASKED = (_ask_colour, _ask_thing, _ask_whether, _ask_number, _ask_side, _ask_distance, _ask_front, _ask_state)
@@ -221,8 +226,8 @@ def _any(items: list, rng: np.random.Generator):
     return items[rng.integers(len(items))]
 
 
-def _one(things: list[Thing], rng: np.random.Generator, key) -> Thing | None:
-    """One of the things that no other shares its ``key`` with: "the key" must mean one key."""
+def _one(things: list[Thing], free: list[Thing], rng: np.random.Generator, key) -> Thing | None:
+    """One of the ``free`` things that shares its ``key`` with no other of all: "the key" must mean one key."""
     keys = [key(thing) for thing in things]
-    unique = [thing for thing in things if keys.count(key(thing)) == 1]
+    unique = [thing for thing in things if keys.count(key(thing)) == 1 and thing in free]
     return _any(unique, rng) if unique else None

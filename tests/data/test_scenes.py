@@ -114,3 +114,15 @@ def test_a_caption_of_a_view_made_by_hand():
     view[6, 6] = 5, 4, 0  # a yellow key beside the agent
     assert caption(Scene(np.empty(0), view.astype(np.uint8))) == "a red ball 1 ahead, a yellow key 3 right, an open blue door 4 ahead and 2 left."
     assert as_text([("what colour is the key?", "yellow"), ("how many boxes are there?", "0")]) == "Q: what colour is the key? A: yellow\nQ: how many boxes are there? A: 0"
+
+
+def test_no_thing_is_spoken_of_twice(scenes):
+    """Else a question would hold the answer to another one."""
+    named = rf"({'|'.join(COLOURS)}) ({'|'.join(PLURALS)})"
+    for number, scene in enumerate(scenes):
+        rows = questions(scene, np.random.default_rng(number), 12)
+        names = [" ".join(found.groups()) for question, answer in rows if answer != "no" and (found := re.search(named, f"{question} {answer}"))]
+        names += [f"{answer} {question[len('what colour is the '):-1]}" for question, answer in rows if question_type(question) == "colour"]
+        names += [f"{question.split()[3]} {answer}" for question, answer in rows if question_type(question) == "thing"]
+        there = [f"{t[1]} {t[0]}" for t in things_of(scene)]
+        assert all(names.count(name) <= there.count(name) for name in names), (rows, there)
