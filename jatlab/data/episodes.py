@@ -223,7 +223,7 @@ def episode_files(folder: str | Path) -> list[Path]:
     """The Parquet files of ``folder`` in order. FileNotFoundError, saying how to record, if there is none."""
     files = sorted(Path(folder).glob("*.parquet"))
     if not files:
-        raise FileNotFoundError(f"no episodes (*.parquet) in {folder}; record some with `jatlab record TASK --episodes N`")
+        raise FileNotFoundError(f"no episodes (*.parquet) in {folder}; record some with `jatlab record TASK --episodes N`, or get the published ones with `jatlab fetch TASK`")
     return files
 
 

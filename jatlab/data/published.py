@@ -16,6 +16,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -115,17 +116,22 @@ def _declared(folder: Path) -> list[str]:
 
 
 def _hub_splits(task: Task, source: str) -> dict[str, list[str]]:
-    from datasets import get_dataset_config_names
     from datasets.exceptions import DatasetNotFoundError
 
     try:
-        names = get_dataset_config_names(source)
-        return _split_files(source, name=task.name) if task.name in names else {}
+        return _split_files(source, name=task.name) if task.name in _hub_names(source) else {}
     except DatasetNotFoundError:
         raise FileNotFoundError(_absent(task, source, "train", f"there is no public data set {source!r} on the Hugging Face hub")) from None
     except Exception as error:  # the library raises whatever its transport raises
         reason = f"{source} on the Hugging Face hub could not be reached ({type(error).__name__})"
         raise ConnectionError(_absent(task, source, "train", reason)) from error
+
+
+@lru_cache(maxsize=8)
+def _hub_names(source: str) -> list[str]:
+    from datasets import get_dataset_config_names
+
+    return get_dataset_config_names(source)
 
 
 def _split_files(source: str, **options) -> dict[str, list[str]]:
@@ -138,7 +144,7 @@ def _split_files(source: str, **options) -> dict[str, list[str]]:
 def _absent(task: Task, source: str, split: str, reason: str) -> str:
     own = task.name if task.playable else {"text": "python-docs", "picture": "minigrid-captions"}[task.observation]
     return (f"{reason}. Looked for the configuration {task.name!r}, split {split!r}. To put its files there by hand, save them as "
-            f"FOLDER/{task.name}/{split}-00000-of-00001.parquet … and say --from FOLDER; or make data of your own: `jatlab record {own} --episodes N`")
+            f"FOLDER/{task.name}/{split}-00000-of-00001.parquet … and name FOLDER instead (--from FOLDER, --stream FOLDER); or make data of your own: `jatlab record {own} --episodes N`")
 
 
 def _relative(file: str) -> str:

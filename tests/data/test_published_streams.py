@@ -266,6 +266,21 @@ def test_choices_that_do_not_fit(repository, tokenizer):
         list(stream_windows(PICTURES, CONFIG, tokenizer, repository[0]))
 
 
+def test_one_mixture_streams_every_kind_of_task(tmp_path, tokenizer):
+    names = [*NAMES.values(), TEXT, PICTURES]
+    for name in names:
+        make_shards(tmp_path, name, [[5, 3], [4]])
+    config = JatConfig.preset("nano", image_size=32)
+    mixed = Mixture([open_stream(name, tmp_path, config, tokenizer) for name in names], 64)
+    kinds = {plan.task: set(plan.load()) for plan in itertools.islice(mixed, 12)}
+    episodes = {"rewards", "attention_mask", "loss_weight"}
+    assert kinds == {
+        NAMES["atari"]: episodes | {"image_observations", "discrete_actions"}, NAMES["babyai"]: episodes | {"discrete_observations", "discrete_actions"},
+        NAMES["metaworld"]: episodes | {"continuous_observations", "continuous_actions"}, MUJOCO: episodes | {"continuous_observations", "continuous_actions"},
+        TEXT: {"input_ids", "attention_mask"}, PICTURES: {"pixel_values", "input_ids", "attention_mask"},
+    }  # fmt: skip
+
+
 # --- training ----------------------------------------------------------------------------------------------------------------
 
 
