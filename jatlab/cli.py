@@ -1,4 +1,4 @@
-"""The command line: `jatlab tasks | record | measure | train | evaluate | play | generate | export | demo | bench | cost`.
+"""The command line: `jatlab tasks | record | measure | teachers | teach | train | evaluate | play | generate | export | demo | bench | cost`.
 
 Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
 """
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_tasks, _add_record, _add_measure, _add_fetch, _add_train, _add_evaluate, _add_play, _add_generate, _add_export, _add_demo, _add_bench, _add_cost):
+    for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_fetch, _add_train, _add_evaluate, _add_play, _add_generate, _add_export, _add_demo, _add_bench, _add_cost):
         add(commands)
     return parser
 
@@ -101,6 +101,48 @@ def measure(**arguments) -> None:
 # --- fetch -------------------------------------------------------------------------------------------------------------------
 
 
+def _add_teachers(commands) -> None:
+    parser = _command(commands, "teachers", teachers, "list who teaches what, and how well")
+    parser.add_argument("tasks", nargs="*", default=["all"], **TASKS)
+    parser.add_argument("--measure", action="store_true", help="measure the returns of teacher and random policy again, and store them with the tasks")
+    parser.add_argument("--episodes", type=int, default=100, help="episodes of each task and policy, when measuring")
+    parser.add_argument("--workers", type=int, default=2, help="processes, when measuring")
+
+
+def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> None:
+    from jatlab.tasks import expand
+    from jatlab.teachers import has_teacher
+    from jatlab.teachers.listing import format_teachers
+
+    names = expand(tasks)
+    if measure:
+        from jatlab.data.measuring import measure as measure_teachers
+
+        measure_teachers([name for name in names if has_teacher(name)], episodes, workers, again=True)
+    print(format_teachers(names))
+
+
+def _add_teach(commands) -> None:
+    parser = _command(commands, "teach", teach, "find a MuJoCo controller again, the way the shipped one was found")
+    parser.add_argument("tasks", nargs="+", **TASKS | {"help": "names, patterns ('mujoco-*') or the domain ('mujoco')"})
+    parser.add_argument("--output", default="runs/teach", help="folder for the search and what it finds; the same command goes on from there")
+    parser.add_argument("--rounds", type=int, help="a shorter or longer search than the recipe's")
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn; the shipped controllers come from 0")
+    parser.add_argument("--install", action="store_true", help="put what was found into the package, in place of the shipped controller")
+
+
+def teach(tasks: list[str], **arguments) -> None:
+    from jatlab.tasks import expand
+    from jatlab.teachers.recipes import recipe_of
+    from jatlab.teachers.teach import teach
+
+    names = expand(tasks)
+    for name in names:  # better now than after an hour of searching for the others
+        recipe_of(name)
+    for name in names:
+        teach(name, **arguments)
+
+
 def _add_fetch(commands) -> None:
     parser = _command(commands, "fetch", fetch, "copy tasks of the published data set into the folder that training reads")
     parser.add_argument("tasks", nargs="+", **TASKS | {"help": TASKS["help"] + ", also wikipedia, oscar, conceptual-captions, ok-vqa"})
@@ -161,6 +203,9 @@ def train(tasks: list[str], resume: str | None, **recipe) -> None:
 # --- evaluate, play ----------------------------------------------------------------------------------------------------------
 
 
+AGENT = "a folder that `jatlab train` wrote, the name of a shipped agent, 'random', or 'untrained:PRESET', such as untrained:nano"
+
+
 def _add_evaluate(commands) -> None:
     parser = _command(commands, "evaluate", evaluate, "play seeded episodes and write a report: returns, normalised scores, intervals, videos")
     parser.add_argument("agent", help=AGENT)
@@ -207,8 +252,6 @@ def _add_export(commands) -> None:
     parser.add_argument("agent", help="a folder, the name of a shipped agent, or a repository of the hub, such as jat-project/jat")
     parser.add_argument("folder", help="where config.json, model.safetensors and tokenizer.json go")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default=argparse.SUPPRESS, help="how the weights are stored (as they are loaded)")
-AGENT = "a folder that `jatlab train` wrote, the name of a shipped agent, 'random', or 'untrained:PRESET', such as untrained:nano"
-
 
 
 def export(agent: str, folder: str, **dtype) -> None:
@@ -242,6 +285,10 @@ def _load(name: str):
         from jatlab.agent import RandomAgent
 
         return RandomAgent()
+    if name.startswith("untrained:"):
+        from jatlab.agent import Agent
+
+        return Agent.untrained(name.removeprefix("untrained:"))
     from jatlab.checkpoints import load_agent
 
     return load_agent(name)
@@ -305,7 +352,3 @@ def cost(**arguments) -> None:
     from jatlab.cost_report import report
 
     print(report(**arguments))
-    if name.startswith("untrained:"):
-        from jatlab.agent import Agent
-
-        return Agent.untrained(name.removeprefix("untrained:"))

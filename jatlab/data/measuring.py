@@ -20,7 +20,7 @@ from jatlab.data.playing import TEACHERS, Player, versions
 from jatlab.data.workers import run_jobs
 from jatlab.files import write_json
 from jatlab.tasks import expand, get_task, task_names
-from jatlab.teachers import TAUGHT_DOMAINS, TeacherFailed, describe
+from jatlab.teachers import TeacherFailed, describe, has_teacher
 
 MEASURED_FILE = Path(__file__).parent.parent / "tasks" / "measured_scores.json"
 FIRST_SEED = 2_000_000
@@ -51,7 +51,7 @@ def measure(tasks: str | Iterable[str], episodes: int = 100, workers: int = 2, w
         raise ValueError(f"measure {' and '.join(TEACHERS)} over at least 1 episode, not {sorted(unknown) or ''} {episodes}")
     path, scores, names = Path(path), _read(Path(path)), expand(tasks)
     jobs = [MeasureJob(name, policy, episodes, seed, timeout) for name in names for policy in who
-            if policy == "random" or get_task(name).domain in TAUGHT_DOMAINS]
+            if policy == "random" or has_teacher(name)]
     jobs = [job for job in jobs if again or not _is_known(job, scores)]
     with tqdm(total=episodes * len(jobs), unit=" episodes", disable=not progress or not jobs, dynamic_ncols=True) as bar:
         for kind, job, value in run_jobs(measure_one, jobs, workers):

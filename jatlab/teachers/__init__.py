@@ -1,10 +1,10 @@
-"""Teachers show how a task is done: the BabyAI bot and Meta-World's scripted policies, tuned; and the random policy, for comparison."""
+"""Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned, and MuJoCo controllers; and the random policy, for comparison."""
 
 from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
 
-TAUGHT_DOMAINS = ("babyai", "metaworld")
+TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco")
 
-__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "require_teacher"]
+__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "has_teacher", "require_teacher"]
 
 
 def require_teacher(task_name: str) -> None:
@@ -14,6 +14,22 @@ def require_teacher(task_name: str) -> None:
     if get_task(task_name).domain not in TAUGHT_DOMAINS:
         raise ValueError(f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
                          "The random policy plays every task: teacher=\"random\"")
+    if get_task(task_name).domain == "mujoco":
+        from jatlab.teachers.mujoco import controller_file
+
+        controller_file(task_name)
+
+
+def has_teacher(task_name: str) -> bool:
+    """Whether somebody teaches this task. Raises ValueError for an unknown one."""
+    from jatlab.tasks import get_task
+
+    get_task(task_name)
+    try:
+        require_teacher(task_name)
+    except ValueError:
+        return False
+    return True
 
 
 def describe(task_name: str, who: str = "teacher") -> str:
@@ -23,6 +39,10 @@ def describe(task_name: str, who: str = "teacher") -> str:
     require_teacher(task_name)
     if task_name.startswith("babyai-"):
         return "MiniGrid's BabyAIBot, which looks for keys elsewhere"
+    if task_name.startswith("mujoco-"):
+        from jatlab.teachers.mujoco import describe_controller
+
+        return describe_controller(task_name)
     from jatlab.teachers.tuned import tuned_parameters
 
     return str(tuned_parameters(task_name))
@@ -39,7 +59,10 @@ def get_teacher(task_name: str) -> Teacher:
             from jatlab.teachers.babyai import BotTeacher
 
             return BotTeacher()
-        from jatlab.teachers.metaworld import make_teacher
+        if task_name.startswith("mujoco-"):
+            from jatlab.teachers.mujoco import make_teacher
+        else:
+            from jatlab.teachers.metaworld import make_teacher
 
         return make_teacher(task_name)
     except ImportError as error:
