@@ -117,7 +117,7 @@ class Player:
 class Disturbance:
     """What is executed instead of a teacher's action, so that the data shows states that a teacher alone would not come to, and the way back.
 
-    Discrete: now and then any other choice. Continuous: a Gaussian step away from it; and for stretches of time a steady push, or
+    Discrete: now and then any other choice. Continuous (``level`` is in units of half the action's range): a Gaussian step away from it; and for stretches of time a steady push, or
     weakness, down to standing still. Without the stretches an imitator learns that a body at rest has arrived, and stops short of its goal.
     """
 
@@ -126,6 +126,9 @@ class Disturbance:
     def __init__(self, task: Task, space: gym.Space, level: float, rng: np.random.Generator):
         self.task, self.space, self.level, self.rng = task, space, level, rng
         self.push, self.strength, self.left = 0.0, 1.0, 0
+        if task.action == "continuous":
+            reach = (space.high - space.low) / 2
+            self.scale = level * np.where(np.isfinite(reach), reach, 1.0)  # (m,)
 
     def __call__(self, action):
         if self.task.action == "discrete":
@@ -133,14 +136,14 @@ class Disturbance:
         if self.left == 0:
             self._begin_stretch(action.shape)
         self.left -= 1
-        shaken = self.strength * action + self.push + self.strength * self.level * self.rng.normal(size=action.shape)
+        shaken = self.strength * action + self.push + self.strength * self.scale * self.rng.normal(size=action.shape)
         return np.clip(shaken, self.space.low, self.space.high).astype(np.float32)
 
     def _begin_stretch(self, shape: tuple[int, ...]) -> None:
         self.left = round(np.exp(self.rng.uniform(*np.log(self.STRETCH))))
         weak, pushed = self.rng.random(2) < self.level
         self.strength = max(0.0, self.rng.uniform(-1, 1)) if weak else 1.0
-        self.push = self.level * self.rng.normal(size=shape) if pushed and not weak else 0.0
+        self.push = self.scale * self.rng.normal(size=shape) if pushed and not weak else 0.0
 
 
 def _values(observation: dict, task: Task) -> tuple:

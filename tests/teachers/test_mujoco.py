@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
 
-from jatlab.data.playing import Player
+from jatlab.data.playing import Disturbance, Player
 from jatlab.tasks import get_task, make_env, task_names
 from jatlab.teachers import describe, get_teacher, has_teacher
 from jatlab.teachers.listing import format_teachers, teacher_table
@@ -77,6 +77,15 @@ def test_a_noisy_episode_is_recorded_with_the_teachers_own_actions():
     assert outcome.length == calm.length == 50 and outcome.total < calm.total
     answers = [player.teacher.act({"continuous_observation": row}) for row in episode["continuous_observations"]]
     assert np.array_equal(answers, episode["continuous_actions"])
+
+
+@pytest.mark.parametrize("name", ["mujoco-pusher", "mujoco-humanoid"])
+def test_noise_is_relative_to_the_actions_limit(name):
+    """Pusher's actions reach to 2, Humanoid's to 0.4: the same noise takes away the same share."""
+    task, space = get_task(name), make_env(name, render_mode=None).action_space
+    disturb = Disturbance(task, space, 0.1, np.random.default_rng(0))
+    executed = np.array([disturb(np.zeros(task.action_size, np.float32)) for _ in range(2000)])
+    assert 0.08 < np.median(np.abs(executed)) / 0.6745 / space.high[0] < 0.12
 
 
 # --- files that do not fit ---------------------------------------------------------------------------------------------------
