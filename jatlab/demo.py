@@ -21,6 +21,7 @@ EPISODES = {  # of demonstration; where the mission must be told from several ob
     "metaworld-button-press-topdown": 200,
 }
 NOISE = {"babyai": 0.3, "metaworld": 0.8}  # disturbs what teachers do, not what they say: so the way back is shown too
+WEIGHTS = {"metaworld": 0.5, "metaworld-reach": 0.7, "metaworld-button-press-topdown": 0.8, "metaworld-drawer-open": 0.3}  # how often a task has its turn
 MINUTES = 9.0  # of training
 
 
@@ -75,5 +76,5 @@ def recipe(data: Path, agent: Path, quick: bool = False):
 
     return TrainConfig(
         data=str(data), output=str(agent), tasks=list(EPISODES), preset="nano", minutes=None if quick else MINUTES, steps=10 if quick else None,
-        batch_timesteps=1024, lr=2e-3, average=0.99, symmetries=True, task_weights={"metaworld": 0.5},
+        batch_timesteps=1024, lr=2e-3, average=0.99, symmetries=True, task_weights=WEIGHTS,
     )  # fmt: skip

@@ -13,8 +13,9 @@ import pytest
 import jatlab
 from jatlab.cli import main
 from jatlab.demo import EPISODES
+from jatlab.machine import cores
 
-FLOOR = 0.6
+FLOOR, SLOW_FLOOR, ENOUGH_STEPS = 0.7, 0.3, 1200
 
 
 def test_quickly_from_nothing_to_a_report(tmp_path, capsys):
@@ -35,14 +36,14 @@ def test_quickly_from_nothing_to_a_report(tmp_path, capsys):
 def test_in_earnest_from_nothing_to_a_playing_agent(tmp_path):
     """On seeds never recorded, in both domains, far above random (0) towards our teacher (1), within 3 GB.
 
-    The goal is 0.90; the demo was seen to reach 0.95 (BabyAI) and 0.89 (Meta-World). The floor leaves room for what differs between two
-    trainings and two machines: a minute of training is worth less on a busy one.
+    The goal is 0.90 (the README has what was reached). The floor leaves room for what differs between two trainings, and is lower on a machine that
+    makes half the steps in the demo's minutes: there it shows that the agent learns, not how well.
     """
     peak = run_and_watch(["demo", "--output", str(tmp_path)])
     results = json.loads((tmp_path / "report" / "report.json").read_text())
     scores = {domain: found["by_teacher"]["mean"] for domain, found in results["domains"].items()}
-    print(scores, {task: found["by_teacher"]["mean"] for task, found in results["tasks"].items()})
-    assert min(scores.values()) >= FLOOR, scores
+    steps = jatlab.load_agent(tmp_path / "agent").info["step"]
+    assert min(scores.values()) >= (FLOOR if steps >= ENOUGH_STEPS else SLOW_FLOOR), f"{scores} after {steps} steps on {cores()} cores"
     assert peak < 3, f"{peak:.1f} GB"
 
 

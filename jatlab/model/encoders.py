@@ -23,16 +23,21 @@ def repeat_to(x: Tensor, size: int) -> Tensor:
     return x[..., torch.arange(size, device=x.device) % x.shape[-1]]
 
 
-def waves(x: Tensor, size: int) -> Tensor:
-    """As `repeat_to`, but the copies differ: the values, then their sines and cosines over four octaves, from half a metre's wave down.
+ZOOM = 8.0
 
-    Repeating adds nothing that a linear layer could use. Waves show it a centimetre as clearly as a metre, whatever the units of a task.
+
+def waves(x: Tensor, size: int) -> Tensor:
+    """As `repeat_to`, but the copies differ: the values; eight times the values, cut at 8; their sines and cosines over four octaves.
+
+    Repeating adds nothing that a linear layer could use. Enlarged, the centimetre between hand and goal is a difference that it soon learns; waves,
+    from half a metre's down, tell one centimetre from the next. Large values (rewards, speeds) are whole in the first copy.
     """
     place = torch.arange(size, device=x.device)
-    copy = place // x.shape[-1] % 9  # 0: the values; 1, 2: the longest wave; 3, 4: half of it; …
-    frequency, phase = 4 * torch.pi * 2.0 ** ((copy - 1) // 2), (copy % 2) * torch.pi / 2
+    copy = place // x.shape[-1] % 10  # 0: the values; 1: enlarged; 2, 3: the longest wave; 4, 5: half of it; …
+    frequency, phase = 4 * torch.pi * 2.0 ** ((copy - 2) // 2), (copy % 2) * torch.pi / 2
     values = repeat_to(x, size)
-    return torch.where(copy == 0, values, torch.sin(values * frequency + phase))
+    spread = torch.where(copy == 1, (ZOOM * values).clamp(-ZOOM, ZOOM), torch.sin(values * frequency + phase))
+    return torch.where(copy == 0, values, spread)
 
 
 class ContinuousEncoder(nn.Module):

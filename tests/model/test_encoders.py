@@ -61,12 +61,13 @@ def test_a_vector_is_repeated_cyclically(values, size):
 
 @settings(deadline=None)
 @given(values=st.lists(st.floats(-2, 2), min_size=1, max_size=8), size=st.integers(8, 80))
-def test_waves_are_sines_of_rising_frequency(values, size):
+def test_copies_are_enlarged_or_sines_of_rising_frequency(values, size):
     spread = waves(torch.tensor(values, dtype=torch.float64), size)
     for place in range(size):
-        value, copy = values[place % len(values)], place // len(values) % 9
-        octave = [None, 4, 4, 8, 8, 16, 16, 32, 32][copy]
-        expected = value if copy == 0 else math.cos(value * octave * math.pi) if copy % 2 else math.sin(value * octave * math.pi)
+        value, copy = values[place % len(values)], place // len(values) % 10
+        octave = 2 ** (copy // 2 + 1)  # 4, 4, 8, 8, 16, 16, 32, 32 from the third copy on
+        sine = math.cos(value * octave * math.pi) if copy % 2 else math.sin(value * octave * math.pi)
+        expected = value if copy == 0 else max(-8.0, min(8.0, 8 * value)) if copy == 1 else sine
         assert spread[place].item() == pytest.approx(expected, abs=1e-4)  # the frequency is a float32
 
 
