@@ -36,7 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_fetch, _add_train, _add_evaluate, _add_play, _add_generate, _add_export, _add_demo, _add_bench, _add_cost):
+    for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_fetch, _add_train, _add_evaluate,
+                _add_play, _add_generate, _add_export, _add_demo, _add_bench, _add_cost):
         add(commands)
     return parser
 

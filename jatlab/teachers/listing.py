@@ -10,8 +10,9 @@ from jatlab.teachers import describe, has_teacher
 
 HEADER = ("task", "random", "teacher", "±", "episodes", "expert", "share", "taught by")
 LEGEND = (
-    "Mean returns. random, teacher (with the standard deviation over episodes): measured on today's environments. expert: published by the authors of JAT, on their\n"
-    "versions of the environments. share: (teacher - random) / (expert - random), with the published random. - : not measured, or no such scale."
+    "Mean returns. random, teacher (± its standard deviation over episodes): measured on today's environments.\n"
+    "expert: published by the authors of JAT, on their versions of the environments.\n"
+    "share: (teacher - random) / (expert - random), with the published random. -: not measured, or no such scale."
 )
 
 
@@ -39,10 +40,13 @@ def format_teachers(names: Iterable[str]) -> str:
         raise ValueError("none of these tasks has a teacher; `jatlab teachers` lists all that have one")
     cells = [HEADER, *(_cells(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) if i in (0, len(HEADER) - 1) else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
-             for line in cells]
+    lines = ["  ".join(_align(cell, width, i) for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip() for line in cells]
     lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join([*lines, "", f"{len(rows)} teacher{'s' * (len(rows) != 1)}. {LEGEND}"])
+
+
+def _align(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column in (0, len(HEADER) - 1) else cell.rjust(width)
 
 
 def _cells(row: dict) -> tuple[str, ...]:

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
-FARTHEST = 10.0  # in standard deviations: what lies farther counts as this far
+ONE = np.float32(1.0)
+FARTHEST = np.float32(10.0)  # in standard deviations: what lies farther counts as this far
+
+
+def _cut(values: np.ndarray, at: np.float32) -> np.ndarray:
+    """Within -at and at. ``np.clip`` takes as long as a layer of the network."""
+    return np.minimum(np.maximum(values, -at), at)
 
 
 class Policy:
@@ -22,7 +28,7 @@ class Policy:
         if not layers or set(tensors) != wanted:
             raise ValueError(f"a policy has the tensors mean, scale, limit, weight.0, bias.0 and so on; here are {', '.join(sorted(tensors)) or 'none'}")
         self.mean, self.scale, self.limit = (self.tensors[name] for name in ("mean", "scale", "limit"))
-        self.layers = [(self.tensors[f"weight.{i}"], self.tensors[f"bias.{i}"]) for i in range(layers)]
+        self.layers = [(self.tensors[f"weight.{i}"].T, self.tensors[f"bias.{i}"]) for i in range(layers)]
         self._check(sizes or (len(self.mean), len(self.limit)))
 
     def _check(self, sizes: tuple[int, int]) -> None:
@@ -39,18 +45,18 @@ class Policy:
 
     def normalise(self, observation: np.ndarray) -> np.ndarray:
         """Observations, (…, n), in standard deviations from the mean."""
-        return np.clip((observation - self.mean) * self.scale, -FARTHEST, FARTHEST)
+        return _cut((observation - self.mean) * self.scale, FARTHEST)
 
     def mean_action(self, observation: np.ndarray) -> np.ndarray:
         """Before the cut: (…, n) -> (…, m), where 1 is the limit."""
         values = self.normalise(observation)
         for i, (weight, bias) in enumerate(self.layers):
-            values = (np.tanh(values) if i else values) @ weight.T + bias
+            values = (np.tanh(values) if i else values) @ weight + bias
         return values
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """The action, (…, m) float32, within the limits."""
-        return self.limit * np.clip(self.mean_action(observation), -1.0, 1.0)
+        return self.limit * _cut(self.mean_action(observation), ONE)
 
 
 class Normaliser:

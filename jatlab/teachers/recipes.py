@@ -47,8 +47,8 @@ RECIPES = {
     "mujoco-halfcheetah": Recipe(PpoSettings(), 500, 3),
     "mujoco-walker": Recipe(PpoSettings(), 1000, 10),
     "mujoco-ant": Recipe(PpoSettings(), 1000, 18),
-    "mujoco-humanoid": Recipe(PpoSettings(), 600, 15),
-    "mujoco-standup": Recipe(PpoSettings(), 600, 15),
+    "mujoco-humanoid": Recipe(PpoSettings(), 480, 15),
+    "mujoco-standup": Recipe(PpoSettings(), 400, 15),
 }
 
 

@@ -103,7 +103,8 @@ def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path):
     refused(path, policy((11, 8, 3)), "tensor limit must have shape \\(2,\\), it has \\(3,\\)")
     refused(path, good | {"weight.1": np.zeros((2, 9))}, "tensor weight.1 must have shape \\(2, 8\\), it has \\(2, 9\\)")
     refused(path, good | {"bias.0": np.full(8, np.nan)}, "tensor bias.0 holds values that are not finite")
-    refused(path, {name: value for name, value in good.items() if name != "bias.1"}, "has the tensors mean, scale, limit, weight.0, bias.0 and so on; here are bias.0, limit")
+    incomplete = {name: value for name, value in good.items() if name != "bias.1"}
+    refused(path, incomplete, "has the tensors mean, scale, limit, weight.0, bias.0 and so on; here are bias.0, limit")
     refused(path, good | {"extra": np.zeros(1)}, "here are .*extra")
     refused(path, good, "is a controller of mujoco-ant, not of mujoco-reacher", {"task": "mujoco-ant"})
     save_file({name: np.asarray(value, np.float32) for name, value in good.items()}, path)
