@@ -98,6 +98,8 @@ def _search(task: str, recipe: Recipe, folder: Path, rounds: int, seed: int, sho
                     _save(search, done, folder, facts)
                 bar.set_postfix_str(f"return {seen['return']:.4g}, best {done.best:.4g}", refresh=False)
                 bar.update()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped after {search.rounds} rounds; the same command goes on from there") from None
         finally:
             done.seconds = time.process_time() - started
             _save(search, done, folder, facts)

@@ -122,7 +122,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(task, tiny, tmp_path, 
         return play(search)
 
     monkeypatch.setattr(kind, "round", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped after 3 rounds; the same command goes on"):
         teach(task, tmp_path / "parts", progress=False)
     monkeypatch.setattr(kind, "round", play)
     parts = teach(task, tmp_path / "parts", progress=False)
