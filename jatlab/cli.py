@@ -91,6 +91,7 @@ def _add_measure(commands) -> None:
     parser.add_argument("tasks", nargs="+", **TASKS)
     parser.add_argument("--episodes", type=int, default=100, help="episodes of each task and policy")
     parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--who", nargs="+", choices=("teacher", "random"), default=("teacher", "random"), help="which policies; default both")
 
 
 def measure(**arguments) -> None:
@@ -113,7 +114,7 @@ def _add_teachers(commands) -> None:
 def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> None:
     from jatlab.tasks import expand
     from jatlab.teachers import has_teacher
-    from jatlab.teachers.listing import format_teachers
+    from jatlab.teachers.listing import format_searches, format_teachers
 
     names = expand(tasks)
     if measure:
@@ -121,6 +122,8 @@ def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> No
 
         measure_teachers([name for name in names if has_teacher(name)], episodes, workers, again=True)
     print(format_teachers(names))
+    if searches := format_searches(names):
+        print(f"\n{searches}")
 
 
 def _add_teach(commands) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jatlab.tasks import Task
 
 TEACHERS = ("teacher", "random")
+WATCH_EVERY = 50  # decisions of a slow teacher
 _PACKAGES = {"babyai": ("minigrid",), "metaworld": ("metaworld", "mujoco"), "mujoco": ("mujoco",), "atari": ("ale-py",)}
 
 
@@ -82,20 +84,20 @@ class Player:
             self._env.close()
         self._env = None
 
-    def play(self, seed: int, timeout: float, keep: bool = True) -> tuple[Outcome, Episode | None]:
-        """Play the episode of ``seed``; its arrays are returned if ``keep``.
+    def play(self, seed: int, timeout: float, keep: bool = True, watch: Callable[[str], None] | None = None) -> tuple[Outcome, Episode | None]:
+        """Play the episode of ``seed``; its arrays are returned if ``keep``. ``watch`` hears from a slow teacher, in words, how the episode goes.
 
-        Raises TeacherFailed when the teacher gives up or ``timeout`` seconds are over.
+        Raises TeacherFailed when the teacher gives up or ``timeout`` seconds (times the teacher's ``slowness``) are over.
         """
         env = self.env  # making it is not the episode's time
         try:
-            with time_limit(timeout):
-                return self._play(env, seed, keep)
+            with time_limit(timeout * self.teacher.slowness):
+                return self._play(env, seed, keep, watch if self.teacher.slowness > 1 else None)
         except OutOfTime as error:
             self.close()  # it was interrupted anywhere, so nothing in it can be relied on
             raise TeacherFailed(str(error)) from None
 
-    def _play(self, env: gym.Env, seed: int, keep: bool) -> tuple[Outcome, Episode | None]:
+    def _play(self, env: gym.Env, seed: int, keep: bool, watch: Callable[[str], None] | None) -> tuple[Outcome, Episode | None]:
         observation, _ = env.reset(seed=seed)
         self.teacher.reset(env, seed)
         rng = np.random.default_rng([seed, 1])
@@ -109,7 +111,9 @@ class Player:
                 steps.append((*_values(observation, self.task), label))
             observation, reward, terminated, truncated, info = env.step(action)
             rewards.append(reward)
-            done = terminated or truncated
+            done = terminated or truncated or len(rewards) == self.teacher.max_decisions
+            if watch and len(rewards) % WATCH_EVERY == 0:
+                watch(f"seed {seed}: {sum(rewards):g} after {len(rewards):,} decisions")
         outcome = Outcome(seed, float(sum(rewards)), len(rewards), None if "success" not in info else bool(info["success"]))
         return outcome, _stack(steps, rewards, self.task) if keep else None
 

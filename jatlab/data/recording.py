@@ -31,7 +31,7 @@ from jatlab.teachers import TeacherFailed, describe, require_teacher
 
 __all__ = ["measure", "record"]
 
-SHARD = {"image": 4}  # episodes a file, by observation; stacks of frames fill memory quickly
+SHARD = {"image": 1}  # episodes a file, by observation; 4,500 stacks of frames are 127 MB, and took a searching teacher minutes
 SHARD_DEFAULT = 50
 SPARE_SEEDS = 100_000  # seeds below are for episodes, from here to 999,999 for those that replace dropped ones
 SPARES = 9  # for every episode
@@ -63,7 +63,7 @@ def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers:
     """Record ``episodes`` episodes of every task into ``root`` and return each task's summary (what its ``recording.json`` says).
 
     ``tasks``: names, patterns or domains, as ``jatlab.tasks.expand`` takes them. ``teacher`` is "teacher" or "random". An episode that takes longer than
-    ``timeout`` seconds is dropped. Tasks of text and pictures have ``episodes`` pictures, see ``jatlab.data.language_recording``. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
+    ``timeout`` seconds is dropped; Atari's teacher, which searches, may take a hundred times as long. Tasks of text and pictures have ``episodes`` pictures, see ``jatlab.data.language_recording``. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
     another action at random; each episode draws its own level from 0 to ``noise``), so that the data also shows the way back; the recorded actions are then the teacher's answers, not the executed ones.
 
     What is already there is kept: the same call after a kill makes the missing files only, a call for more episodes adds to them. Scripts need
@@ -179,6 +179,9 @@ def _run(jobs: list[ShardJob], workers: int, progress: bool) -> None:
         for kind, job, value in run_jobs(record_shard, jobs, workers):
             if kind != "progress":
                 continue
+            if isinstance(value, str):
+                bar.set_postfix_str(f"{job.task}, {value}")
+                continue
             steps, dropped = steps + value, dropped + (value == 0)
             bar.set_description(job.task, refresh=False)
             rate = steps / max(bar.format_dict["elapsed"], 1e-9)
@@ -189,8 +192,8 @@ def _run(jobs: list[ShardJob], workers: int, progress: bool) -> None:
 _player: Player | None = None  # a worker keeps its last environment: making one costs more than an episode
 
 
-def record_shard(job: ShardJob, report: Callable[[int], None]) -> None:
-    """Play and write one shard (in a worker); ``report`` gets the timesteps of each episode, 0 for a dropped one."""
+def record_shard(job: ShardJob, report: Callable[[int | str], None]) -> None:
+    """Play and write one shard (in a worker); ``report`` gets the timesteps of each episode, 0 for a dropped one, and words on the way."""
     global _player
     if _player is None or (_player.task.name, _player.who, _player.noise) != (job.task, job.settings.teacher, job.settings.noise):
         if _player is not None:
@@ -201,7 +204,7 @@ def record_shard(job: ShardJob, report: Callable[[int], None]) -> None:
     write_episodes(job.path, episodes, _player.task, notes)
 
 
-def play_shard(player: Player, job: ShardJob, report: Callable[[int], None]) -> tuple[list[dict], list[Outcome], list[dict]]:
+def play_shard(player: Player, job: ShardJob, report: Callable[[int | str], None]) -> tuple[list[dict], list[Outcome], list[dict]]:
     """The episodes of a shard, their outcomes, and the failures as ``{"seed", "reason"}``."""
     first_spare = SPARE_SEEDS + SPARES * (job.settings.seed + job.first)
     spare = iter(range(first_spare, first_spare + SPARES * job.count))
@@ -210,7 +213,7 @@ def play_shard(player: Player, job: ShardJob, report: Callable[[int], None]) -> 
         seed = job.settings.seed + number
         while True:
             try:
-                outcome, episode = player.play(seed, job.settings.timeout)
+                outcome, episode = player.play(seed, job.settings.timeout, watch=report)
                 break
             except TeacherFailed as error:
                 failures.append({"seed": seed, "reason": str(error)})

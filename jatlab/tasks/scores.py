@@ -14,13 +14,14 @@ import numpy as np
 from jatlab.tasks.registry import get_task
 
 FOLDER = Path(__file__).parent
+SEARCH_FACTS = ("budget", "simulated", "frames_limit", "blind", "decisions_per_second")
 REFERENCES = ("teacher", "expert", "human")
 
 
 @dataclass(frozen=True)
 class Score:
     """The mean return of one policy. ``std``, ``episodes``, ``seeds`` (first, last) and ``length`` (mean steps of an episode) are None where they
-    were not reported; ``source`` is "published" or "measured"."""
+    were not reported; ``source`` is "published" or "measured". ``search``: what a teacher that searches adds (budget, speed …), see ``jatlab.data.measuring``."""
 
     mean: float
     std: float | None = None
@@ -28,6 +29,7 @@ class Score:
     seeds: tuple[int, int] | None = None
     source: str = "published"
     length: float | None = None
+    search: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def _scores(file: str, name: str) -> dict[str, Score]:
 
 def _score(entry: dict, source: str) -> Score:
     seeds = entry.get("seeds")
-    return Score(float(entry["mean"]), entry.get("std"), entry.get("episodes"), tuple(seeds) if seeds else None, source, entry.get("length"))
+    search = {name: entry[name] for name in SEARCH_FACTS} if "budget" in entry else None
+    return Score(float(entry["mean"]), entry.get("std"), entry.get("episodes"), tuple(seeds) if seeds else None, source, entry.get("length"), search)
 
 
 def task_scores(name: str) -> TaskScores:

@@ -1,8 +1,9 @@
-"""Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned, and MuJoCo controllers; and the random policy, for comparison."""
+"""Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned, MuJoCo controllers, and
+look-ahead search for Atari; and the random policy, for comparison."""
 
 from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
 
-TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco")
+TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco", "atari")
 
 __all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "has_teacher", "require_teacher"]
 
@@ -43,6 +44,10 @@ def describe(task_name: str, who: str = "teacher") -> str:
         from jatlab.teachers.mujoco import describe_controller
 
         return describe_controller(task_name)
+    if task_name.startswith("atari-"):
+        from jatlab.teachers.search import describe_search
+
+        return describe_search()
     from jatlab.teachers.tuned import tuned_parameters
 
     return str(tuned_parameters(task_name))
@@ -59,6 +64,10 @@ def get_teacher(task_name: str) -> Teacher:
             from jatlab.teachers.babyai import BotTeacher
 
             return BotTeacher()
+        if task_name.startswith("atari-"):
+            from jatlab.teachers.search import SearchTeacher
+
+            return SearchTeacher()
         if task_name.startswith("mujoco-"):
             from jatlab.teachers.mujoco import make_teacher
         else:

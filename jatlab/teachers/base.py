@@ -13,10 +13,20 @@ class TeacherFailed(Exception):
 
 
 class Teacher(ABC):
-    """Plays one environment at a time: ``reset`` after each ``env.reset``, then ``act`` for every observation."""
+    """Plays one environment at a time: ``reset`` after each ``env.reset``, then ``act`` for every observation.
+
+    ``max_decisions``: whoever plays ends an episode there. ``slowness``: how many times the usual time an episode may take.
+    """
+
+    max_decisions: int | None = None
+    slowness: int = 1
 
     def reset(self, env, seed: int | None = None) -> None:
         """Begin an episode of ``env``, which has just been reset. ``seed`` matters to teachers that draw numbers."""
+
+    def facts(self) -> dict:
+        """What belongs beside a measured return, of the episode just played, as numbers: nothing for most."""
+        return {}
 
     @abstractmethod
     def act(self, observation: dict, executed=None):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jatlab.tasks.registry import get_task
-from jatlab.tasks.scores import normalise, task_scores
+from jatlab.tasks.scores import TaskScores, normalise, task_scores
 from jatlab.teachers import describe, has_teacher
 
 HEADER = ("task", "random", "teacher", "±", "episodes", "expert", "share", "taught by")
+SEARCH_HEADER = ("task", "teacher", "±", "random", "human", "JAT", "expert", "of human", "of expert", "simulated", "decisions/s", "blind", "episodes")
 LEGEND = (
     "Mean returns. random, teacher (± its standard deviation over episodes): measured on today's environments.\n"
     "expert: published by the authors of JAT, on their versions of the environments.\n"
@@ -39,14 +40,47 @@ def format_teachers(names: Iterable[str]) -> str:
     if not rows:
         raise ValueError("none of these tasks has a teacher; `jatlab teachers` lists all that have one")
     cells = [HEADER, *(_cells(row) for row in rows)]
+    return f"{_format(cells, left=(0, len(HEADER) - 1))}\n\n{len(rows)} teacher{'s' * (len(rows) != 1)}. {LEGEND}"
+
+
+def search_table(names: Iterable[str]) -> list[dict]:
+    """One row a task whose teacher searches and was measured: ``task``, ``teacher``, ``std``, ``episodes``; the published ``random``, ``human``, ``jat`` and ``expert``;
+    ``human_share`` and ``expert_share``, (teacher - random) / (that - random); ``budget``, ``simulated``, ``decisions_per_second`` and ``blind``, the share of decisions without a reward in sight."""
+    scores = {name: task_scores(name) for name in names}
+    return [_search_row(name, score) for name, score in scores.items() if score.teacher and score.teacher.search]
+
+
+def _search_row(name: str, scores: TaskScores) -> dict:
+    references = {who: score.mean if score else None for who, score in
+                  (("random", scores.published_random), ("human", scores.human), ("jat", scores.jat), ("expert", scores.expert))}
+    teacher = scores.teacher
+    shares = {f"{by}_share": None if (share := normalise(name, teacher.mean, by=by)) is None else float(share) for by in ("human", "expert")}
+    return {"task": name, "teacher": teacher.mean, "std": teacher.std, "episodes": teacher.episodes} | references | shares | teacher.search
+
+
+def format_searches(names: Iterable[str]) -> str:
+    """The searching teachers beside human, published JAT and expert, as text; empty if none of the tasks has one that was measured."""
+    rows = search_table(names)
+    if not rows:
+        return ""
+    columns = ("teacher", "std", "random", "human", "jat", "expert", "human_share", "expert_share", "simulated", "decisions_per_second", "blind")
+    cells = [SEARCH_HEADER, *((row["task"], *(_number(row[column]) for column in columns), str(row["episodes"])) for row in rows)]
+    above = {who: sum(row[who] is not None and row["teacher"] > row[who] for row in rows) for who in ("human", "jat", "expert")}
+    budgets, limits = (sorted({row[fact] for row in rows}) for fact in ("budget", "frames_limit"))
+    says = (f"Look-ahead search, at most {' or '.join(f'{x:g}' for x in budgets)} simulated steps of four frames a decision, at most {' or '.join(f'{x:,.0f}' for x in limits)} frames an episode "
+            "(the published scores had up to 108,000).\n"
+            f"Above the human on {above['human']} of {len(rows)} games, above the published JAT on {above['jat']}, above the published expert on {above['expert']}. "
+            "simulated: steps a decision, on average; blind: decisions without a reward in sight.")
+    return _format(cells, left=(0,)) + f"\n\n{says}"
+
+
+def _format(cells: list[tuple[str, ...]], left: tuple[int, ...]) -> str:
+    """Rows of cells in columns, the first row as their heads; the columns ``left`` are aligned to the left."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(_align(cell, width, i) for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip() for line in cells]
+    lines = ["  ".join(cell.ljust(width) if i in left else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+             for line in cells]
     lines.insert(1, "-" * max(map(len, lines)))
-    return "\n".join([*lines, "", f"{len(rows)} teacher{'s' * (len(rows) != 1)}. {LEGEND}"])
-
-
-def _align(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column in (0, len(HEADER) - 1) else cell.rjust(width)
+    return "\n".join(lines)
 
 
 def _cells(row: dict) -> tuple[str, ...]:
