@@ -55,7 +55,7 @@ def random_reward(name, decisions, seeds):
 # --- it plays ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, decisions", [("atari-mspacman", 60), ("atari-boxing", 60), ("atari-assault", 80)])
+@pytest.mark.parametrize("name, decisions", [("atari-mspacman", 120), ("atari-boxing", 100), ("atari-breakout", 100)])
 def test_it_beats_chance_within_a_few_decisions(name, decisions):
     total, _ = play(*begin(name), decisions)
     assert total > max(random_reward(name, decisions, range(3)))
@@ -79,7 +79,7 @@ def test_the_same_seed_makes_the_same_decisions_and_another_does_not():
 def judged_state(env):
     """All that the judged game consists of: console, random numbers of the emulator and of the environment, pictures."""
     ale = env.unwrapped.ale
-    return (ale.cloneState(include_rng=True).serialize(), copy.deepcopy(env.unwrapped.np_random.bit_generator.state), env._stack.tobytes(),
+    return (ale.cloneState(include_rng=True).serialize(), copy.deepcopy(env.unwrapped.np_random.bit_generator.state), env.get_wrapper_attr("_stack").tobytes(),
             ale.getScreenRGB().tobytes(), ale.getRAM().tobytes(), ale.getFrameNumber(), ale.lives())  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def test_decisions_do_not_depend_on_the_randomness_to_come():
         teacher.reset(env, 0)
         action = teacher.act(observation)
         plans.append((action, teacher.plan.actions, teacher.plan.rewards))
-        futures.append([env.step(i % 18)[0]["image_observation"].tobytes() for i in range(15)])
+        futures.append([env.step(i % 18) and env.unwrapped.ale.getRAM().tobytes() for i in range(15)])
     assert futures[0] != futures[1]
     assert plans[0] == plans[1]
 
@@ -133,9 +133,9 @@ def test_where_actions_stick_the_plan_is_simulated_again_from_what_happened():
     for _ in range(8):
         observation = env.step(teacher.act(observation))[0]
         simulated += not teacher.emulator.observe().equals(teacher.plan.states[0])
-    assert simulated and teacher.act(observation) in range(18)
+    assert simulated  # else nothing stuck, and nothing was tested
     teacher._follow_game()
-    assert teacher.plan.states[0].equals(teacher.plan.states[0])
+    assert teacher.plan.states[0].equals(teacher.emulator.observe())
 
 
 @pytest.mark.parametrize("name", ["atari-breakout", "atari-mspacman", "atari-pong"])
@@ -213,7 +213,7 @@ def test_ties_go_to_the_action_before():
     assert done == [0] * 20
     _, done = walk(lambda path: (1.0 if path[4:5] == (2,) and len(path) == 5 else 0.0, False, False))  # only the fifth action matters
     assert done[4] == 2 and len({*done[:4]} | {0}) <= 2 and done[5:] == [2] * 15
-    assert sum(a != b for a, b in zip(done, done[1:])) == 1
+    assert sum(a != b for a, b in zip([0, *done], done)) == 1
 
 
 def test_a_lost_life_is_worse_than_many_rewards():
