@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,9 @@ if __name__ == "__main__":
 
 def start_recording(tmp_path, root):
     (tmp_path / "script.py").write_text(SCRIPT)
-    return subprocess.Popen([sys.executable, str(tmp_path / "script.py"), str(root)], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what is started in the background ignores it, and so would its children
+    command = [sys.executable, str(tmp_path / "script.py"), str(root)]
+    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
 
 
 def wait_for(condition, seconds=30):
