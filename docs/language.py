@@ -15,10 +15,10 @@ from jatlab.training import train
 from jatlab.training_recipe import TrainConfig
 
 RUN = Path(__file__).parent.parent / "runs" / "language"
-SCENES = {"minigrid-questions": 40_000, "minigrid-captions": 10_000}
+SCENES = {"minigrid-questions": 24_000, "minigrid-captions": 6_000}
 TASKS = ["python-docs", *SCENES]
 RECIPE = TrainConfig(
-    data=str(RUN / "data"), output=str(RUN / "agent"), tasks=TASKS, preset="nano", model={"window_size": 128}, minutes=15, batch_timesteps=512, lr=5e-4,
+    data=str(RUN / "data"), output=str(RUN / "agent"), tasks=TASKS, preset="nano", model={"window_size": 128}, minutes=14, batch_timesteps=512, lr=5e-4,
     average=0.99, task_weights={"minigrid-questions": 4.0}, val_every=1000,
 )  # fmt: skip
 
