@@ -25,7 +25,7 @@ WEIGHTS = {  # how often a task has its turn; 1 where none is given
     "babyai-go-to-obj": 0.4, "babyai-go-to-local": 1.1, "babyai-pickup-dist": 1.1,
     "metaworld-reach": 0.6, "metaworld-door-close": 0.3, "metaworld-drawer-open": 0.25, "metaworld-button-press-topdown": 0.7,
 }  # fmt: skip
-MINUTES = 9.2  # of training
+MINUTES = 9.0  # of training
 
 
 def demo(output: str = "runs/demo", workers: int = 2, quick: bool = False) -> Path:
