@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from huggingface_hub import ModelCard
+from readme import insert
 
 from jatlab.agent import rollout
 from jatlab.bench import run as run_bench
@@ -54,13 +55,6 @@ def figures() -> None:
 
 def bench_row(ratio) -> str:
     return f"| {ratio.name} | {ratio.value:.1f} x | {ratio.target:g} x | {ratio.detail} |"
-
-
-def insert(mark: str, text: str) -> None:
-    """Put `text` between the README's `mark:start` and `mark:end`."""
-    readme = ROOT / "README.md"
-    pattern = re.compile(rf"(<!-- {mark}:start -->\n).*?(<!-- {mark}:end -->)", re.DOTALL)
-    readme.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", readme.read_text()))
 
 
 def write_card(folder: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -66,6 +67,11 @@ class Agent:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(JatModel(config), info={"name": f"untrained:{preset}"})
+
+    def __reduce__(self):
+        """How an agent comes to another process: its weights as safetensors' bytes. Torch would share them through /dev/shm, tiny in many containers."""
+        weights = safetensors.torch.save({name: value.detach().contiguous() for name, value in self.model.state_dict().items()})
+        return _arrive, (self.model.config, weights, self.tokenizer, self.info, self.cache_policy)
 
     @property
     def device(self) -> torch.device:
@@ -188,6 +194,13 @@ class Agent:
             raise ValueError(f"rewards must be finite numbers, not {rewards[~np.isfinite(rewards)][0]}")
         for observation in observations:
             check_observation(observation, self.task)
+
+
+def _arrive(config: JatConfig, weights: bytes, *rest) -> Agent:
+    with torch.device("meta"):
+        model = JatModel(config)
+    model.load_state_dict(safetensors.torch.load(weights), assign=True)
+    return Agent(model, *rest)
 
 
 def check_observation(observation: dict, task: Task) -> None:

@@ -12,16 +12,19 @@ from pathlib import Path
 
 EPISODES = {  # of demonstration; where the mission must be told from several objects, more
     "babyai-go-to-obj": 1500,
-    "babyai-go-to-local": 14_000,
-    "babyai-pickup-dist": 12_000,
-    "babyai-open-door": 3000,
+    "babyai-go-to-local": 16_000,
+    "babyai-pickup-dist": 14_000,
+    "babyai-open-door": 4000,
     "metaworld-reach": 200,
     "metaworld-door-close": 80,
     "metaworld-drawer-open": 100,
     "metaworld-button-press-topdown": 200,
 }
 NOISE = {"babyai": 0.3, "metaworld": 0.8}  # disturbs what teachers do, not what they say: so the way back is shown too
-WEIGHTS = {"metaworld": 0.5, "metaworld-reach": 0.7, "metaworld-button-press-topdown": 0.8, "metaworld-drawer-open": 0.3}  # how often a task has its turn
+WEIGHTS = {  # how often a task has its turn; 1 where none is given
+    "babyai-go-to-obj": 0.4, "babyai-go-to-local": 1.1, "babyai-pickup-dist": 1.1,
+    "metaworld-reach": 0.6, "metaworld-door-close": 0.3, "metaworld-drawer-open": 0.25, "metaworld-button-press-topdown": 0.7,
+}  # fmt: skip
 MINUTES = 9.0  # of training
 
 

@@ -8,7 +8,6 @@ soon as it is complete, so an evaluation that was stopped goes on where it was. 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -280,12 +279,9 @@ class _Player:
     make: Callable
     workers: int = 1
 
-    def __getstate__(self) -> dict:
-        """The agent as bytes: torch would share its weights through /dev/shm, which is tiny in many containers."""
-        return {**vars(self), "agent": pickle.dumps(self.agent)}
-
     def __setstate__(self, state: dict) -> None:
-        vars(self).update(state, agent=pickle.loads(state["agent"]))
+        """Arrived in a process of its own, beside others: share the cores."""
+        vars(self).update(state)
         if getattr(self.agent, "model", None) is not None:
             import torch
 

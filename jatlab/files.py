@@ -45,3 +45,22 @@ def write_text(path: str | Path, text: str) -> Path:
 def write_json(path: str | Path, value) -> Path:
     """Write `value` as strict JSON (no NaN) in one piece and return the path. Raises `ValueError` for NaN or infinity."""
     return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that are gone (killed in the middle of writing)."""
+    for path in folder.glob("*.tmp"):
+        if not _is_running(path.name.split(".")[-2]):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(pid: str) -> bool:
+    if os.name != "posix" or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

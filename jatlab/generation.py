@@ -91,7 +91,7 @@ def picture_tensor(agent: Agent, images: Sequence) -> Tensor:
 
     size = agent.model.config.image_size
     pixels = np.stack([preprocess(open_picture(image, str(image) if isinstance(image, str | os.PathLike) else "the picture"), size) for image in images])
-    return normalise(torch.from_numpy(pixels).to(agent.device))
+    return normalise(torch.tensor(pixels).to(agent.device))
 
 
 def draw(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> Tensor:

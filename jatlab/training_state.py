@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from jatlab.data.episodes import explain_full_disk
-from jatlab.files import write_json
+from jatlab.files import whole_file, write_json
 from jatlab.model import JatModel
 from jatlab.model.files import load_weights
 from jatlab.training_shards import cut_like, is_sharded, local, whole
@@ -101,7 +101,8 @@ def save_state(folder: Path | None, model: nn.Module, optimizer, average: Averag
             if folder is not None:
                 tensors[key] = value.cpu() if is_sharded(parameter) else value
     if folder is not None:
-        save_file(tensors, folder / "state.safetensors")
+        with whole_file(folder / "state.safetensors") as temporary:
+            save_file(tensors, temporary)
         write_json(folder / "state.json", counters)
 
 

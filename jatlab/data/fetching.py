@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from jatlab.data.episodes import read_notes, write_table
 from jatlab.data.published import PUBLISHED, SPLITS, Published, decode_png, find, normalise, place_of, pngs, to_arrays
+from jatlab.files import remove_leftovers
 from jatlab.tasks import Task, expand
 
 SHARD_ROWS = {"image": 4, "text": 10_000, "picture": 1000}  # of a file, at most, by observation
@@ -83,9 +84,7 @@ class _Copy:
         return f"{self.task.name} {self.published.split}: {facts['episodes']:,} {of}{steps} in {self.folder}{empty}{'' if facts['done'] else '; there may be more'}"
 
     def run(self, episodes: int | None, progress: bool) -> dict:
-        from jatlab.data.recording import _clean
-
-        _clean(self.folder)
+        remove_leftovers(self.folder)
         title = f"{self.task.name} {self.published.split}"
         with tqdm(total=episodes, initial=self.facts["episodes"], unit=" rows", desc=title, disable=not progress, dynamic_ncols=True) as bar:
             for count in self._copy(float("inf") if episodes is None else episodes):

@@ -11,7 +11,6 @@ to what is there. A shard's facts travel inside its file; ``recording.json`` is 
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -25,7 +24,7 @@ from jatlab.data.episodes import column_names, episode_files, explain_full_disk,
 from jatlab.data.measuring import measure
 from jatlab.data.playing import TEACHERS, Outcome, Player, as_record, versions
 from jatlab.data.workers import run_jobs
-from jatlab.files import write_json
+from jatlab.files import remove_leftovers, write_json
 from jatlab.tasks import expand, get_task
 from jatlab.teachers import TeacherFailed, describe, require_teacher
 
@@ -126,7 +125,7 @@ def _check(names: list[str], episodes: int, settings: Settings) -> None:
 
 def _missing_shards(name: str, root: Path, episodes: int, settings: Settings) -> list[ShardJob]:
     size, folder = SHARD.get(get_task(name).observation, SHARD_DEFAULT), root / name / "train"
-    _clean(folder)
+    remove_leftovers(folder)
     jobs = []
     for index, first in enumerate(range(0, episodes, size)):
         job = ShardJob(name, first, min(size, episodes - first), str(folder / f"{index:05d}.parquet"), settings)
@@ -149,25 +148,6 @@ def _recorded(job: ShardJob) -> int:
 def _identity(job: ShardJob) -> dict:
     policy = describe(job.task, job.settings.teacher)
     return {"task": job.task, "teacher": job.settings.teacher, "policy": policy, "seed": job.settings.seed, "noise": job.settings.noise}
-
-
-def _clean(folder: Path) -> None:
-    """Remove the temporary files of processes that are gone (killed in the middle of writing)."""
-    for path in folder.glob("*.tmp"):
-        if not _is_running(path.name.split(".")[-2]):
-            path.unlink(missing_ok=True)
-
-
-def _is_running(pid: str) -> bool:
-    if os.name != "posix" or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 # --- making shards ---------------------------------------------------------------------------------------------------------------------------
@@ -234,7 +214,7 @@ def play_shard(player: Player, job: ShardJob, report: Callable[[int | str], None
 def _finish(names: list[str], root: Path, settings: Settings) -> dict[str, dict]:
     """Clean up behind the workers and write every task's summary."""
     for name in names:
-        _clean(root / name / "train")
+        remove_leftovers(root / name / "train")
     return {name: summary for name in names if (summary := _summarise(name, root, settings))}
 
 

@@ -45,8 +45,8 @@ RECIPES = {
     "mujoco-pusher": Recipe(PpoSettings(steps=200), 800, 6, check_episodes=20),
     "mujoco-hopper": Recipe(PpoSettings(), 400, 4),
     "mujoco-halfcheetah": Recipe(PpoSettings(), 500, 3),
-    "mujoco-walker": Recipe(PpoSettings(), 1000, 10),
-    "mujoco-ant": Recipe(PpoSettings(), 1000, 18),
+    "mujoco-walker": Recipe(PpoSettings(), 540, 6),
+    "mujoco-ant": Recipe(PpoSettings(), 240, 5),
     "mujoco-humanoid": Recipe(PpoSettings(), 480, 15),
     "mujoco-standup": Recipe(PpoSettings(), 400, 15),
 }
