@@ -25,6 +25,8 @@ from jatlab.teachers.base import Teacher
 FRAMES_PER_EPISODE = 18_000  # five minutes of play; published scores are of up to 108,000 frames
 FRAMES_PER_DECISION = 4
 SURVIVAL = 10  # steps beyond a plan's early end that count as an escape
+ESCAPES = 14  # tries to escape from a loss: two each 1, 2, 4 … 64 steps before it
+EARLY = 2.0  # a change begins at this power of a uniform number, as a share of the plan
 TIE = 1e-9  # relative; what differs by less is the same value
 
 
@@ -109,7 +111,7 @@ class SearchTeacher(Teacher):
         if executed is not None:
             self.previous = int(executed)
         self.decision += 1
-        self.simulated, self._seen_reward = 0, any(self.plan.rewards)
+        self.simulated, self._escapes, self._seen_reward = 0, 0, any(self.plan.rewards)
         self._follow_game()
         self._extend()
         self._smooth()
@@ -186,10 +188,11 @@ class SearchTeacher(Teacher):
         return True
 
     def _branch(self, length: int) -> int:
-        """The step to change from: rather early; half of the time shortly before a loss, if the plan ends with one."""
-        if self.plan.lost and self._rng.random() < 0.5:
-            return max(0, length - 1 - int(40 * self._rng.random() ** 2))
-        return int(length * self._rng.random() ** 2)
+        """The step to change from: rather early. If the plan ends with a loss, first shortly before it, then ever earlier: most escapes need no new plan."""
+        if self.plan.lost and self._escapes < ESCAPES:
+            self._escapes += 1
+            return max(0, length - 2 ** ((self._escapes - 1) // 2))
+        return int(length * self._rng.random() ** EARLY)
 
     def _stretch(self, room: int) -> list[int]:
         """One action, held for 1 to ``room`` steps; the logarithm of the duration is uniform."""

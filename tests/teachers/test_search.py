@@ -55,7 +55,7 @@ def random_reward(name, decisions, seeds):
 # --- it plays ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, decisions", [("atari-mspacman", 120), ("atari-boxing", 100), ("atari-breakout", 100)])
+@pytest.mark.parametrize("name, decisions", [("atari-mspacman", 120), ("atari-boxing", 100), ("atari-asterix", 100)])
 def test_it_beats_chance_within_a_few_decisions(name, decisions):
     total, _ = play(*begin(name), decisions)
     assert total > max(random_reward(name, decisions, range(3)))
@@ -69,7 +69,7 @@ def test_a_decision_costs_at_most_its_budget():
 
 
 def test_the_same_seed_makes_the_same_decisions_and_another_does_not():
-    first, again, other = (play(*begin("atari-breakout", seed), 30) for seed in (3, 3, 4))
+    first, again, other = (play(*begin("atari-asterix", seed), 20) for seed in (3, 3, 4))
     assert first == again and first[1] != other[1]
 
 
@@ -126,16 +126,18 @@ def test_the_state_that_the_search_gets_holds_no_random_numbers():
     assert seen.serialize() != env.unwrapped.ale.cloneState(include_rng=True).serialize()
 
 
-def test_where_actions_stick_the_plan_is_simulated_again_from_what_happened():
-    env, observation = sticky(1)
-    teacher, simulated = SearchTeacher(TINY), 0
-    teacher.reset(env, 0)
-    for _ in range(8):
-        observation = env.step(teacher.act(observation))[0]
-        simulated += not teacher.emulator.observe().equals(teacher.plan.states[0])
-    assert simulated  # else nothing stuck, and nothing was tested
+def test_where_something_else_was_done_the_plan_is_simulated_again_from_there():
+    """As recording with noise does it, and sticky actions would."""
+    env, teacher, observation = begin("atari-boxing")
+    action = teacher.act(observation)
+    other = 1 if action != 1 else 2
+    observation = env.step(other)[0]
+    assert not teacher.emulator.observe().equals(teacher.plan.states[0])  # else nothing was tested
+    planned = teacher.plan.actions
+    teacher.previous = other
+    teacher.simulated = 0
     teacher._follow_game()
-    assert teacher.plan.states[0].equals(teacher.emulator.observe())
+    assert teacher.plan.states[0].equals(teacher.emulator.observe()) and teacher.plan.actions == planned[:TINY.budget]
 
 
 @pytest.mark.parametrize("name", ["atari-breakout", "atari-mspacman", "atari-pong"])
@@ -222,7 +224,7 @@ def test_a_lost_life_is_worse_than_many_rewards():
         dead = path[-3:] == (1, 1, 1)
         return float(path[-1] == 1), dead, dead
 
-    teacher, done = walk(rule, 30)
+    teacher, done = walk(rule, 30, budget=150, alarm=150)
     assert "111" not in "".join(map(str, done)) and done.count(1) > 12
 
 
