@@ -1,4 +1,4 @@
-"""The command line: `jatlab tasks | record | measure | teachers | teach | train | evaluate | play | generate | export | demo | bench | cost`.
+"""The command line: `jatlab tasks | record | measure | teachers | teach | train | evaluate | play | generate | export | demo | mini | bench | cost`.
 
 Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
 """
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_fetch, _add_train, _add_evaluate,
-                _add_play, _add_generate, _add_export, _add_demo, _add_bench, _add_cost):
+                _add_play, _add_generate, _add_export, _add_demo, _add_mini, _add_bench, _add_cost):
         add(commands)
     return parser
 
@@ -172,6 +172,7 @@ def _add_train(commands) -> None:
         ("--stream", str, "data set that the tasks come from which DATA does not have, such as jat-project/jat-dataset; nothing is stored"),
         ("--output", str, "folder for the agent, its checkpoints and log (runs/agent)"),
         ("--preset", str, "size of the model: nano, mini, paper, medium, large (nano)"),
+        ("--start", str, "agent whose weights to begin with, in place of a preset: a folder, or one that ships, such as demo"),
         ("--steps", int, "how long to train, in steps"),
         ("--minutes", float, "how long to train, in minutes"),
         ("--batch-timesteps", int, "timesteps of one batch, padding included (1024)"),
@@ -299,7 +300,7 @@ def _as_typed() -> str:
     return shlex.join(["jatlab", *sys.argv[1:]])
 
 
-# --- demo, bench -------------------------------------------------------------------------------------------------------------
+# --- demo, mini, bench -------------------------------------------------------------------------------------------------------
 
 
 def _add_demo(commands) -> None:
@@ -313,6 +314,20 @@ def demo(**arguments) -> None:
     from jatlab.demo import demo
 
     demo(**arguments)
+
+
+def _add_mini(commands) -> None:
+    parser = _command(commands, "mini", mini, "jatlab-mini from nothing, in a working day: record, train, evaluate, report")
+    parser.add_argument("--output", default="runs/mini", help="folder for data, agent and report; what is finished there is not done again")
+    parser.add_argument("--hours", type=float, default=6.5, help="of training")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--quick", action="store_true", help="one task of each kind, minutes instead of hours, to see that all works; the agent will be weak")
+
+
+def mini(**arguments) -> None:
+    from jatlab.mini import mini
+
+    mini(**arguments)
 
 
 def _add_bench(commands) -> None:
