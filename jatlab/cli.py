@@ -205,7 +205,8 @@ def train(tasks: list[str], resume: str | None, **recipe) -> None:
 # --- evaluate, play ----------------------------------------------------------------------------------------------------------
 
 
-AGENT = "a folder that `jatlab train` wrote, the name of a shipped agent, 'random', or 'untrained:PRESET', such as untrained:nano"
+AGENT = "a folder that `jatlab train` wrote, the name of a shipped agent, a repository of the hub (jat-project/jat), 'random', or 'untrained:PRESET', such as untrained:nano"
+DTYPE = dict(choices=("float32", "bfloat16"), help="how the weights are held in memory (as they are stored)")
 
 
 def _add_evaluate(commands) -> None:
@@ -221,15 +222,16 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--max-steps", type=int, help="cut episodes after so many steps; tasks with an episode that was cut have no normalised score")
     parser.add_argument("--no-videos", dest="videos", action="store_false", help="no pictures: faster, above all for MuJoCo and Meta-World")
     parser.add_argument("--data", default="data", help="folder whose test split scores text and picture tasks")
+    parser.add_argument("--dtype", **DTYPE)
     parser.add_argument("--output", help="folder for report.html, README.md (a model card), report.json and the videos (runs/evaluation/AGENT)")
 
 
-def evaluate(agent: str, tasks: list[str], output: str | None, **settings) -> int:
+def evaluate(agent: str, tasks: list[str], output: str | None, dtype: str | None, **settings) -> int:
     from jatlab.report import evaluate_and_report
 
     trained = (Path(agent) / "log.jsonl").exists()
     output = output or f"runs/evaluation/{Path(agent).name.replace(':', '-')}"
-    results = evaluate_and_report(_load(agent), tasks, output, log=agent if trained else None, command=_as_typed(), **settings)
+    results = evaluate_and_report(_load(agent, dtype), tasks, output, log=agent if trained else None, command=_as_typed(), **settings)
     return int(bool(results["failed"]))
 
 
@@ -241,12 +243,13 @@ def _add_play(commands) -> None:
     parser.add_argument("--output", help="a .gif or .mp4 file; without it, the steps are printed")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
+    parser.add_argument("--dtype", **DTYPE)
 
 
-def play(agent: str, task: str, **settings) -> None:
+def play(agent: str, task: str, dtype: str | None, **settings) -> None:
     from jatlab.viz.player import play
 
-    play(_load(agent), task, **settings)
+    play(_load(agent, dtype), task, **settings)
 
 
 def _add_export(commands) -> None:
@@ -282,7 +285,7 @@ def generate(agent: str, prompt: str, **settings) -> None:
     print(prompt + generate(prompt, _load(agent), **settings))
 
 
-def _load(name: str):
+def _load(name: str, dtype: str | None = None):
     if name == "random":
         from jatlab.agent import RandomAgent
 
@@ -293,7 +296,7 @@ def _load(name: str):
         return Agent.untrained(name.removeprefix("untrained:"))
     from jatlab.checkpoints import load_agent
 
-    return load_agent(name)
+    return load_agent(name, dtype=dtype)
 
 
 def _as_typed() -> str:
