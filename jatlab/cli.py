@@ -1,4 +1,4 @@
-"""The command line: `jatlab tasks | record | measure | teachers | teach | train | evaluate | play | generate | export | demo | mini | bench | cost`.
+"""The command line: `jatlab tasks | record | measure | teachers | teach | train | evaluate | play | generate | export | demo | mini | ablate | bench | cost`.
 
 Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
 """
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_fetch, _add_train, _add_evaluate,
-                _add_play, _add_generate, _add_export, _add_demo, _add_mini, _add_bench, _add_cost):
+                _add_play, _add_generate, _add_export, _add_demo, _add_mini, _add_ablate, _add_bench, _add_cost):
         add(commands)
     return parser
 
@@ -331,6 +331,22 @@ def mini(**arguments) -> None:
     from jatlab.mini import mini
 
     mini(**arguments)
+
+
+def _add_ablate(commands) -> None:
+    parser = _command(commands, "ablate", ablate, "answer one of the paper's open questions: small agents, trained and played, over seeds")
+    parser.add_argument("name", help="which question; without one that exists, they are listed")
+    parser.add_argument("--output", default="runs/ablations", help="folder for recordings, runs and NAME.json; what is there is not made again")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of the runs; the ablation's own, if none is given")
+    parser.add_argument("--steps", type=int, help="of training, in place of each variant's")
+    parser.add_argument("--episodes", type=int, default=50, help="that each agent plays of each task")
+    parser.add_argument("--install", action="store_true", help="put the results into the package, in place of those that ship")
+
+
+def ablate(name: str, **arguments) -> None:
+    from jatlab.ablations import ablate, told_summary
+
+    print(told_summary(ablate(name, **arguments)))
 
 
 def _add_bench(commands) -> None:
