@@ -1,4 +1,4 @@
-"""The command line: `jatlab tasks | record | measure | teachers | teach | train | evaluate | play | generate | export | demo | bench | cost`.
+"""The command line: `jatlab tasks | record | measure | teachers | teach | train | evaluate | play | generate | export | demo | mini | ablate | bench | cost`.
 
 Each command is one function, which imports what it needs when it runs: `jatlab --help` answers at once.
 """
@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_fetch, _add_train, _add_evaluate,
-                _add_play, _add_generate, _add_export, _add_demo, _add_bench, _add_cost):
+                _add_play, _add_generate, _add_export, _add_demo, _add_mini, _add_ablate, _add_bench, _add_cost):
         add(commands)
     return parser
 
@@ -175,6 +175,7 @@ def _add_train(commands) -> None:
         ("--stream", str, "data set that the tasks come from which DATA does not have, such as jat-project/jat-dataset; nothing is stored"),
         ("--output", str, "folder for the agent, its checkpoints and log (runs/agent)"),
         ("--preset", str, "size of the model: nano, mini, paper, medium, large (nano)"),
+        ("--start", str, "agent whose weights to begin with, in place of a preset: a folder, or one that ships, such as demo"),
         ("--steps", int, "how long to train, in steps"),
         ("--minutes", float, "how long to train, in minutes"),
         ("--batch-timesteps", int, "timesteps of one batch, padding included (1024)"),
@@ -207,7 +208,8 @@ def train(tasks: list[str], resume: str | None, **recipe) -> None:
 # --- evaluate, play ----------------------------------------------------------------------------------------------------------
 
 
-AGENT = "a folder that `jatlab train` wrote, the name of a shipped agent, 'random', or 'untrained:PRESET', such as untrained:nano"
+AGENT = "a folder that `jatlab train` wrote, the name of a shipped agent, a repository of the hub (jat-project/jat), 'random', or 'untrained:PRESET', such as untrained:nano"
+DTYPE = dict(choices=("float32", "bfloat16"), help="how the weights are held in memory (as they are stored)")
 
 
 def _add_evaluate(commands) -> None:
@@ -223,15 +225,16 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--max-steps", type=int, help="cut episodes after so many steps; tasks with an episode that was cut have no normalised score")
     parser.add_argument("--no-videos", dest="videos", action="store_false", help="no pictures: faster, above all for MuJoCo and Meta-World")
     parser.add_argument("--data", default="data", help="folder whose test split scores text and picture tasks")
+    parser.add_argument("--dtype", **DTYPE)
     parser.add_argument("--output", help="folder for report.html, README.md (a model card), report.json and the videos (runs/evaluation/AGENT)")
 
 
-def evaluate(agent: str, tasks: list[str], output: str | None, **settings) -> int:
+def evaluate(agent: str, tasks: list[str], output: str | None, dtype: str | None, **settings) -> int:
     from jatlab.report import evaluate_and_report
 
     trained = (Path(agent) / "log.jsonl").exists()
     output = output or f"runs/evaluation/{Path(agent).name.replace(':', '-')}"
-    results = evaluate_and_report(_load(agent), tasks, output, log=agent if trained else None, command=_as_typed(), **settings)
+    results = evaluate_and_report(_load(agent, dtype), tasks, output, log=agent if trained else None, command=_as_typed(), **settings)
     return int(bool(results["failed"]))
 
 
@@ -243,12 +246,13 @@ def _add_play(commands) -> None:
     parser.add_argument("--output", help="a .gif or .mp4 file; without it, the steps are printed")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
+    parser.add_argument("--dtype", **DTYPE)
 
 
-def play(agent: str, task: str, **settings) -> None:
+def play(agent: str, task: str, dtype: str | None, **settings) -> None:
     from jatlab.viz.player import play
 
-    play(_load(agent), task, **settings)
+    play(_load(agent, dtype), task, **settings)
 
 
 def _add_export(commands) -> None:
@@ -284,7 +288,7 @@ def generate(agent: str, prompt: str, **settings) -> None:
     print(prompt + generate(prompt, _load(agent), **settings))
 
 
-def _load(name: str):
+def _load(name: str, dtype: str | None = None):
     if name == "random":
         from jatlab.agent import RandomAgent
 
@@ -295,14 +299,14 @@ def _load(name: str):
         return Agent.untrained(name.removeprefix("untrained:"))
     from jatlab.checkpoints import load_agent
 
-    return load_agent(name)
+    return load_agent(name, dtype=dtype)
 
 
 def _as_typed() -> str:
     return shlex.join(["jatlab", *sys.argv[1:]])
 
 
-# --- demo, bench -------------------------------------------------------------------------------------------------------------
+# --- demo, mini, bench -------------------------------------------------------------------------------------------------------
 
 
 def _add_demo(commands) -> None:
@@ -316,6 +320,36 @@ def demo(**arguments) -> None:
     from jatlab.demo import demo
 
     demo(**arguments)
+
+
+def _add_mini(commands) -> None:
+    parser = _command(commands, "mini", mini, "jatlab-mini from nothing, in a working day: record, train, evaluate, report")
+    parser.add_argument("--output", default="runs/mini", help="folder for data, agent and report; what is finished there is not done again")
+    parser.add_argument("--hours", type=float, default=6.5, help="of training")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--quick", action="store_true", help="one task of each kind, minutes instead of hours, to see that all works; the agent will be weak")
+
+
+def mini(**arguments) -> None:
+    from jatlab.mini import mini
+
+    mini(**arguments)
+
+
+def _add_ablate(commands) -> None:
+    parser = _command(commands, "ablate", ablate, "answer one of the paper's open questions: small agents, trained and played, over seeds")
+    parser.add_argument("name", help="which question; without one that exists, they are listed")
+    parser.add_argument("--output", default="runs/ablations", help="folder for recordings, runs and NAME.json; what is there is not made again")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of the runs; the ablation's own, if none is given")
+    parser.add_argument("--steps", type=int, help="of training, in place of each variant's")
+    parser.add_argument("--episodes", type=int, default=50, help="that each agent plays of each task")
+    parser.add_argument("--install", action="store_true", help="put the results into the package, in place of those that ship")
+
+
+def ablate(name: str, **arguments) -> None:
+    from jatlab.ablations import ablate, told_summary
+
+    print(told_summary(ablate(name, **arguments)))
 
 
 def _add_bench(commands) -> None:

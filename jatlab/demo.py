@@ -7,8 +7,9 @@ how well. Whatever is finished in the output folder is not done again, so a stop
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from pathlib import Path
+
+from jatlab.making import stage, train_once
 
 EPISODES = {  # of demonstration; where the mission must be told from several objects, more
     "babyai-go-to-obj": 1500,
@@ -34,23 +35,15 @@ def demo(output: str = "runs/demo", workers: int = 2, quick: bool = False) -> Pa
     from jatlab.report import evaluate_and_report
 
     folder, started = Path(output), time.monotonic()
-    with _stage("1/3 teachers show eight tasks"):
+    with stage("1/3 teachers show eight tasks"):
         _record(folder / "data", workers, quick)
-    with _stage("2/3 one agent learns them all"):
-        _train(folder, quick)
-    with _stage("3/3 the agent plays seeds it has never seen"):
+    with stage("2/3 one agent learns them all"):
+        train_once(recipe(folder / "data", folder / "agent", quick))
+    with stage("3/3 the agent plays seeds it has never seen"):
         agent = load_agent(folder / "agent")
         evaluate_and_report(agent, list(EPISODES), folder / "report", folder / "agent", episodes=4 if quick else 50, command="jatlab demo")
     print(f"\n{(time.monotonic() - started) / 60:.1f} minutes in all. Open {folder / 'report' / 'report.html'} in a browser.")
     return folder / "report" / "report.html"
-
-
-@contextmanager
-def _stage(title: str):
-    print(f"\n{title}", flush=True)
-    started = time.monotonic()
-    yield
-    print(f"{title}: done in {time.monotonic() - started:.0f} s", flush=True)
 
 
 def _record(data: Path, workers: int, quick: bool) -> None:
@@ -58,19 +51,6 @@ def _record(data: Path, workers: int, quick: bool) -> None:
 
     for task, episodes in EPISODES.items():
         record([task], data, max(episodes // 100, 4) if quick else episodes, workers, noise=NOISE[task.split("-")[0]])
-
-
-def _train(folder: Path, quick: bool) -> None:
-    from jatlab.training import train
-    from jatlab.training_recipe import TrainConfig
-
-    agent = folder / "agent"
-    if (agent / "training.json").exists():
-        print(f"{agent} is trained already")
-    elif (agent / "checkpoints").is_dir():
-        train(TrainConfig.of_run(agent))
-    else:
-        train(recipe(folder / "data", agent, quick))
 
 
 def recipe(data: Path, agent: Path, quick: bool = False):

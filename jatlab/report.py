@@ -106,19 +106,26 @@ def page(results: dict, log: Sequence[dict], videos: Path | None) -> str:
 def _head(results: dict, name: str) -> str:
     parameters = results["agent"]["parameters"]
     size = f"{parameters:,} parameters, " if parameters else ""
-    episodes = plural(results["settings"]["episodes"], "seeded episode")
-    ranges = "ranges are 95 % intervals" if results["settings"]["episodes"] > 1 else ONE_EPISODE
     cards = "".join(_card(domain, found) for domain, found in results["domains"].items())
     failed = "".join(f'<p class="failed">{escape(line)}</p>' for line in failures(results))
     official = f'<p class="muted">{escape(OFFICIAL)}</p>' if results["domains"] else ""
     return f"""<header>
 <h1>How well {name} plays</h1>
-<p class="lead">One agent, {size}{plural(len(results["tasks"]), "task")}, {episodes} of each, on seeds that no demonstration was recorded with.
-0 is the random policy, 1 the reference; {ranges}.</p>
+<p class="lead">One agent, {size}{_scope(results)}</p>
 {failed}
 <div class="domains">{cards}</div>
 {official}
 </header>"""
+
+
+def _scope(results: dict) -> str:
+    """What the agent was tried on, and how its scores are to be read."""
+    if not results["tasks"]:
+        return f"scored on what was held out of {plural(len(results['language']), 'data set')} of text and pictures; ranges are 95 % intervals."
+    episodes = results["settings"]["episodes"]
+    ranges = "ranges are 95 % intervals" if episodes > 1 else ONE_EPISODE
+    return (f"{plural(len(results['tasks']), 'task')}, {plural(episodes, 'seeded episode')} of each, on seeds that no demonstration was recorded with.\n"
+            f"0 is the random policy, 1 the reference; {ranges}.")  # fmt: skip
 
 
 def _card(domain: str, found: dict) -> str:

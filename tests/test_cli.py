@@ -5,6 +5,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from jatlab.cli import main
 
@@ -45,6 +46,16 @@ def test_tasks_are_listed(capsys):
     assert main(["tasks"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in ("atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"))
+
+
+@pytest.mark.parametrize("command", [["play", "demo", "babyai-go-to-obj"], ["evaluate", "demo", "--tasks", "babyai-go-to-obj"]])
+def test_an_agent_is_loaded_as_asked(monkeypatch, command):
+    held = []
+    monkeypatch.setattr("jatlab.viz.player.play", lambda agent, *_, **__: held.append(agent.model.text_embedding.weight.dtype))
+    monkeypatch.setattr("jatlab.report.evaluate_and_report", lambda agent, *_, **__: held.append(agent.model.text_embedding.weight.dtype) or {"failed": {}})
+    main([*command, "--dtype", "bfloat16"])
+    main([*command])
+    assert held == [torch.bfloat16, torch.float32]
 
 
 @pytest.mark.parametrize("failed, code", [({}, 0), ({"mujoco-ant": "ValueError: NaN"}, 1)])

@@ -293,3 +293,11 @@ def test_the_page_shows_text_and_picture_scores_beside_their_baselines():
     for words in ("minigrid-questions", "75 % [70 %–80 %]", "majority 31 %", "unigram 9.00"):
         assert words in parsed.text
     assert "75 %" in summary(found, {})
+
+
+def test_a_page_about_language_alone_does_not_speak_of_episodes():
+    found = results(TASKS[:1]) | {"tasks": {}, "domains": {}}
+    found["language"] = {"python-docs": {"perplexity": 3.5, "interval": [3.0, 4.0], "unigram": 9.0, "tokens": 99, "documents": 3}}
+    text = Page(page(found, [], None)).text
+    assert "held out of 1 data set of text and pictures" in text
+    assert "seeded episode" not in text.split("How well")[1].split("perplexity")[0]

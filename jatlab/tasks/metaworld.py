@@ -12,13 +12,14 @@ EPISODE_LENGTH = 100  # the published scores fit 100 steps, not Meta-World's 500
 
 
 class SeededSawyer(gym.Wrapper):
-    """A Meta-World environment whose ``reset(seed)`` draws goal and object positions, and that lasts 100 steps.
+    """A Meta-World environment whose ``reset(seed)`` draws goal and object positions, and that lasts ``length`` steps.
 
     ``info["success"]`` is True from the first step on which the goal was reached. Actions are clipped to [-1, 1].
     """
 
-    def __init__(self, env: gym.Env, hide_goal: bool = False):
+    def __init__(self, env: gym.Env, hide_goal: bool = False, length: int = EPISODE_LENGTH):
         super().__init__(env)
+        self.length = length
         env._set_task_called = True  # we draw positions ourselves instead of choosing among Meta-World's 50 fixed ones
         env._freeze_rand_vec, env.seeded_rand_vec = False, True
         if env._partially_observable != hide_goal:
@@ -36,7 +37,7 @@ class SeededSawyer(gym.Wrapper):
         observation, reward, terminated, _, info = self.env.step(np.clip(action, -1.0, 1.0))
         self._steps += 1
         self._success |= bool(info["success"])
-        return observation, reward, terminated, self._steps >= EPISODE_LENGTH, info | {"success": self._success}
+        return observation, reward, terminated, self._steps >= self.length, info | {"success": self._success}
 
 
 def make(task: Task, render_mode: str | None = "rgb_array", camera=None, size: int = 480, hide_goal: bool = False) -> gym.Env:

@@ -1,0 +1,147 @@
+"""The ablations' own tasks: a test of memory, and Meta-World's reach with finer and coarser time. `register_all` makes them known by name.
+
+`recall` shows one of four cues in the first timestep and never again; at every timestep the right action is that cue. The longer ago
+it was, the further the attention has to reach. `reach-every-N` repeats each action N times, `reach-by-N` cuts each step into N.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+
+from jatlab.data.episodes import write_episodes
+from jatlab.data.playing import Player, as_record
+from jatlab.tasks import get_task, make_env, normalise
+from jatlab.tasks.registry import Task, register
+from jatlab.teachers import Teacher, get_teacher
+
+CUES = 4
+RECALL_STEPS = 32
+REPEATS, SPLITS = (2, 4, 8), (2,)
+REACH = "metaworld-reach"
+
+
+class Recall(gym.Env):
+    """Observation (5,): the cue as one of four ones in the first timestep, zeros afterwards, and a last value that is always 1. Reward 1 for the cue's number."""
+
+    observation_space = gym.spaces.Box(0.0, 1.0, (CUES + 1,), np.float32)
+    action_space = gym.spaces.Discrete(CUES)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.cue, self.steps = int(self.np_random.integers(CUES)), 0
+        return self._observe(self.cue), {}
+
+    def step(self, action):
+        self.steps += 1
+        return self._observe(None), float(action == self.cue), False, self.steps == RECALL_STEPS, {}
+
+    @staticmethod
+    def _observe(cue: int | None) -> np.ndarray:
+        values = np.zeros(CUES + 1, np.float32)
+        values[[CUES] if cue is None else [CUES, cue]] = 1
+        return values
+
+
+class RecallTeacher(Teacher):
+    """Reads the cue where the agent cannot: in the environment."""
+
+    def reset(self, env, seed: int | None = None) -> None:
+        self.env = env
+
+    def act(self, observation: dict, executed=None) -> int:
+        return self.env.unwrapped.cue
+
+
+class EveryNth(gym.Wrapper):
+    """Each action is executed ``repeats`` times; rewards are added up."""
+
+    def __init__(self, env: gym.Env, repeats: int):
+        super().__init__(env)
+        self.repeats = repeats
+
+    def step(self, action):
+        total = 0.0
+        for _ in range(self.repeats):
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total += reward
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, info
+
+
+class Nths(gym.RewardWrapper):
+    """Each step lasts an Nth of the time: the hand's target moves an Nth of a centimetre at most, the simulation runs an Nth as long, a reward counts an Nth."""
+
+    def __init__(self, env: gym.Env, parts: int):
+        super().__init__(env)
+        self.parts = parts
+        env.unwrapped.action_scale /= parts
+        env.unwrapped.model.opt.timestep /= parts
+
+    def reward(self, reward):
+        return reward / self.parts
+
+
+def register_all() -> None:
+    """Make the ablations' tasks known to `get_task` and `make_env`. Calling it again changes nothing."""
+    register(Task("recall", "memory", None, None, "continuous", CUES + 1, "discrete", CUES), lambda task, render_mode=None: Recall())
+    facts = ("metaworld", None, None, "continuous", 39, "continuous", 4, 50.0)
+    for repeats in REPEATS:
+        register(Task(f"reach-every-{repeats}", *facts), lambda task, render_mode=None, repeats=repeats: EveryNth(make_env(REACH, render_mode=None), repeats))
+    for parts in SPLITS:
+        register(Task(f"reach-by-{parts}", *facts), lambda task, render_mode=None, parts=parts: _split_reach(parts))
+
+
+def _split_reach(parts: int) -> gym.Env:
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    from jatlab.tasks.metaworld import EPISODE_LENGTH, SeededSawyer
+
+    sawyer = ALL_V3_ENVIRONMENTS["reach-v3"]()
+    return Nths(SeededSawyer(sawyer, length=EPISODE_LENGTH * parts), parts)
+
+
+def is_own(task: str) -> bool:
+    return task == "recall" or task.startswith("reach-")
+
+
+def score(task: str, returns) -> np.ndarray:
+    """Returns on the scale from the random policy (0) to our teacher (1); of a reach with other time steps, on that of reach itself."""
+    if task == "recall":
+        return (np.asarray(returns, float) / RECALL_STEPS - 1 / CUES) / (1 - 1 / CUES)
+    scores = normalise(REACH if task.startswith("reach-") else task, returns)
+    if scores is None:
+        raise ValueError(f"{task} has no measured teacher to compare with: run `jatlab measure {task}` first")
+    return scores
+
+
+# --- their demonstrations ----------------------------------------------------------------------------------------------------
+
+
+def record_own(task: str, root: str | Path, episodes: int, noise: float = 0.0) -> Path:
+    """Record ``episodes`` of one of these tasks into ``root``, in this process (a worker would not know the task); what is there is kept."""
+    path = Path(root) / task / "train" / "00000.parquet"
+    if path.exists():
+        return path
+    player = OwnPlayer(task, noise)
+    outcomes, columns = zip(*(player.play(seed, timeout=60) for seed in range(episodes)))
+    notes = {"task": task, "noise": noise, "episodes": [as_record(outcome) for outcome in outcomes]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_episodes(path, list(columns), get_task(task), notes)
+
+
+class OwnPlayer(Player):
+    """A `Player` of one of these tasks."""
+
+    def __init__(self, task: str, noise: float = 0.0):
+        register_all()
+        self.task, self.who, self.noise, self._env = get_task(task), "teacher", noise, None
+        self.teacher = own_teacher(task)
+
+
+def own_teacher(task: str) -> Teacher:
+    """Who shows one of these tasks: reach's own teacher does as well with finer and coarser time (0.98 and more of its score)."""
+    return RecallTeacher() if task == "recall" else get_teacher(REACH)

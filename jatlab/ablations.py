@@ -1,0 +1,328 @@
+"""`jatlab ablate NAME`: the questions that the paper leaves open, asked at small scale, a few minutes of training each.
+
+An ablation is a list of variants of one recipe. Every (variant, seed) is one run: a small agent is trained for a number of steps and plays 50 episodes of
+each of its tasks. A run is saved as it ends, so that the same command goes on where it was stopped; a run that two ablations share is made once.
+The summary gives for each variant and task the mean over runs. Its 95 % interval is Student's over the means of the runs: it answers what another training run would
+give. (Where nothing is trained it is the bootstrap over episodes.) `load("observation-loss")` reads the results that ship with the package.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from jatlab.config import JatConfig
+from jatlab.files import write_json
+from jatlab.statistics import bootstrap_interval
+
+SHIPPED = Path(__file__).parent / "assets" / "ablations"
+OBJECT, REACH, RECALL = "babyai-go-to-obj", "metaworld-reach", "recall"
+MODEL = {"hidden_size": 96, "num_heads": 4, "image_channels": (4, 4, 4)}  # nano's four layers and 64 timesteps, half as wide
+STEPS, BATCH, LR, AVERAGE = 300, 512, 3e-3, 0.98
+EPISODES, SEEDS = 50, (0, 1, 2)
+RECORDINGS = {  # task: episodes of demonstration, noise
+    OBJECT: (1500, 0.3), REACH: (100, 0.8), "babyai-open-door": (1000, 0.3), "metaworld-drawer-open": (100, 0.8), RECALL: (500, 0.0),
+}  # fmt: skip
+T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # Student's t, 97.5 %, for 1 to 9 degrees of freedom
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to do it. ``value``: its place on a numeric axis. ``model``: JatConfig fields. ``memory``: (cache policy, timesteps) of the shipped agent, which is
+    then played as it is. ``kind``: "jat", or "scalars" for a token per scalar (`jatlab.ablation_tokens`)."""
+
+    name: str
+    tasks: tuple[str, ...] = (OBJECT, REACH)
+    value: float | None = None
+    model: dict = field(default_factory=dict)
+    steps: int = STEPS
+    memory: tuple[str, int] | None = None
+    kind: str = "jat"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A question and its variants, the first of which is the one to compare with."""
+
+    name: str
+    question: str
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...] = SEEDS
+
+
+def with_kappa(kappa: float) -> Variant:
+    """The recipe with this weight of the observation loss; the action loss gets the rest."""
+    return Variant(f"kappa {kappa:g}", value=kappa, model={"observation_loss_coef": kappa, "action_loss_coef": round(1 - kappa, 6)})
+
+
+def with_layers(kind: str, window: int, task: str | None = None) -> Variant:
+    """The recipe with "dual", "global" or "local" layers, the local ones of a window of so many tokens; on one task, or on the usual two."""
+    pattern = {"dual": [["global", "local"], 2], "global": [["global"], 4], "local": [["local"], 4]}[kind]
+    name = "all global" if kind == "global" else f"{'dual' if kind == 'dual' else 'all local'}, window {window}"
+    tasks = (task,) if task else (OBJECT, REACH)
+    return Variant(name, tasks, window, {"attention_types": [pattern], "window_size": window}, steps=200 if task == RECALL else STEPS)
+
+
+def _attention() -> tuple[Variant, ...]:
+    kinds = (("dual", 32), ("global", 128), ("local", 32), ("local", 8), ("dual", 8))
+    return tuple(with_layers(kind, window) for kind, window in kinds)
+
+
+def _memory() -> tuple[Variant, ...]:
+    kinds = (("dual", 8), ("global", 128), ("local", 32), ("local", 16), ("local", 8), ("local", 4))
+    return tuple(with_layers(kind, window, RECALL) for kind, window in kinds)
+
+
+def _generalists() -> tuple[Variant, ...]:
+    """The same steps on each task, alone and in company."""
+    others = ("babyai-open-door", "metaworld-drawer-open")
+    alone = tuple(Variant(f"{task.partition('-')[2]} alone", (task,), 1, steps=STEPS // 2) for task in (OBJECT, REACH))
+    return (*alone, Variant("two together", value=2), Variant("four together", (OBJECT, REACH, *others), 4, steps=2 * STEPS))
+
+
+def _time() -> tuple[Variant, ...]:
+    names = {1: REACH, 0.5: "reach-by-2", 2: "reach-every-2", 4: "reach-every-4", 8: "reach-every-8"}
+    return tuple(Variant(f"{100 / length:g} decisions", (task,), 100 / length, steps=STEPS // 2) for length, task in names.items())
+
+
+def _beyond() -> tuple[Variant, ...]:
+    played = (REACH, "metaworld-drawer-open", "metaworld-button-press-topdown")
+    sizes = {"recompute": (64, 32, 16, 8, 4, 2), "published": (32, 16, 8, 4, 2)}
+    return tuple(Variant(f"{policy}, {size}", played, size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
+
+
+ABLATIONS = {
+    ablation.name: ablation
+    for ablation in (
+        Ablation("observation-loss", "Does it help to predict the next observation, and how much should that count (kappa)?", tuple(map(with_kappa, (0.005, 0.0, 0.05, 0.2, 0.5)))),
+        Ablation("beyond-the-window", "What happens when an episode outlasts what the agent remembers?", _beyond(), (0,)),
+        Ablation("memory", "How far back does each attention pattern reach, where the task is to remember?", _memory()),
+        Ablation("time", "Do finer or coarser time steps matter?", _time()),
+        Ablation("attention", "Global, local or both, and how wide a window?", _attention()),
+        Ablation("generalists", "With equal training on each task, does company help or hurt?", _generalists()),
+    )
+}
+
+
+# --- the command -------------------------------------------------------------------------------------------------------------
+
+
+def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: int | None = None, episodes: int = EPISODES, install: bool = False, progress: bool = True) -> dict:
+    """Make every run of the ablation that ``output`` does not have yet, write ``output``/NAME.json and return it.
+
+    ``seeds``: of the runs, the ablation's own unless given. ``steps``: of training, in place of each variant's. ``install``: put the results into the
+    package, in place of those that ship. Raises ValueError for an unknown name.
+    """
+    if name not in ABLATIONS:
+        raise ValueError(f"unknown ablation {name!r}; there are {', '.join(ABLATIONS)}")
+    ablation, output = ABLATIONS[name], Path(output)
+    seeds = tuple(ablation.seeds if seeds is None else seeds)
+    if not seeds or episodes < 1:
+        raise ValueError(f"an ablation needs at least one seed and one episode, got seeds {seeds} and {episodes} episodes")
+    variants = [replace(v, steps=steps or v.steps) for v in ablation.variants]
+    runs = []
+    for seed in seeds:  # all variants of a seed before the next: stopped early, it is still a comparison
+        for variant in variants:
+            runs.append(_saved_run(variant, seed, episodes, output))
+            if progress:
+                print(told(runs[-1]), flush=True)
+    results = assemble(ablation, variants, seeds, runs)
+    for folder in [output] + [SHIPPED] * install:
+        write_json(folder / f"{name}.json", results)
+    return results
+
+
+def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict:
+    """The run's result: from its file, or made and written there."""
+    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, LR, AVERAGE]}))
+    made_of = {key: value for key, value in settings.items() if key not in ("name", "value")}  # two ablations may call it differently
+    path = output / "runs" / f"{sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]}.json"
+    if path.exists():
+        return json.loads(path.read_text()) | {"variant": variant.name}
+    run = run_point(variant, seed, episodes, output / "data")
+    write_json(path, run | {"settings": settings})
+    return run
+
+
+def run_point(variant: Variant, seed: int = 0, episodes: int = EPISODES, data: str | Path = "runs/ablations/data") -> dict:
+    """One run: record what is missing in ``data``, train the variant's agent, play ``episodes`` of each of its tasks.
+
+    Returns {"variant", "seed", "steps", "minutes", "parameters", "timesteps", "tasks": {task: {"mean", "success", "scores", "lengths"}}}; scores run from the random policy (0) to
+    our teacher (1). For one point of the sweep over kappa: ``run_point(with_kappa(0.05), seed=0)``.
+    """
+    started = perf_counter()
+    agent, facts = trained(variant, seed, data) if variant.memory is None else (_limited(*variant.memory), {})
+    tasks = {task: play(agent, task, episodes) for task in variant.tasks}
+    return {"variant": variant.name, "seed": seed, **facts, "minutes": round((perf_counter() - started) / 60, 2), "tasks": tasks}
+
+
+def told(run: dict) -> str:
+    """A run in one line."""
+    scores = ", ".join(f"{task} {result['mean']:.3f}" for task, result in run["tasks"].items())
+    return f"{run['variant']}, seed {run['seed']}: {scores} ({run['minutes']:.1f} minutes)"
+
+
+def told_summary(results: dict) -> str:
+    """An ablation's results as a table: mean and interval of each variant and task."""
+    lines = [results["question"]]
+    for task, variants in results["summary"].items():
+        lines += ["", f"{task}, {len(results['seeds'])} run(s) each, score of our teacher"]
+        lines += [f"  {name:<24} {v['mean']:.3f}  [{v['interval'][0]:.3f}, {v['interval'][1]:.3f}]" for name, v in variants.items()]
+    return "\n".join(lines)
+
+
+# --- one run -----------------------------------------------------------------------------------------------------------------
+
+
+def trained(variant: Variant, seed: int, data: str | Path) -> tuple:
+    """The agent that this variant's training gives, and {"steps", "timesteps", "training_minutes", "parameters"}. What must be recorded first is recorded."""
+    for task in variant.tasks:
+        demonstrate(task, data)
+    if variant.kind == "scalars":
+        from jatlab.ablation_tokens import train_scalars
+
+        return train_scalars(variant, seed, data)
+    from jatlab.checkpoints import load_agent
+    from jatlab.training import train
+
+    with tempfile.TemporaryDirectory() as folder:
+        agent = load_agent(train(recipe(variant, seed, data, folder)))
+    info = agent.info
+    return agent, {"steps": info["step"], "timesteps": info["timesteps"], "training_minutes": info["minutes"], "parameters": info["parameters"]}
+
+
+def recipe(variant: Variant, seed: int, data: str | Path, output: str | Path):
+    """The variant's training recipe."""
+    from jatlab.training_recipe import TrainConfig
+
+    never = 10**9
+    return TrainConfig(
+        data=str(data), output=f"{output}/agent", tasks=list(variant.tasks), model=MODEL | variant.model, steps=variant.steps, batch_timesteps=BATCH, lr=LR,
+        average=AVERAGE, symmetries=any(task.startswith("babyai") for task in variant.tasks), seed=seed, val_fraction=0.0, save_every=never, progress=False,
+    )  # fmt: skip
+
+
+def demonstrate(task: str, data: str | Path) -> None:
+    """Record the demonstrations of a task, unless they are there."""
+    from jatlab.ablation_tasks import is_own, record_own, register_all
+    from jatlab.data.recording import record
+
+    register_all()
+    episodes, noise = RECORDINGS.get(task, RECORDINGS[REACH])
+    if is_own(task):
+        record_own(task, data, episodes, noise)
+    else:
+        record([task], data, episodes, noise=noise, progress=False)
+
+
+def play(agent, task: str, episodes: int = EPISODES) -> dict:
+    """{"mean", "success", "scores", "lengths"} of the episodes from seed 1,000,000 on; of `recall` also "by_age": the share of right answers by timestep."""
+    from jatlab.ablation_tasks import score
+    from jatlab.evaluation import Settings, play_task
+
+    if task == RECALL:
+        return _play_recall(agent, episodes)
+    played = play_task(agent, task, Settings(episodes=episodes, envs=10))
+    scores = score(task, [episode.total for episode in played])
+    successes = [episode.success for episode in played]
+    rate = None if None in successes else round(float(np.mean(successes)), 4)
+    return {"mean": round(float(scores.mean()), 4), "success": rate, "scores": np.round(scores, 4).tolist(), "lengths": [episode.length for episode in played]}
+
+
+def _play_recall(agent, episodes: int) -> dict:
+    from jatlab.ablation_tasks import score
+    from jatlab.agent import rollout
+    from jatlab.tasks import make_env
+
+    env = make_env(RECALL)
+    rewards = np.stack([rollout(agent, env, seed=1_000_000 + number, greedy=True)["rewards"] for number in range(episodes)])  # (episodes, T)
+    scores = score(RECALL, rewards.sum(1))
+    return {"mean": round(float(scores.mean()), 4), "success": None, "scores": np.round(scores, 4).tolist(), "by_age": np.round(rewards.mean(0), 4).tolist()}
+
+
+def _limited(policy: str, timesteps: int):
+    """The shipped agent, remembering no more than ``timesteps`` under this cache policy."""
+    from jatlab.checkpoints import load_agent
+
+    agent = load_agent("demo", cache_policy=policy)
+    whole_reset = agent.reset
+    agent.reset = lambda n=1, task=None, context=None: whole_reset(n, task, context=timesteps)
+    return agent
+
+
+# --- what came of it ---------------------------------------------------------------------------------------------------------
+
+
+def assemble(ablation: Ablation, variants: list[Variant], seeds: tuple[int, ...], runs: list[dict]) -> dict:
+    """The results of an ablation, ready for JSON: question, command, versions, minutes, runs, and `summary` by task and variant."""
+    from jatlab.results import versions
+
+    return {
+        "name": ablation.name, "question": ablation.question, "command": f"jatlab ablate {ablation.name}", "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(), "seeds": list(seeds), "minutes": round(sum(run["minutes"] for run in runs), 1),
+        "recipe": {"preset": "nano", "model": {**MODEL, "image_channels": list(MODEL["image_channels"])}, "batch_timesteps": BATCH, "lr": LR, "average": AVERAGE,
+                   "recordings": {task: RECORDINGS.get(task, RECORDINGS[REACH]) for v in variants for task in v.tasks}},
+        "variants": [asdict(v) for v in variants], "summary": summary(runs), "runs": [{k: v for k, v in run.items() if k != "settings"} for run in runs],
+    }  # fmt: skip
+
+
+def summary(runs: list[dict]) -> dict[str, dict[str, dict]]:
+    """{task: {variant: {"mean", "interval", "runs": the means of its runs}}}."""
+    by_task: dict[str, dict[str, list]] = {}
+    for run in runs:
+        for task, result in run["tasks"].items():
+            by_task.setdefault(task, {}).setdefault(run["variant"], []).append(result)
+    return {task: {name: _summarise(results) for name, results in variants.items()} for task, variants in by_task.items()}
+
+
+def _summarise(results: list[dict]) -> dict:
+    means = [result["mean"] for result in results]
+    interval = student_interval(means) if len(means) > 1 else bootstrap_interval(np.array(results[0]["scores"]))
+    return {"mean": round(float(np.mean(means)), 4), "interval": [round(float(bound), 4) for bound in interval], "runs": means}
+
+
+def student_interval(means) -> tuple[float, float]:
+    """95 % for the mean of all runs that could be made, from the means of those that were: mean ± t s / sqrt(n), with Student's t for n - 1 degrees of freedom.
+
+    Raises ValueError for fewer than two runs, or more than ten.
+    """
+    means = np.asarray(means, float)
+    if not 2 <= len(means) <= len(T_975) + 1:
+        raise ValueError(f"an interval over runs needs 2 to {len(T_975) + 1} of them, got {len(means)}")
+    half = T_975[len(means) - 2] * means.std(ddof=1) / np.sqrt(len(means))
+    return float(means.mean() - half), float(means.mean() + half)
+
+
+def difference(first, second) -> tuple[float, tuple[float, float]]:
+    """How much better the second variant's runs are than the first's, run by run of the same seed: the mean difference and its 95 % interval."""
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if first.shape != second.shape:
+        raise ValueError(f"runs are compared seed by seed: {len(first)} and {len(second)} of them do not pair up")
+    return float((second - first).mean()), student_interval(second - first)
+
+
+def load(name: str, folder: str | Path | None = None) -> dict:
+    """The results of an ablation: those that ship, or those that `jatlab ablate` wrote into ``folder``. Raises FileNotFoundError where there are none."""
+    path = (SHIPPED if folder is None else Path(folder)) / f"{name}.json"
+    if not path.exists():
+        raise FileNotFoundError(f"no results of the ablation {name!r} in {path.parent}; make them: jatlab ablate {name}. There are {', '.join(shipped()) or 'none yet'}")
+    return json.loads(path.read_text())
+
+
+def shipped() -> list[str]:
+    """Names of the ablations whose results ship, in the order of `ABLATIONS`."""
+    return [name for name in ABLATIONS if (SHIPPED / f"{name}.json").exists()]
+
+
+def reach_of(config: JatConfig) -> int:
+    """How many timesteps back an observation's token can know of: without past actions, each local layer leads (window - 1) // 2 timesteps back; a global one all the way."""
+    if "global" in config.attention_layers:
+        return config.max_timesteps - 1
+    return min(config.num_layers * ((config.window_size - 1) // 2), config.max_timesteps - 1)

@@ -1,0 +1,79 @@
+"""`jatlab mini`: jatlab-mini from nothing, on two CPU cores in a working day.
+
+One set of weights for all 39 BabyAI, 50 Meta-World and 11 MuJoCo tasks and eight Atari games, for text and for questions about scenes. Teachers show
+them, one agent learns them, plays seeds that were never recorded, and a report says how well. It can be stopped anywhere; the same command goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from jatlab.making import stage, train_once
+from jatlab.tasks import get_task, task_names
+from jatlab.tasks.scores import task_scores
+
+GAMES = tuple(f"atari-{game}" for game in ("pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"))
+TIMESTEPS = {"babyai": 300_000, "metaworld": 30_000, "mujoco": 100_000, "atari": 20_000}  # of demonstration, of each task
+NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.2, "atari": 0.02}  # disturbs what teachers do, not what they say
+LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
+SHARES = {"babyai": 0.5, "metaworld": 0.2, "mujoco": 0.1, "atari": 0.12, "text": 0.03, "vision": 0.05}  # of the turns in training
+HOURS = 6.5  # of training; recording and playing take the rest of the day
+QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-freeway", *LANGUAGE)  # one of each kind
+
+
+def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quick: bool = False) -> Path:
+    """Record, train, evaluate, report; returns the report's path. ``quick`` does one task of each kind for seconds, to see that all works."""
+    from jatlab.checkpoints import load_agent
+    from jatlab.report import evaluate_and_report
+
+    folder, started = Path(output), time.monotonic()
+    names = list(QUICK) if quick else all_tasks()
+    with stage(f"1/3 teachers show {len(names)} tasks"):
+        record_all(names, folder / "data", workers, quick)
+    with stage("2/3 one agent learns them all"):
+        train_once(recipe(names, folder / "data", folder / "agent", hours, quick))
+    with stage("3/3 the agent plays seeds it has never seen"):
+        options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": 30}
+        agent = load_agent(folder / "agent")
+        evaluate_and_report(agent, names, folder / "report", folder / "agent", data=folder / "data", workers=workers, command="jatlab mini", **options)
+    print(f"\n{(time.monotonic() - started) / 3600:.1f} hours in this sitting. Open {folder / 'report' / 'report.html'} in a browser.")
+    return folder / "report" / "report.html"
+
+
+def all_tasks() -> list[str]:
+    """What jatlab-mini learns: 108 tasks to be played, and three to be read."""
+    return [*task_names("babyai"), *task_names("metaworld"), *task_names("mujoco"), *GAMES, *LANGUAGE]
+
+
+def record_all(names: Iterable[str], data: Path, workers: int, quick: bool = False) -> None:
+    """Every task's demonstrations, those that are missing."""
+    from jatlab.data.recording import record
+
+    for name in names:
+        record([name], data, 4 if quick else episodes(name), workers, noise=NOISE.get(get_task(name).domain, 0.0))
+
+
+def episodes(name: str) -> int:
+    """How many episodes hold the timesteps that a task is to have, going by its teacher's mean length."""
+    if name in LANGUAGE:
+        return LANGUAGE[name]
+    return math.ceil(TIMESTEPS[get_task(name).domain] / task_scores(name).teacher.length)
+
+
+def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False):
+    """jatlab-mini's training recipe."""
+    from jatlab.training_recipe import TrainConfig
+
+    return TrainConfig(
+        data=str(data), output=str(agent), tasks=names, preset="mini", minutes=None if quick else 60 * hours, steps=14 if quick else None,
+        batch_timesteps=256 if quick else 1024, lr=1e-3, average=0.999, symmetries=True, random_start=True, task_weights=turns(names), val_every=2000,
+    )  # fmt: skip
+
+
+def turns(names: list[str]) -> dict[str, float]:
+    """How often each task has its turn: its domain's share, divided evenly; 1 on average."""
+    domains = [get_task(name).domain for name in names]
+    return {name: SHARES[domain] * len(names) / domains.count(domain) for name, domain in zip(names, domains)}

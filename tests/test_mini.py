@@ -1,0 +1,53 @@
+"""jatlab-mini's recipe: what it promises to learn, and the whole of it once, shortened."""
+
+import json
+
+import pytest
+
+import jatlab
+from jatlab import mini
+from jatlab.cli import main
+from jatlab.config import JatConfig
+from jatlab.model import JatModel
+from jatlab.tasks import get_task
+
+
+def test_what_it_learns():
+    names = mini.all_tasks()
+    domains = [get_task(name).domain for name in names]
+    assert len(set(names)) == len(names)
+    assert {d: domains.count(d) for d in set(domains)} == {"babyai": 39, "metaworld": 50, "mujoco": 11, "atari": 8, "text": 1, "vision": 2}
+
+
+def test_domains_have_their_shares_of_the_turns():
+    weights = mini.turns(mini.all_tasks())
+    assert sum(weights.values()) == pytest.approx(len(weights))
+    share = sum(weight for name, weight in weights.items() if name.startswith("babyai")) / len(weights)
+    assert share == pytest.approx(mini.SHARES["babyai"])
+    assert sum(mini.SHARES.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["babyai-go-to-local", "babyai-key-corridor", "metaworld-reach", "mujoco-ant"])
+def test_enough_episodes_for_the_timesteps(name):
+    length = jatlab.tasks.scores.task_scores(name).teacher.length
+    assert 0 <= mini.episodes(name) * length - mini.TIMESTEPS[get_task(name).domain] < length
+
+
+def test_it_is_small():
+    assert sum(p.numel() for p in JatModel(JatConfig.preset("mini")).parameters()) <= 10_000_000
+
+
+@pytest.mark.slow
+def test_the_whole_recipe_shortened(tmp_path, capsys):
+    """Every stage on one task of each kind; a second call does nothing again."""
+    command = ["mini", "--quick", "--output", str(tmp_path)]
+    assert main(command) == 0
+    results = json.loads((tmp_path / "report" / "report.json").read_text())
+    played = {*results["tasks"], *results["language"]}
+    assert played == set(mini.QUICK)
+    assert not results["failed"]
+    assert jatlab.load_agent(tmp_path / "agent").info["step"] == 14
+    written = (tmp_path / "agent" / "model.safetensors").stat().st_mtime_ns
+    assert main(command) == 0
+    assert "is trained already" in capsys.readouterr().out
+    assert (tmp_path / "agent" / "model.safetensors").stat().st_mtime_ns == written
