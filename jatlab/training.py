@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
@@ -25,7 +26,7 @@ import torch
 from torch.autograd.graph import increment_version
 
 from jatlab.agent import Agent
-from jatlab.checkpoints import read_config, save_agent
+from jatlab.checkpoints import load_agent, read_config, save_agent
 from jatlab.config import JatConfig
 from jatlab.data.mixture import Mixture, Plan, cut_batches, prefetch
 from jatlab.data.symmetries import GridSymmetries
@@ -46,20 +47,20 @@ class TrainingInterrupted(KeyboardInterrupt):
     """Training was asked to stop and has saved everything; the message says where and how to go on."""
 
 
-def train(config: TrainConfig) -> Path:
+def train(config: TrainConfig, on_report: Callable[[dict], None] | None = None) -> Path:
     """Train an agent and return its folder: model.safetensors, config.json, tokenizer.json, training.json, log.jsonl, checkpoints.
 
-    Raises ValueError for data or a recipe that cannot be trained on and for a loss that is not finite, FileNotFoundError for missing
+    ``on_report`` gets each line of the log when it is written, every ``log_every`` steps, such as `jatlab.viz.live.LiveCurves`. Raises ValueError for data or a recipe that cannot be trained on and for a loss that is not finite, FileNotFoundError for missing
     data, OSError for a full disk, `TrainingInterrupted` after Ctrl-C or SIGTERM, when everything is saved.
     """
-    return Trainer(config).fit()
+    return Trainer(config, on_report).fit()
 
 
 class Trainer:
     """One training run: ``Trainer(config).fit()``."""
 
-    def __init__(self, config: TrainConfig):
-        self.config, self.output = config, Path(config.output)
+    def __init__(self, config: TrainConfig, on_report: Callable[[dict], None] | None = None):
+        self.config, self.output, self.on_report = config, Path(config.output), on_report
         self.accelerator = make_accelerator(config)
         self.sharding = sharding_plugin(self.accelerator)
         self.bf16 = uses_bf16(config, self.accelerator.device)
@@ -79,17 +80,32 @@ class Trainer:
             raise ValueError(f"{self.output} already holds a training run: {again}")
 
     def _build_model(self) -> None:
-        config = self.config
-        model_config = JatConfig.preset(config.preset, **config.model)
-        self.tokenizer = TextTokenizer.load(model_config.tokenizer)
+        config, agent = self.config, self._first_agent()
+        model_config = agent.model.config.replace(**config.model) if agent else JatConfig.preset(config.preset, **config.model)
+        self.tokenizer = agent.tokenizer if agent else TextTokenizer.load(model_config.tokenizer)
         torch.manual_seed(config.seed)
         self.model = JatModel(model_config)
+        if agent:
+            self._copy_weights(agent)
         self.model.trunk.checkpoint_activations = config.checkpoint_activations
         if config.compile:
             compile_blocks(self.model, self.accelerator.device, self.bf16, self.accelerator.print)
         self.scored = self._spread()
         self.optimizer = make_optimizer(self.model, config)
         self.average = Average(self.model, config.average) if config.average else None
+
+    def _first_agent(self) -> Agent | None:
+        """The agent to start from, if the recipe names one; of a run that goes on, its own newest checkpoint."""
+        if self.config.start is None:
+            return None
+        return load_agent(newest(self.output) if self.config.resume else self.config.start)
+
+    def _copy_weights(self, agent: Agent) -> None:
+        """The agent's weights, copied: a loaded agent's are mapped from its file."""
+        try:
+            self.model.load_state_dict(agent.model.state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"{self.config.start} cannot be the start of a model with {self.config.model}: {error}") from None
 
     def _spread(self) -> torch.nn.Module:
         """Inputs -> loss, on this process's device: alone, as one of several whole copies (DDP), or as shards of one (FSDP)."""
@@ -243,6 +259,8 @@ class Trainer:
         if validate and self.held_out:
             record["validation"] = self.validate()
         self.log.line(record, self._done())
+        if self.on_report and self.accelerator.is_main_process:
+            self.on_report(record)
         self._mark()
 
     def _check_finite(self) -> None:

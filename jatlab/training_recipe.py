@@ -24,7 +24,8 @@ class TrainConfig:
     output: str = "runs/agent"  # where the agent, its checkpoints and log.jsonl go
     tasks: list[str] | None = None  # names; of patterns and domains what is recorded; None: all that is recorded
     preset: str = "nano"  # of the model
-    model: dict = field(default_factory=dict)  # JatConfig fields that differ from the preset's
+    start: str | None = None  # agent whose weights to begin with, in place of a preset: a folder, or one that ships ("demo")
+    model: dict = field(default_factory=dict)  # JatConfig fields that differ from the preset's, or from the agent's that it starts from
     steps: int | None = None
     minutes: float | None = None  # of wall-clock time, validation and saving included
     batch_timesteps: int = 1024  # of one batch, with padding, at most

@@ -62,7 +62,8 @@ def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers:
     """Record ``episodes`` episodes of every task into ``root`` and return each task's summary (what its ``recording.json`` says).
 
     ``tasks``: names, patterns or domains, as ``jatlab.tasks.expand`` takes them. ``teacher`` is "teacher" or "random". An episode that takes longer than
-    ``timeout`` seconds is dropped; Atari's teacher, which searches, may take a hundred times as long. Tasks of text and pictures have ``episodes`` pictures, see ``jatlab.data.language_recording``. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
+    ``timeout`` seconds is dropped; Atari's teacher, which searches, may take a hundred times as long. ``workers`` are processes; 0 records in this one, as tasks and
+    teachers that a notebook defines need it. Tasks of text and pictures have ``episodes`` pictures, see ``jatlab.data.language_recording``. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
     another action at random; each episode draws its own level from 0 to ``noise``), so that the data also shows the way back; the recorded actions are then the teacher's answers, not the executed ones.
 
     What is already there is kept: the same call after a kill makes the missing files only, a call for more episodes adds to them. Scripts need
@@ -154,6 +155,13 @@ def _identity(job: ShardJob) -> dict:
 
 
 def _run(jobs: list[ShardJob], workers: int, progress: bool) -> None:
+    try:
+        _play_jobs(jobs, workers, progress)
+    finally:
+        _dismiss_player()  # of this process, where it played itself: by the next recording a notebook may have defined its task anew
+
+
+def _play_jobs(jobs: list[ShardJob], workers: int, progress: bool) -> None:
     steps = dropped = 0
     with tqdm(total=sum(job.count for job in jobs), unit=" episodes", disable=not progress or not jobs, dynamic_ncols=True, smoothing=0.05) as bar:
         for kind, job, value in run_jobs(record_shard, jobs, workers):
@@ -176,12 +184,18 @@ def record_shard(job: ShardJob, report: Callable[[int | str], None]) -> None:
     """Play and write one shard (in a worker); ``report`` gets the timesteps of each episode, 0 for a dropped one, and words on the way."""
     global _player
     if _player is None or (_player.task.name, _player.who, _player.noise) != (job.task, job.settings.teacher, job.settings.noise):
-        if _player is not None:
-            _player.close()
+        _dismiss_player()
         _player = Player(job.task, job.settings.teacher, job.settings.noise)
     episodes, outcomes, failures = play_shard(_player, job, report)
     notes = _identity(job) | {"episodes": [as_record(o) for o in outcomes], "failures": failures, "versions": versions(_player.task)}
     write_episodes(job.path, episodes, _player.task, notes)
+
+
+def _dismiss_player() -> None:
+    global _player
+    if _player is not None:
+        _player.close()
+    _player = None
 
 
 def play_shard(player: Player, job: ShardJob, report: Callable[[int | str], None]) -> tuple[list[dict], list[Outcome], list[dict]]:

@@ -25,10 +25,15 @@ def run_jobs(function: Callable, jobs: Iterable, workers: int, keep_going: bool 
     Processes are spawned: ``function`` must be importable, and a script that calls this needs ``if __name__ == "__main__":``. An
     exception in a job is raised here; ChildProcessError says that a worker was killed. With ``keep_going`` neither is raised: they come as
     ``("failed", job, error)``, a new process takes the dead one's place, and the other jobs go on. However the loop ends, all workers have ended too.
+
+    ``workers=0`` runs them one by one in this process, which alone knows what a notebook has defined; a job's progress then comes when it is done.
     """
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
+    if workers < 0:
+        raise ValueError(f"workers must be 0 (this process) or more, got {workers}")
     jobs = list(jobs)
+    if workers == 0:
+        yield from _run_here(function, jobs, keep_going)
+        return
     waiting, busy = deque(jobs), {}  # connection -> job
     processes = {}  # connection -> process
 
@@ -58,6 +63,19 @@ def run_jobs(function: Callable, jobs: Iterable, workers: int, keep_going: bool 
             process.terminate()
         for process in processes.values():
             process.join()
+
+
+def _run_here(function: Callable, jobs: list, keep_going: bool) -> Iterator[tuple[str, object, object]]:
+    for job in jobs:
+        reports: list = []
+        try:
+            kind, value = "done", function(job, reports.append)
+        except Exception as error:
+            if not keep_going:
+                raise
+            kind, value = "failed", error
+        yield from (("progress", job, report) for report in reports)
+        yield kind, job, value
 
 
 def _start(function: Callable):

@@ -6,6 +6,7 @@ Looking a task up imports no environment; :func:`make_env` does.
 import difflib
 import fnmatch
 import inspect
+import multiprocessing
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -108,8 +109,15 @@ def get_task(name: str) -> Task:
     """The task called ``name``. Raises ValueError with the nearest names if there is none."""
     task = _TASKS.get(name) or _LANGUAGE.get(name)
     if task is None:
-        raise ValueError(f"unknown task {name!r}{_hint(name)}")
+        raise ValueError(f"unknown task {name!r}{_hint(name)}{_elsewhere()}")
     return task
+
+
+def _elsewhere() -> str:
+    """What a worker process has to say of a task that its parent may know."""
+    if multiprocessing.parent_process() is None:
+        return ""
+    return " (a worker process knows the tasks that importing its modules registers: register yours in a module, or use workers=0, this process alone)"
 
 
 def expand(patterns: str | Iterable[str]) -> list[str]:

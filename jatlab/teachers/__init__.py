@@ -1,17 +1,36 @@
 """Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned, MuJoCo controllers, and
 look-ahead search for Atari; and the random policy, for comparison."""
 
+from collections.abc import Callable
+
 from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
 
 TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco", "atari")
 
-__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "has_teacher", "require_teacher"]
+__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "has_teacher", "register_teacher", "require_teacher"]
+
+_MAKERS: dict[str, tuple[Callable[[], Teacher], str]] = {}  # of registered teachers: how one is made, and who it is in words
+
+
+def register_teacher(task_name: str, make: Callable[[], Teacher], about: str) -> None:
+    """Say who teaches a task: one of your own (`jatlab.tasks.register`), or one that nobody teaches yet. ``make()`` returns the `Teacher`.
+
+    ``about`` says in words who it is; recordings keep it, and refuse to go on with a teacher that is called otherwise: change it when the teacher changes.
+    Registering again replaces. Raises ValueError for an unknown task, one with a teacher of the package's, and no words.
+    """
+    if task_name not in _MAKERS and has_teacher(task_name):
+        raise ValueError(f"{task_name} has a teacher already: {describe(task_name)}; register your teacher for a task of your own")
+    if not callable(make) or not about:
+        raise ValueError(f"a teacher of {task_name} needs a function that makes it and a few words about it, got {make!r} and {about!r}")
+    _MAKERS[task_name] = (make, about)
 
 
 def require_teacher(task_name: str) -> None:
     """Raise ValueError for an unknown task and for one without a teacher. Imports no environment."""
     from jatlab.tasks import get_task
 
+    if task_name in _MAKERS:
+        return
     if get_task(task_name).domain not in TAUGHT_DOMAINS:
         raise ValueError(f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
                          "The random policy plays every task: teacher=\"random\"")
@@ -38,6 +57,8 @@ def describe(task_name: str, who: str = "teacher") -> str:
     if who == "random":
         return "uniformly random actions"
     require_teacher(task_name)
+    if task_name in _MAKERS:
+        return _MAKERS[task_name][1]
     if task_name.startswith("babyai-"):
         return "MiniGrid's BabyAIBot, which looks for keys elsewhere"
     if task_name.startswith("mujoco-"):
@@ -59,6 +80,8 @@ def get_teacher(task_name: str) -> Teacher:
     Raises ValueError for an unknown task and for one without a teacher, ImportError when the domain's package is missing.
     """
     require_teacher(task_name)
+    if task_name in _MAKERS:
+        return _MAKERS[task_name][0]()
     try:
         if task_name.startswith("babyai-"):
             from jatlab.teachers.babyai import BotTeacher

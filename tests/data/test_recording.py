@@ -193,7 +193,7 @@ def test_a_teacher_that_always_fails_ends_the_recording(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("change, message", [
     ({"episodes": 0}, "episodes must be at least 1, got 0"),
-    ({"workers": 0}, "workers must be at least 1, got 0"),
+    ({"workers": -1}, "workers must be 0 .this process. or more, got -1"),
     ({"noise": 1.5}, "noise is a number from 0 to 1, got 1.5"),
     ({"seed": 99_999}, "seed 99999 with 2 episodes leaves that range"),
     ({"timeout": 0}, "timeout is a number of seconds above 0"),
