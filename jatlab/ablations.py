@@ -155,11 +155,15 @@ def run_point(variant: Variant, seed: int = 0, episodes: int = EPISODES, data: s
     """One run: record what is missing in ``data``, train the variant's agent, play ``episodes`` of each of its tasks.
 
     Returns {"variant", "seed", "steps", "minutes", "parameters", "timesteps", "tasks": {task: {"mean", "success", "scores", "lengths"}}}; scores run from the random policy (0) to
-    our teacher (1). For one point of the sweep over kappa: ``run_point(with_kappa(0.05), seed=0)``.
+    our teacher (1); with kappa's variants "foresight" besides, see `jatlab.foresight`. For one point of the sweep over kappa: ``run_point(with_kappa(0.05), seed=0)``.
     """
     started = perf_counter()
     agent, facts = trained(variant, seed, data) if variant.memory is None else (_limited(*variant.memory), {})
     tasks = {task: play(agent, task, episodes) for task in variant.tasks}
+    if "observation_loss_coef" in variant.model:
+        from jatlab.foresight import measure_foresight
+
+        facts["foresight"] = {task: measure_foresight(agent, task, data) for task in variant.tasks}
     return {"variant": variant.name, "seed": seed, **facts, "minutes": round((perf_counter() - started) / 60, 2), "tasks": tasks}
 
 
