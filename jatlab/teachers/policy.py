@@ -8,6 +8,7 @@ As tensors in a file: ``mean`` and ``scale`` (n,), ``limit`` (m,), ``weight.0`` 
 from __future__ import annotations
 
 import numpy as np
+from numpy import add, dot, maximum, minimum, multiply, subtract, tanh
 
 ONE = np.float32(1.0)
 FARTHEST = np.float32(10.0)  # in standard deviations: what lies farther counts as this far
@@ -30,6 +31,10 @@ class Policy:
         self.mean, self.scale, self.limit = (self.tensors[name] for name in ("mean", "scale", "limit"))
         self.layers = [(self.tensors[f"weight.{i}"].T, self.tensors[f"bias.{i}"]) for i in range(layers)]
         self._check(sizes or (len(self.mean), len(self.limit)))
+        self._values = np.empty_like(self.mean)
+        self._layers = [(weight, bias, np.empty_like(bias), i == 0) for i, (weight, bias) in enumerate(self.layers)]
+        self._far = (np.full_like(self.mean, -FARTHEST), np.full_like(self.mean, FARTHEST))  # as arrays: converting a number takes as long as using it
+        self._one = (np.full_like(self.limit, -ONE), np.full_like(self.limit, ONE))
 
     def _check(self, sizes: tuple[int, int]) -> None:
         observations, actions = sizes
@@ -56,7 +61,24 @@ class Policy:
 
     def __call__(self, observation: np.ndarray) -> np.ndarray:
         """The action, (…, m) float32, within the limits."""
+        if observation.shape == self.mean.shape and observation.dtype == np.float32:
+            return self._act(observation)
         return self.limit * _cut(self.mean_action(observation), ONE)
+
+    def _act(self, observation: np.ndarray) -> np.ndarray:
+        """One observation, (n,) -> (m,): the same operations in the same order, in arrays that are there already. A quarter faster, where a step of
+        the environment takes only five times as long."""
+        low, high = self._far
+        values = subtract(observation, self.mean, out=self._values)
+        multiply(values, self.scale, out=values)
+        minimum(maximum(values, low, out=values), high, out=values)
+        for weight, bias, values_of_layer, first in self._layers:
+            if not first:
+                tanh(values, out=values)
+            values = dot(values, weight, out=values_of_layer)
+            add(values, bias, out=values)
+        low, high = self._one
+        return self.limit * minimum(maximum(values, low, out=values), high, out=values)
 
 
 class Normaliser:

@@ -137,6 +137,18 @@ def test_a_policy_is_what_its_formula_says():
     assert np.allclose(Policy(linear).mean_action(many), (many - linear["mean"]) * linear["scale"] @ linear["weight.0"].T + linear["bias.0"], atol=1e-5)
 
 
+@pytest.mark.parametrize("task", ["mujoco-halfcheetah", "mujoco-swimmer", "mujoco-pendulum"])
+def test_acting_on_one_observation_is_the_formula_to_the_last_bit(task):
+    """It computes in arrays of its own, and what it returns is not one of them."""
+    controller = load_controller(task)
+    actions, wanted = [], []
+    for observation in np.random.default_rng(0).normal(scale=0.05, size=(50, len(controller.mean))).astype(np.float32):
+        actions.append(controller(observation))
+        wanted.append(controller.limit * np.clip(controller.mean_action(observation), -1, 1))
+    assert np.array_equal(actions, wanted) and len(np.unique(np.array(actions), axis=0)) > 25
+    assert controller(np.zeros((2, len(controller.mean)), np.float32)).shape == (2, len(controller.limit))
+
+
 @settings(max_examples=40, deadline=None)
 @given(values=arrays(np.float32, st.tuples(st.integers(2, 30), st.just(3)), elements=st.floats(-100, 100, width=32)), data=st.data())
 def test_the_normaliser_merges_portions_exactly(values, data):
