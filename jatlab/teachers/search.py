@@ -3,7 +3,8 @@
 It keeps one plan, a sequence of actions with the states that they lead to, and spends each decision's budget on changing it: another action for a
 while, or another ending, from any step of the plan on. Since the states along the plan are kept, a change near its end costs a few simulated steps,
 and one whose state falls back into the plan's costs no more than the difference. What is better stays; the first action is played, and the rest is the next decision's
-plan. The game is deterministic, so what was found is not lost.
+plan. The game is deterministic, so what was found is not lost. A change that lies behind the plan after a while is not simulated to its end; and where the plan
+ends with a lost life, changes shortly before that are tried first.
 
 Better is, in this order: the higher discounted reward, where a lost life costs ``life_cost`` times the largest reward seen in this episode and ends the
 plan; if no reward has been in sight for ``patience`` decisions, rarer values in the console's memory; fewer changes of action, counted from the
@@ -16,6 +17,7 @@ said in ``jatlab.teachers.emulator``.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,8 +28,13 @@ FRAMES_PER_EPISODE = 18_000  # five minutes of play; published scores are of up 
 FRAMES_PER_DECISION = 4
 SURVIVAL = 10  # steps beyond a plan's early end that count as an escape
 ESCAPES = 14  # tries to escape from a loss: two each 1, 2, 4 … 64 steps before it
-EARLY = 2.0  # a change begins at this power of a uniform number, as a share of the plan
+GRACE = 12  # steps that a change is given before it may be behind the plan
+BLIND = 500  # decisions without any reward in sight, from an episode's beginning, until it is said
 TIE = 1e-9  # relative; what differs by less is the same value
+
+
+class NoRewardInSight(UserWarning):
+    """The search has found no reward within its horizon since the episode began."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,9 @@ class SearchSettings:
     """``budget``: simulated decisions (four frames each) a decision, and ``alarm`` if the plan loses a life, at most 500. ``horizon``: decisions that a plan
     looks ahead."""
 
-    budget: int = 200
-    alarm: int = 500
-    horizon: int = 80
+    budget: int = 64
+    alarm: int = 240
+    horizon: int = 50
     discount: float = 0.99
     life_cost: float = 10.0  # times the largest reward seen
     patience: int = 60  # decisions without a reward in sight, until novelty counts
@@ -74,6 +81,10 @@ class Plan:
     def rest(self, steps: int = 1) -> Plan:
         """What is left after the first ``steps`` steps."""
         return Plan(self.states[steps:], self.actions[steps:], self.rewards[steps:], self.memories[steps:], self.lost, self.over)
+
+    def followed_by(self, rest: Plan) -> Plan:
+        """This plan and another that begins where it ends."""
+        return Plan(self.states + rest.states[1:], self.actions + rest.actions, self.rewards + rest.rewards, self.memories + rest.memories, rest.lost, rest.over)
 
     def changes(self, previous: int) -> int:
         """How often the action changes, from ``previous`` on."""
@@ -119,6 +130,8 @@ class SearchTeacher(Teacher):
             pass
         self._dull = 0 if self._seen_reward else self._dull + 1
         self.blind += not self._seen_reward
+        if self.blind == self.decision + 1 == BLIND:
+            self._say_blind()
         self._spent += self.simulated
         return self._play_first()
 
@@ -128,6 +141,12 @@ class SearchTeacher(Teacher):
         decisions = max(self.decision + 1, 1)
         return {"budget": self.settings.alarm, "simulated": round(self._spent / decisions, 2), "frames_limit": FRAMES_PER_EPISODE,
                 "blind": round(self.blind / decisions, 4)}
+
+    def _say_blind(self) -> None:
+        game = getattr(self.emulator, "game", "this game")
+        warnings.warn(f"{game}: no reward within {self.settings.horizon} decisions in any future simulated in the first {BLIND} decisions; the search goes where the "
+                      "console's memory is new. A longer horizon or a larger budget (SearchSettings) may see one; demonstrations without rewards teach little",
+                      NoRewardInSight, stacklevel=3)
 
     # --- one decision ------------------------------------------------------------------------------------------------------------
 
@@ -192,7 +211,7 @@ class SearchTeacher(Teacher):
         if self.plan.lost and self._escapes < ESCAPES:
             self._escapes += 1
             return max(0, length - 2 ** ((self._escapes - 1) // 2))
-        return int(length * self._rng.random() ** EARLY)
+        return int(length * self._rng.random() ** 2)
 
     def _stretch(self, room: int) -> list[int]:
         """One action, held for 1 to ``room`` steps; the logarithm of the duration is uniform."""
@@ -200,8 +219,8 @@ class SearchTeacher(Teacher):
 
     def _consider(self, at: int, tail: list[int], same_from: int) -> bool:
         """Simulate the plan with ``tail`` from step ``at`` on, and take it if it is better; from step ``same_from`` on both do the same."""
-        candidate = self._simulate(self.plan.head(at), tail, same_from)
-        if better := self._merit(candidate) > self._merit(self.plan):
+        candidate = self._simulate(self.plan.head(at), tail, same_from, race=True)
+        if better := candidate is not None and self._merit(candidate) > self._merit(self.plan):
             self.plan = candidate
         return better
 
@@ -222,19 +241,28 @@ class SearchTeacher(Teacher):
     def _left(self) -> int:
         return (self.settings.alarm if self.plan.lost else self.settings.budget) - self.simulated
 
-    def _simulate(self, plan: Plan, actions: list[int], same_from: int | None = None) -> Plan:
-        """``plan``, and ``actions`` after it. Where the present plan is met again, with the same actions to follow, the rest of it is taken over."""
+    def _simulate(self, plan: Plan, actions: list[int], same_from: int | None = None, race: bool = False) -> Plan | None:
+        """``plan``, and ``actions`` after it. Where the present plan is met again, with the same actions to follow, the rest of it is taken over.
+        None if it is a ``race`` and the present plan is ahead."""
         begun, known = len(plan), self.plan
+        ahead = self._values(known) if race and not known.lost else None
         plan = replace(plan, states=plan.states[:], actions=plan.actions[:], rewards=plan.rewards[:], memories=plan.memories[:])
+        value = float(self._values(plan)[-1]) if plan.rewards else 0.0
         self.emulator.restore(plan.states[-1])
         for number, action in enumerate(actions, begun + 1):
             self._append(plan, action)
             if plan.over:
                 break
+            value += plan.rewards[-1] * self._discounts[number - 1]
+            if ahead is not None and number - begun >= GRACE and value < ahead[min(number, len(known)) - 1] - TIE * self._largest:
+                return None
             if same_from is not None and same_from <= number < len(known) and plan.states[-1].equals(known.states[number]):
-                rest = known.rest(number)
-                return Plan(plan.states + rest.states[1:], plan.actions + rest.actions, plan.rewards + rest.rewards, plan.memories + rest.memories, rest.lost, rest.over)
+                return plan.followed_by(known.rest(number))
         return plan
+
+    def _values(self, plan: Plan) -> np.ndarray:
+        """The discounted reward up to each step of a plan: (T,)."""
+        return np.cumsum(plan.rewards * self._discounts[:len(plan)])
 
     def _append(self, plan: Plan, action: int) -> None:
         reward, lost, over = self.emulator.step(action)

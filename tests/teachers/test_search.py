@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from jatlab.tasks.scores import FOLDER
 from jatlab.teachers import TeacherFailed, describe, get_teacher
 from jatlab.teachers.emulator import Emulator, Step
 from jatlab.teachers.listing import format_searches, search_table
-from jatlab.teachers.search import Plan, SearchSettings, SearchTeacher
+from jatlab.teachers.search import GRACE, NoRewardInSight, Plan, SearchSettings, SearchTeacher
 
 TINY = SearchSettings(budget=20, alarm=20, horizon=25)
 
@@ -234,6 +235,34 @@ def test_without_a_reward_in_sight_rarer_memory_counts():
     assert set(done[:10]) == {0} and len(set(done)) > 1
 
 
+def test_a_change_that_falls_behind_is_not_simulated_to_its_end():
+    teacher, _ = walk(lambda path: (float(path[-1] == 0), False, False), 3, horizon=40, budget=200, alarm=200)
+    teacher.simulated = 0
+    teacher._extend()
+    assert teacher.plan.actions == [0] * 40
+    teacher.simulated = 0
+    assert not teacher._consider(0, [1] * 40, 40) and teacher.simulated == GRACE
+    assert not teacher._consider(10, [1] + [0] * 29, 11) and teacher.simulated == 2 * GRACE
+
+
+def test_changes_shortly_before_a_loss_come_first():
+    """Holding the action is deadly at step 39; one other action at the end is the escape, and costs no more than a few steps."""
+    def rule(path):
+        return float(len(path) == 5), path[-39:] == (0,) * 39, path[-39:] == (0,) * 39
+
+    teacher, done = walk(rule, 1, horizon=40, budget=60, alarm=60)
+    assert not teacher.plan.lost and teacher.plan.actions[:30] == [0] * 30 and done == [0]
+
+
+def test_no_reward_in_sight_is_said(monkeypatch):
+    monkeypatch.setattr("jatlab.teachers.search.BLIND", 5)
+    with pytest.warns(NoRewardInSight, match="no reward within 12 decisions in any future simulated in the first 5 decisions.* larger budget"):
+        walk(lambda path: (0.0, False, False), 6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        walk(lambda path: (float(len(path) == 3), False, False), 6)
+
+
 def test_a_plan_is_cut_and_shifted():
     plan = Plan(list("abcd"), [1, 1, 2], [0.0, 1.0, 2.0], [None] * 3, True, True)
     assert plan.head(2).states == list("abc") and not plan.head(2).lost and plan.head(3).lost
@@ -314,7 +343,7 @@ def test_an_environment_without_an_emulator_is_refused():
         SearchTeacher().reset(make_env("babyai-go-to-obj", render_mode=None), 0)
 
 
-@pytest.mark.parametrize("change, message", [({"budget": 501}, "from 1 to 500 simulated steps a decision, alarm not below budget; got 501 and 500"), ({"horizon": 0}, "at least 1 step, got 0"),
+@pytest.mark.parametrize("change, message", [({"budget": 501}, "from 1 to 500 simulated steps a decision, alarm not below budget; got 501 and "), ({"horizon": 0}, "at least 1 step, got 0"),
                                              ({"discount": 1.5}, "at most 1, got 1.5")])
 def test_settings_that_make_no_sense_are_refused(change, message):
     with pytest.raises(ValueError, match=message):

@@ -1,0 +1,72 @@
+"""How fast demonstrations are recorded, by domain, beside the environment's bare speed, for the README: `python docs/recording_speed.py` (about two minutes).
+
+Everything is in processor seconds of one core, so that a busy machine does not count. Bare: the recorded episodes once more, reset and step alone, with
+the actions that were recorded. Recording: the same episodes by the teacher, kept and written to disk. The best of three rounds counts.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from readme import insert
+
+from jatlab.data.episodes import Episode, write_episodes
+from jatlab.data.playing import Player
+from jatlab.tasks import expand, make_env
+
+DOMAINS = {  # tasks, and episodes of each in a round
+    "BabyAI": ("babyai-go-to-local babyai-pickup-dist babyai-open-door", 50),
+    "Meta-World": ("metaworld-reach metaworld-door-close metaworld-drawer-open", 8),
+    "MuJoCo": ("mujoco", 1),
+    "Atari": ("atari-pong atari-mspacman", 1),
+}
+DECISIONS = 60  # at most, of an episode by search
+ROUNDS = 3
+
+
+def main() -> None:
+    lines = []
+    for domain, (tasks, episodes) in DOMAINS.items():
+        found = [speeds(task, episodes) for task in expand(tasks.split())]
+        steps, bare, recorded = map(sum, zip(*found, strict=True))
+        lines.append(f"| {domain} ({len(found)} tasks) | {steps / bare:,.0f} | {steps / recorded:,.0f} | {recorded / bare - 1:.0%} |")
+        print(lines[-1], flush=True)
+    head = ["| steps per second of one core | bare | recording | longer by |", "| --- | ---: | ---: | ---: |"]
+    insert("recording-speed", "\n".join([*head, *lines]))
+
+
+def speeds(task: str, episodes: int) -> tuple[int, float, float]:
+    """Steps of a round, and its processor seconds: bare, and recorded."""
+    player = Player(task)
+    if player.teacher.slowness > 1:
+        player.teacher.max_decisions = DECISIONS
+    shown = [player.play(seed, timeout=60)[1] for seed in range(episodes)]  # also warms up
+    env = make_env(task, render_mode=None)
+    bare = min(seconds(lambda: replay(env, shown)) for _ in range(ROUNDS))
+    recorded = min(seconds(lambda: record(player, episodes)) for _ in range(ROUNDS))
+    steps = sum(len(episode["rewards"]) for episode in shown)
+    print(f"{task}: {steps / bare:,.0f} bare, {steps / recorded:,.0f} recorded", flush=True)
+    return steps, bare, recorded
+
+
+def seconds(work: Callable[[], None]) -> float:
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def replay(env, shown: list[Episode]) -> None:
+    for seed, episode in enumerate(shown):
+        env.reset(seed=seed)
+        for action in episode["continuous_actions" if "continuous_actions" in episode else "discrete_actions"]:
+            env.step(action)
+
+
+def record(player: Player, episodes: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_episodes(Path(folder) / "00000.parquet", [player.play(seed, timeout=60)[1] for seed in range(episodes)], player.task)
+
+
+if __name__ == "__main__":
+    main()
