@@ -62,22 +62,27 @@ def with_kappa(kappa: float) -> Variant:
     return Variant(f"kappa {kappa:g}", value=kappa, model={"observation_loss_coef": kappa, "action_loss_coef": round(1 - kappa, 6)})
 
 
-def with_layers(kind: str, window: int, task: str | None = None) -> Variant:
-    """The recipe with "dual", "global" or "local" layers, the local ones of a window of so many tokens; on one task, or on the usual two."""
+def with_layers(kind: str, window: int, tasks: tuple[str, ...] = (OBJECT, REACH), **choices) -> Variant:
+    """The recipe with "dual", "global" or "local" layers, the local ones of a window of so many tokens. ``choices``: other fields of the variant; its ``model`` is added to."""
     pattern = {"dual": [["global", "local"], 2], "global": [["global"], 4], "local": [["local"], 4]}[kind]
     name = "all global" if kind == "global" else f"{'dual' if kind == 'dual' else 'all local'}, window {window}"
-    tasks = (task,) if task else (OBJECT, REACH)
-    return Variant(name, tasks, window, {"attention_types": [pattern], "window_size": window}, steps=200 if task == RECALL else STEPS)
+    model = {"attention_types": [pattern], "window_size": window} | choices.pop("model", {})
+    return Variant(name, tasks, window, model, **choices)
 
 
 def _attention() -> tuple[Variant, ...]:
-    kinds = (("dual", 32), ("global", 128), ("local", 32), ("local", 8), ("dual", 8))
+    kinds = (("dual", 32), ("global", 128), ("local", 32), ("local", 8))
     return tuple(with_layers(kind, window) for kind, window in kinds)
 
 
+def to_recall(kind: str, window: int, steps: int = 250) -> Variant:
+    """An agent half as wide again, on the test of memory alone."""
+    return with_layers(kind, window, (RECALL,), steps=steps, model={"hidden_size": 48, "num_heads": 2})
+
+
 def _memory() -> tuple[Variant, ...]:
-    kinds = (("dual", 8), ("global", 128), ("local", 32), ("local", 16), ("local", 8), ("local", 4))
-    return tuple(with_layers(kind, window, RECALL) for kind, window in kinds)
+    kinds = (("dual", 8), ("global", 128), ("local", 16), ("local", 8), ("local", 4))
+    return tuple(to_recall(kind, window) for kind, window in kinds)
 
 
 def _generalists() -> tuple[Variant, ...]:
@@ -88,12 +93,12 @@ def _generalists() -> tuple[Variant, ...]:
 
 
 def _time() -> tuple[Variant, ...]:
-    names = {1: REACH, 0.5: "reach-by-2", 2: "reach-every-2", 4: "reach-every-4", 8: "reach-every-8"}
+    names = {1: REACH, 0.5: "reach-by-2", 4: "reach-every-4", 8: "reach-every-8"}
     return tuple(Variant(f"{100 / length:g} decisions", (task,), 100 / length, steps=STEPS // 2) for length, task in names.items())
 
 
 def _beyond() -> tuple[Variant, ...]:
-    played = (REACH, "metaworld-drawer-open", "metaworld-button-press-topdown")
+    played = (REACH, "metaworld-drawer-open")
     sizes = {"recompute": (64, 32, 16, 8, 4, 2), "published": (32, 16, 8, 4, 2)}
     return tuple(Variant(f"{policy}, {size}", played, size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
 
@@ -128,14 +133,14 @@ def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: 
         raise ValueError(f"an ablation needs at least one seed and one episode, got seeds {seeds} and {episodes} episodes")
     variants = [replace(v, steps=steps or v.steps) for v in ablation.variants]
     runs = []
-    for seed in seeds:  # all variants of a seed before the next: stopped early, it is still a comparison
+    for number, seed in enumerate(seeds, start=1):  # all variants of a seed before the next: stopped early, it is still a comparison
         for variant in variants:
             runs.append(_saved_run(variant, seed, episodes, output))
             if progress:
                 print(told(runs[-1]), flush=True)
-    results = assemble(ablation, variants, seeds, runs)
-    for folder in [output] + [SHIPPED] * install:
-        write_json(folder / f"{name}.json", results)
+        results = assemble(ablation, variants, seeds[:number], runs)
+        for folder in [output] + [SHIPPED] * install:
+            write_json(folder / f"{name}.json", results)
     return results
 
 
