@@ -98,9 +98,8 @@ def _time() -> tuple[Variant, ...]:
 
 
 def _beyond() -> tuple[Variant, ...]:
-    played = (REACH, "metaworld-drawer-open")
-    sizes = {"recompute": (64, 32, 16, 8, 4, 2), "published": (32, 16, 8, 4, 2)}
-    return tuple(Variant(f"{policy}, {size}", played, size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
+    sizes = {"recompute": (64, 16, 4, 2), "published": (32, 16, 4, 2)}
+    return tuple(Variant(f"{policy}, {size}", (REACH,), size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
 
 
 ABLATIONS = {
@@ -253,7 +252,7 @@ def _play_recall(agent, episodes: int) -> dict:
     env = make_env(RECALL)
     rewards = np.stack([rollout(agent, env, seed=1_000_000 + number, greedy=True)["rewards"] for number in range(episodes)])  # (episodes, T)
     scores = score(RECALL, rewards.sum(1))
-    return {"mean": round(float(scores.mean()), 4), "success": None, "scores": np.round(scores, 4).tolist(), "by_age": np.round(rewards.mean(0), 4).tolist()}
+    return {"mean": round(float(scores.mean()), 4), "success": None, "scores": np.round(scores, 4).tolist(), "by_age": np.round(rewards.mean(0, dtype=float), 4).tolist()}
 
 
 def _limited(policy: str, timesteps: int):
@@ -283,7 +282,7 @@ def assemble(ablation: Ablation, variants: list[Variant], seeds: tuple[int, ...]
 
 
 def summary(runs: list[dict]) -> dict[str, dict[str, dict]]:
-    """{task: {variant: {"mean", "interval", "runs": the means of its runs}}}."""
+    """{task: {variant: {"mean", "interval", "interval_over": "runs", or "episodes" of the only one, "runs": the means of its runs}}}."""
     by_task: dict[str, dict[str, list]] = {}
     for run in runs:
         for task, result in run["tasks"].items():
@@ -294,7 +293,8 @@ def summary(runs: list[dict]) -> dict[str, dict[str, dict]]:
 def _summarise(results: list[dict]) -> dict:
     means = [result["mean"] for result in results]
     interval = student_interval(means) if len(means) > 1 else bootstrap_interval(np.array(results[0]["scores"]))
-    return {"mean": round(float(np.mean(means)), 4), "interval": [round(float(bound), 4) for bound in interval], "runs": means}
+    over = "runs" if len(means) > 1 else "episodes"
+    return {"mean": round(float(np.mean(means)), 4), "interval": [round(float(bound), 4) for bound in interval], "interval_over": over, "runs": means}
 
 
 def student_interval(means) -> tuple[float, float]:
