@@ -45,34 +45,7 @@ def cross(pilot, seed: int) -> float:
     return float(np.linalg.norm(env.place - env.jetty))
 
 
-# --- 12.1 a pilot ------------------------------------------------------------------------------------------------------------
-
-
-def pilot(observation: np.ndarray) -> np.ndarray:
-    """The ferry's observation (8,) -> a thrust (2,) from -1 to 1 that brings it to the jetty."""
-    place, velocity, jetty, current = observation.reshape(4, 2)
-    drift = 0.03 * current * (1 - place[1] ** 2)
-    wanted = np.clip(0.1 * (jetty - place), -0.06, 0.06) - drift  # a velocity: fast while far, slow when near, against the current
-    return np.clip((wanted - 0.95 * velocity) / 0.01, -1, 1).astype(np.float32)
-
-
-def check_pilot(answer) -> None:
-    rest = np.array([0, -0.9, 0, 0, 0.5, 0.9, 0, 0], np.float32)  # far from the jetty, no current
-    action = np.asarray(answer(rest.copy()), dtype=float)
-    expect(action.shape == (2,), f"an action is two numbers, shape (2,), not {action.shape}")
-    expect(np.isfinite(action).all() and np.abs(action).max() <= 1 + 1e-6, f"each thrust is from -1 to 1 (np.clip), yours is {action}")
-    expect(action @ (rest[4:6] - rest[:2]) > 0, "this steers away from the jetty: the way there is jetty - place")
-    distances = [cross(answer, seed) for seed in range(12)]
-    if np.mean(np.array(distances) < 0.1) >= 0.9:
-        return
-    fast = np.array([0.5, 0.9, 0, 0.08, 0.5, 0.9, 0, 0], np.float32)  # at the jetty, but not slow
-    expect(np.asarray(answer(fast))[1] < -0.2, "at the jetty with speed it does not brake: choose the velocity you want, and thrust by what is missing to it")
-    pushed = np.array([0, 0, 0, 0.05, 0, 0.9, 0.6, 0], np.float32)
-    expect(np.asarray(answer(pushed))[0] < -0.05, "with a current to the right it does not steer left: subtract the drift from the velocity you want")
-    expect(False, f"it misses the jetty in {np.mean(np.array(distances) >= 0.1):.0%} of 12 crossings; the mean distance at the end is {np.mean(distances):.2f} (0.1 is near enough)")
-
-
-# --- 12.2 the facts of a task ------------------------------------------------------------------------------------------------
+# --- 12.1 the facts of a task ------------------------------------------------------------------------------------------------
 
 
 def facts(env: gym.Env) -> dict:
@@ -99,7 +72,7 @@ def check_facts(answer) -> None:
         expect(got["action_size"] == actions, f"{name}'s action space is {env.action_space}: that is {actions} {'choices' if kind == 'discrete' else 'number'}, not {got['action_size']}")
 
 
-# --- 12.3 a fair comparison --------------------------------------------------------------------------------------------------
+# --- 12.2 a fair comparison --------------------------------------------------------------------------------------------------
 
 
 def paired(a: np.ndarray, b: np.ndarray, draws: int = 4000) -> tuple[float, float, float]:
@@ -127,8 +100,35 @@ def check_paired(answer) -> None:
     expect(width < 1.25 * right, "too wide: the interval is of the mean of the differences, between its 2.5 % and 97.5 % quantiles")
 
 
+# --- 12.3 a pilot ------------------------------------------------------------------------------------------------------------
+
+
+def pilot(observation: np.ndarray) -> np.ndarray:
+    """The ferry's observation (8,) -> a thrust (2,) from -1 to 1 that brings it to the jetty."""
+    place, velocity, jetty, current = observation.reshape(4, 2)
+    drift = 0.03 * current * (1 - place[1] ** 2)
+    wanted = np.clip(0.1 * (jetty - place), -0.06, 0.06) - drift  # a velocity: fast while far, slow when near, against the current
+    return np.clip((wanted - 0.95 * velocity) / 0.01, -1, 1).astype(np.float32)
+
+
+def check_pilot(answer) -> None:
+    rest = np.array([0, -0.9, 0, 0, 0.5, 0.9, 0, 0], np.float32)  # far from the jetty, no current
+    action = np.asarray(answer(rest.copy()), dtype=float)
+    expect(action.shape == (2,), f"an action is two numbers, shape (2,), not {action.shape}")
+    expect(np.isfinite(action).all() and np.abs(action).max() <= 1 + 1e-6, f"each thrust is from -1 to 1 (np.clip), yours is {action}")
+    expect(action @ (rest[4:6] - rest[:2]) > 0, "this steers away from the jetty: the way there is jetty - place")
+    distances = [cross(answer, seed) for seed in range(12)]
+    if np.mean(np.array(distances) < 0.1) >= 0.9:
+        return
+    fast = np.array([0.5, 0.9, 0, 0.08, 0.5, 0.9, 0, 0], np.float32)  # at the jetty, but not slow
+    expect(np.asarray(answer(fast))[1] < -0.2, "at the jetty with speed it does not brake: choose the velocity you want, and thrust by what is missing to it")
+    pushed = np.array([0, 0, 0, 0.05, 0, 0.9, 0.6, 0], np.float32)
+    expect(np.asarray(answer(pushed))[0] < -0.05, "with a current to the right it does not steer left: subtract the drift from the velocity you want")
+    expect(False, f"it misses the jetty in {np.mean(np.array(distances) >= 0.1):.0%} of 12 crossings; the mean distance at the end is {np.mean(distances):.2f} (0.1 is near enough)")
+
+
 EXERCISES = {
-    "12.1": Exercise(minutes=15, solution=pilot, check=check_pilot),
-    "12.2": Exercise(minutes=5, solution=facts, check=check_facts),
-    "12.3": Exercise(minutes=10, solution=paired, check=check_paired),
+    "12.1": Exercise(minutes=5, solution=facts, check=check_facts),
+    "12.2": Exercise(minutes=10, solution=paired, check=check_paired),
+    "12.3": Exercise(minutes=15, solution=pilot, check=check_pilot),
 }

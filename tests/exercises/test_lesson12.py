@@ -42,21 +42,21 @@ def half(a, b):
 
 
 WRONG = {
-    "12.1": [
+    "12.3": [
         (away, "steers away"),
         (toward, "does not brake"),
         (slow, "does not steer left"),
         (lambda observation: 5 * (observation[4:6] - observation[:2]), "from -1 to 1"),
         (lambda observation: observation[:3], "two numbers"),
     ],
-    "12.2": [
+    "12.1": [
         (lambda env: facts(env) | {"observation_size": env.observation_space.shape}, "not a shape"),
         (lambda env: facts(env) | {"observation": facts(env)["action"]}, "observes real numbers"),
         (lambda env: facts(env) | {"action_size": 1}, "that is 2 choices"),
         (lambda env: facts(env) | {"action": "discrete"}, "its action is 'continuous'"),
         (lambda env: env.observation_space, "return a dict"),
     ],
-    "12.3": [
+    "12.2": [
         (apart, "drawn apart"),
         (lambda a, b: paired(b, a), "the sign is wrong"),
         (half, "too narrow"),
