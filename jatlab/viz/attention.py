@@ -111,8 +111,8 @@ def attention_heatmap(weights, window: int | None = None, axes=None, names: Sequ
         raise ValueError(f"a heat map takes weights of shape (L, L), not {weights.shape}: choose a layer and a head, or their mean")
     size = len(weights)
     future = np.triu(np.ones_like(weights, bool), 1)
-    with panel(axes, 4.1, 3.4) as axes:
-        image = axes.imshow(np.ma.masked_where(future, 100 * weights), cmap="cividis", vmin=0, interpolation="nearest")
+    with panel(axes, 4.8, 4.0) as axes:
+        image = axes.imshow(np.ma.masked_where(future, 100 * weights), cmap="cividis", norm=_roots(100 * weights.max()), interpolation="nearest")
         axes.figure.colorbar(image, ax=axes, label="attention (%)", shrink=0.85).outline.set_visible(False)
         if window is not None and window < size:
             _draw_window(axes, size, window)
@@ -123,6 +123,13 @@ def attention_heatmap(weights, window: int | None = None, axes=None, names: Sequ
         axes.set_ylabel("token that looks (query)")
     within = "" if window is None else f" The orange line is the edge of the window of {window} tokens: left of it nothing is seen."
     return words(axes, f"Each row is a token and adds up to 100 % (of what it sees); above the diagonal is the future.{within}", f"Heat map of attention, {size} queries by {size} keys.")
+
+
+def _roots(most: float):
+    """Colours follow the root of a weight: small ones stay visible beside a large one."""
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(0.5, 0, most)
 
 
 def _draw_window(axes, size: int, window: int) -> None:
