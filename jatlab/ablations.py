@@ -319,6 +319,39 @@ def difference(first, second) -> tuple[float, tuple[float, float]]:
     return float((second - first).mean()), student_interval(second - first)
 
 
+def side_by_side(results: dict) -> dict:
+    """The summary by task and variant; where each variant has a task of its own (finer and coarser time), all of them as one task."""
+    by_task = results["summary"]
+    if len(by_task) == 1 or any(len(variants) > 1 for variants in by_task.values()):
+        return by_task
+    return {next(iter(by_task)): {name: result for variants in by_task.values() for name, result in variants.items()}}
+
+
+def differences(results: dict) -> list[str]:
+    """A line for each task and variant: how it differs from the first one, with a 95 % interval, and whether the two can be told apart.
+
+    Over seeds where there are several runs; else over the episodes, which are the same for all: then it speaks of these very agents alone.
+    """
+    lines = []
+    for task, variants in side_by_side(results).items():
+        (base_name, base), *others = variants.items()
+        for name, result in others:
+            if len(result["runs"]) > 1:
+                mean, (low, high) = difference(base["runs"], result["runs"])
+            else:
+                paired = np.array(_scores(results, task, name)) - np.array(_scores(results, task, base_name))
+                mean, (low, high) = float(paired.mean()), bootstrap_interval(paired)
+            verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
+            lines.append(f"{task}: {name} {mean:+.2f} [{low:+.2f}, {high:+.2f}] beside {base_name}: {verdict}")
+    return lines
+
+
+def _scores(results: dict, task: str, variant: str) -> list[float]:
+    """The episodes' scores of the only run of a variant; of its own task where it has no other."""
+    tasks = next(run["tasks"] for run in results["runs"] if run["variant"] == variant)
+    return (tasks.get(task) or next(iter(tasks.values())))["scores"]
+
+
 def load(name: str, folder: str | Path | None = None) -> dict:
     """The results of an ablation: those that ship, or those that `jatlab ablate` wrote into ``folder``. Raises FileNotFoundError where there are none."""
     path = (SHIPPED if folder is None else Path(folder)) / f"{name}.json"

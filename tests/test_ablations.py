@@ -8,7 +8,7 @@ import pytest
 
 from jatlab import ablations
 from jatlab.ablation_tasks import RECALL_STEPS, OwnPlayer, register_all, score
-from jatlab.ablations import ABLATIONS, Ablation, Variant, ablate, assemble, difference, load, reach_of, run_point, student_interval, to_recall, with_kappa, with_layers
+from jatlab.ablations import ABLATIONS, Ablation, Variant, ablate, assemble, difference, differences, load, reach_of, run_point, student_interval, to_recall, with_kappa, with_layers
 from jatlab.config import JatConfig
 from jatlab.tasks import make_env, normalise
 
@@ -120,6 +120,30 @@ def test_student_s_intervals_hold_the_mean_as_often_as_they_say():
     rng = np.random.default_rng(0)
     held = [low < 0 < high for low, high in (student_interval(rng.normal(size=3)) for _ in range(2000))]
     assert 0.93 < np.mean(held) < 0.97
+
+
+def results_of(means, tasks=("a",)):
+    """Results whose variants "v0", "v1" … have these means of runs; each its own task, if there are several tasks."""
+    runs = [
+        {"variant": f"v{number}", "seed": seed, "minutes": 0, "tasks": {tasks[number % len(tasks)]: {"mean": mean, "scores": [mean - 0.1, mean, mean + 0.1]}}}
+        for number, some in enumerate(means) for seed, mean in enumerate(some)
+    ]  # fmt: skip
+    return {"summary": ablations.summary(runs), "runs": runs}
+
+
+def test_differences_say_what_can_be_told_apart():
+    lines = differences(results_of([[0.5, 0.6, 0.7], [0.8, 0.9, 1.01], [0.4, 0.6, 0.8], [0.1, 0.2, 0.31]]))
+    assert [line.rpartition(": ")[2] for line in lines] == ["better", "cannot be told apart", "worse"]
+    assert lines[0].startswith("a: v1 +0.30 [")
+
+
+def test_one_run_each_is_compared_episode_by_episode():
+    [line] = differences(results_of([[0.5], [0.7]]))
+    assert "+0.20 [+0.20, +0.20]" in line
+
+
+def test_variants_with_tasks_of_their_own_are_compared():
+    assert len(differences(results_of([[0.5], [0.7]], tasks=("a", "b")))) == 1
 
 
 def test_recall_is_solved_by_its_teacher_and_by_nobody_else():

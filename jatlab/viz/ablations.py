@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jatlab.ablations import reach_of
+from jatlab.ablations import reach_of, side_by_side
 from jatlab.config import JatConfig
 from jatlab.viz.figures import panel, words
 from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, MUTED, short_name, style
@@ -19,7 +19,7 @@ def ablation_figure(results: dict, tasks=None, axes=None):
     Light dots are runs, the dark one is their mean, the bar its 95 % interval; the grey line is the mean of the first variant. With ``axes`` one task is drawn there.
     Raises `ValueError` for a task that the ablation does not have.
     """
-    results = _side_by_side(results)
+    results = results | {"summary": side_by_side(results)}
     tasks = [tasks] if isinstance(tasks, str) else list(results["summary"] if tasks is None else tasks)
     if unknown := [task for task in tasks if task not in results["summary"]]:
         raise ValueError(f"the ablation {results['name']} has no task {', '.join(unknown)}; it has {', '.join(results['summary'])}")
@@ -29,14 +29,6 @@ def ablation_figure(results: dict, tasks=None, axes=None):
         for number, (one, task) in enumerate(zip(panels, tasks)):
             _draw_task(one, results["summary"][task], names, task, labelled=number == 0 or _differs(results, tasks))
     return words(panels[0], _caption(results), _alt(results, tasks))
-
-
-def _side_by_side(results: dict) -> dict:
-    """Where each variant has a task of its own (finer and coarser time), all of them as one task."""
-    summary = results["summary"]
-    if len(summary) == 1 or any(len(variants) > 1 for variants in summary.values()):
-        return results
-    return results | {"summary": {next(iter(summary)): {name: result for variants in summary.values() for name, result in variants.items()}}}
 
 
 def _panels(tasks: list[str], names: list[str]):
