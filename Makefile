@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast lab bench ship language clean help
+.PHONY: demo test fast notebooks badges lab bench ship language clean help
 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
 	@echo "make test   everything that CI checks (about 20 minutes)"
 	@echo "make fast   the tests that take seconds"
 	@echo "make lab    open the notebooks in JupyterLab"
+	@echo "make notebooks  run every lesson, shortened, and compare its checked cells (about 10 minutes)"
 	@echo "make bench  what the algorithms buy, as ratios"
 
 demo: $(VENV)/installed-demo
@@ -19,11 +20,19 @@ demo: $(VENV)/installed-demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env notebooks
+	@$(MAKE) notebooks
 	$(BIN)/jatlab bench
 
 fast: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "not slow"
+
+# every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
+notebooks: $(VENV)/installed-test
+	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 PYTHONPATH=tests/notebooks $(BIN)/python -m pytest -p limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
+
+# for maintainers: badges, links and the tables of lessons, from the homepage in pyproject.toml
+badges: $(VENV)/bin/python
+	$(BIN)/python docs/badges.py
 
 lab: $(VENV)/installed-lab
 	$(BIN)/jupyter lab notebooks

@@ -1,4 +1,4 @@
-"""The parts of the README that scripts write."""
+"""The parts of the README, and of other pages, that scripts write."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 README = Path(__file__).parent.parent / "README.md"
 
 
-def insert(mark: str, text: str) -> None:
-    """Put `text` between the README's `mark:start` and `mark:end`."""
+def insert(mark: str, text: str, page: Path = README) -> None:
+    """Put `text` between the page's `mark:start` and `mark:end`; a page without these marks stays as it is."""
     pattern = re.compile(rf"(<!-- {mark}:start -->\n).*?(<!-- {mark}:end -->)", re.DOTALL)
-    README.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", README.read_text()))
+    page.write_text(pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", page.read_text()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -62,22 +63,27 @@ def with_kappa(kappa: float) -> Variant:
     return Variant(f"kappa {kappa:g}", value=kappa, model={"observation_loss_coef": kappa, "action_loss_coef": round(1 - kappa, 6)})
 
 
-def with_layers(kind: str, window: int, task: str | None = None) -> Variant:
-    """The recipe with "dual", "global" or "local" layers, the local ones of a window of so many tokens; on one task, or on the usual two."""
+def with_layers(kind: str, window: int, tasks: tuple[str, ...] = (OBJECT, REACH), **choices) -> Variant:
+    """The recipe with "dual", "global" or "local" layers, the local ones of a window of so many tokens. ``choices``: other fields of the variant; its ``model`` is added to."""
     pattern = {"dual": [["global", "local"], 2], "global": [["global"], 4], "local": [["local"], 4]}[kind]
     name = "all global" if kind == "global" else f"{'dual' if kind == 'dual' else 'all local'}, window {window}"
-    tasks = (task,) if task else (OBJECT, REACH)
-    return Variant(name, tasks, window, {"attention_types": [pattern], "window_size": window}, steps=200 if task == RECALL else STEPS)
+    model = {"attention_types": [pattern], "window_size": window} | choices.pop("model", {})
+    return Variant(name, tasks, window, model, **choices)
 
 
 def _attention() -> tuple[Variant, ...]:
-    kinds = (("dual", 32), ("global", 128), ("local", 32), ("local", 8), ("dual", 8))
+    kinds = (("dual", 32), ("global", 128), ("local", 32), ("local", 8))
     return tuple(with_layers(kind, window) for kind, window in kinds)
 
 
+def to_recall(kind: str, window: int, steps: int = 250) -> Variant:
+    """An agent half as wide again, on the test of memory alone."""
+    return with_layers(kind, window, (RECALL,), steps=steps, model={"hidden_size": 48, "num_heads": 2})
+
+
 def _memory() -> tuple[Variant, ...]:
-    kinds = (("dual", 8), ("global", 128), ("local", 32), ("local", 16), ("local", 8), ("local", 4))
-    return tuple(with_layers(kind, window, RECALL) for kind, window in kinds)
+    kinds = (("dual", 8), ("global", 128), ("local", 16), ("local", 8), ("local", 4))
+    return tuple(to_recall(kind, window) for kind, window in kinds)
 
 
 def _generalists() -> tuple[Variant, ...]:
@@ -88,14 +94,13 @@ def _generalists() -> tuple[Variant, ...]:
 
 
 def _time() -> tuple[Variant, ...]:
-    names = {1: REACH, 0.5: "reach-by-2", 2: "reach-every-2", 4: "reach-every-4", 8: "reach-every-8"}
+    names = {1: REACH, 0.5: "reach-by-2", 4: "reach-every-4", 8: "reach-every-8"}
     return tuple(Variant(f"{100 / length:g} decisions", (task,), 100 / length, steps=STEPS // 2) for length, task in names.items())
 
 
 def _beyond() -> tuple[Variant, ...]:
-    played = (REACH, "metaworld-drawer-open", "metaworld-button-press-topdown")
-    sizes = {"recompute": (64, 32, 16, 8, 4, 2), "published": (32, 16, 8, 4, 2)}
-    return tuple(Variant(f"{policy}, {size}", played, size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
+    sizes = {"recompute": (64, 16, 4, 2), "published": (32, 16, 4, 2)}
+    return tuple(Variant(f"{policy}, {size}", (REACH,), size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
 
 
 ABLATIONS = {
@@ -128,14 +133,14 @@ def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: 
         raise ValueError(f"an ablation needs at least one seed and one episode, got seeds {seeds} and {episodes} episodes")
     variants = [replace(v, steps=steps or v.steps) for v in ablation.variants]
     runs = []
-    for seed in seeds:  # all variants of a seed before the next: stopped early, it is still a comparison
+    for number, seed in enumerate(seeds, start=1):  # all variants of a seed before the next: stopped early, it is still a comparison
         for variant in variants:
             runs.append(_saved_run(variant, seed, episodes, output))
             if progress:
                 print(told(runs[-1]), flush=True)
-    results = assemble(ablation, variants, seeds, runs)
-    for folder in [output] + [SHIPPED] * install:
-        write_json(folder / f"{name}.json", results)
+        results = assemble(ablation, variants, seeds[:number], runs)
+        for folder in [output] + [SHIPPED] * install:
+            write_json(folder / f"{name}.json", results)
     return results
 
 
@@ -196,7 +201,8 @@ def trained(variant: Variant, seed: int, data: str | Path) -> tuple:
     from jatlab.checkpoints import load_agent
     from jatlab.training import train
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # an encoder of frames so narrow, which these tasks do not use, has an empty layer
         agent = load_agent(train(recipe(variant, seed, data, folder)))
     info = agent.info
     return agent, {"steps": info["step"], "timesteps": info["timesteps"], "training_minutes": info["minutes"], "parameters": info["parameters"]}
@@ -248,7 +254,7 @@ def _play_recall(agent, episodes: int) -> dict:
     env = make_env(RECALL)
     rewards = np.stack([rollout(agent, env, seed=1_000_000 + number, greedy=True)["rewards"] for number in range(episodes)])  # (episodes, T)
     scores = score(RECALL, rewards.sum(1))
-    return {"mean": round(float(scores.mean()), 4), "success": None, "scores": np.round(scores, 4).tolist(), "by_age": np.round(rewards.mean(0), 4).tolist()}
+    return {"mean": round(float(scores.mean()), 4), "success": None, "scores": np.round(scores, 4).tolist(), "by_age": np.round(rewards.mean(0, dtype=float), 4).tolist()}
 
 
 def _limited(policy: str, timesteps: int):
@@ -278,7 +284,7 @@ def assemble(ablation: Ablation, variants: list[Variant], seeds: tuple[int, ...]
 
 
 def summary(runs: list[dict]) -> dict[str, dict[str, dict]]:
-    """{task: {variant: {"mean", "interval", "runs": the means of its runs}}}."""
+    """{task: {variant: {"mean", "interval", "interval_over": "runs", or "episodes" of the only one, "runs": the means of its runs}}}."""
     by_task: dict[str, dict[str, list]] = {}
     for run in runs:
         for task, result in run["tasks"].items():
@@ -289,7 +295,8 @@ def summary(runs: list[dict]) -> dict[str, dict[str, dict]]:
 def _summarise(results: list[dict]) -> dict:
     means = [result["mean"] for result in results]
     interval = student_interval(means) if len(means) > 1 else bootstrap_interval(np.array(results[0]["scores"]))
-    return {"mean": round(float(np.mean(means)), 4), "interval": [round(float(bound), 4) for bound in interval], "runs": means}
+    over = "runs" if len(means) > 1 else "episodes"
+    return {"mean": round(float(np.mean(means)), 4), "interval": [round(float(bound), 4) for bound in interval], "interval_over": over, "runs": means}
 
 
 def student_interval(means) -> tuple[float, float]:
@@ -310,6 +317,39 @@ def difference(first, second) -> tuple[float, tuple[float, float]]:
     if first.shape != second.shape:
         raise ValueError(f"runs are compared seed by seed: {len(first)} and {len(second)} of them do not pair up")
     return float((second - first).mean()), student_interval(second - first)
+
+
+def side_by_side(results: dict) -> dict:
+    """The summary by task and variant; where each variant has a task of its own (finer and coarser time), all of them as one task."""
+    by_task = results["summary"]
+    if len(by_task) == 1 or any(len(variants) > 1 for variants in by_task.values()):
+        return by_task
+    return {next(iter(by_task)): {name: result for variants in by_task.values() for name, result in variants.items()}}
+
+
+def differences(results: dict) -> list[str]:
+    """A line for each task and variant: how it differs from the first one, with a 95 % interval, and whether the two can be told apart.
+
+    Over seeds where there are several runs; else over the episodes, which are the same for all: then it speaks of these very agents alone.
+    """
+    lines = []
+    for task, variants in side_by_side(results).items():
+        (base_name, base), *others = variants.items()
+        for name, result in others:
+            if len(result["runs"]) > 1:
+                mean, (low, high) = difference(base["runs"], result["runs"])
+            else:
+                paired = np.array(_scores(results, task, name)) - np.array(_scores(results, task, base_name))
+                mean, (low, high) = float(paired.mean()), bootstrap_interval(paired)
+            verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
+            lines.append(f"{task}: {name} {mean:+.2f} [{low:+.2f}, {high:+.2f}] beside {base_name}: {verdict}")
+    return lines
+
+
+def _scores(results: dict, task: str, variant: str) -> list[float]:
+    """The episodes' scores of the only run of a variant; of its own task where it has no other."""
+    tasks = next(run["tasks"] for run in results["runs"] if run["variant"] == variant)
+    return (tasks.get(task) or next(iter(tasks.values())))["scores"]
 
 
 def load(name: str, folder: str | Path | None = None) -> dict:

@@ -34,6 +34,11 @@ class LastStep:
         return [weights.float().cpu().numpy() for weights in self.recall.attentions]
 
     @property
+    def action_attentions(self) -> list[np.ndarray]:
+        """The same of the last action's token, (n, N, S): what it weighed to predict this observation."""
+        return [weights.float().cpu().numpy() for weights in self.recall.action_attentions]
+
+    @property
     def key_index(self) -> np.ndarray:
         """(n, S): which token each weight belongs to: 2t for the observation, 2t + 1 for the action of timestep t in the window; -1 for none."""
         return self.recall.key_index.cpu().numpy()
@@ -119,6 +124,13 @@ class Agent:
         actions, probabilities = self._choose(recall.observation, greedy, temperature)
         self.last = LastStep(probabilities, recall, self._expected)
         return actions
+
+    def attention_for_bertviz(self, episode: dict, start: int = 0, stop: int | None = None, layers: Sequence[int] | None = None) -> dict:
+        """Keyword arguments for `bertviz.head_view(**...)`: who looked at whom from timestep `start` to before `stop` of an episode that
+        `rollout(agent, env, record_attention=True)` returned. See `jatlab.attention_record.for_bertviz`."""
+        from jatlab.attention_record import for_bertviz
+
+        return for_bertviz(episode, start, stop, layers, self.model.config.attention_layers)
 
     # --- sense ---------------------------------------------------------------------------------------------------------------
 
@@ -242,37 +254,56 @@ class RandomAgent:
         return [player.act(observation) for player, observation in zip(self._players, observations)]
 
 
-def rollout(agent, env, seed: int | None = None, max_steps: int | None = None, record_attention: bool = False, render: bool = False, **choice) -> dict:
+def rollout(agent, env, seed: int | None = None, max_steps: int | None = None, record_attention: bool = False, render: bool = False, record_predictions: bool = False, **choice) -> dict:
     """Play one episode in `env` (one made by `jatlab.make_env`) and return it.
 
     The columns are the data set's: `continuous_observations` (T, n), …, `*_actions`, `rewards` (T,); besides `return`, `length`, `success`
     (None where the task does not say), with `render` the `frames` (T + 1 pictures), with `record_attention` the `attentions`: for
-    each timestep (layers, N, tokens remembered). `choice` goes to `agent.act` (greedy, temperature).
+    each timestep (layers, N, tokens remembered), of the observation's token, and the `action_attentions`, T - 1 of the action's, which the next timestep computes.
+    With `record_predictions` the `probabilities` (T, actions) of discrete actions and `pred_observations` (T - 1, …): row t is what was expected to follow
+    action t. `choice` goes to `agent.act` (greedy, temperature).
     """
     agent.reset(1, env.task)
     agent.record_attention = record_attention
     observation, info = env.reset(seed=seed)
-    episode = {"observations": [], "actions": [], "rewards": [], "attentions": [], "frames": [env.render()] if render else []}
+    episode = {"observations": [], "actions": [], "rewards": [], "frames": [env.render()] if render else []} | {name: [] for name in RECORDED}
     reward, done = 0.0, False
     while not done and (max_steps is None or len(episode["rewards"]) < max_steps):
         action = agent.act(observation, reward, seeds=None if seed is None else [seed], **choice)
         episode["observations"].append(observation)
         episode["actions"].append(action)
+        _keep(episode, agent, record_attention, record_predictions)
         observation, reward, terminated, truncated, info = env.step(action)
         done = terminated or truncated
         episode["rewards"].append(float(reward))
         if render:
             episode["frames"].append(env.render())
-        if record_attention:
-            episode["attentions"].append(_in_order(agent.last))
     return _columns(episode, env.task, info)
 
 
-def _in_order(last: LastStep) -> np.ndarray:
-    """The last step's attention of environment 0 by token, oldest first: (layers, N, tokens)."""
+RECORDED = ("attentions", "action_attentions", "probabilities", "pred_observations")
+
+
+def _keep(episode: dict, agent, attention: bool, predictions: bool) -> None:
+    """Of what the agent computed to act, what was asked for."""
+    if (attention or predictions) and getattr(agent, "last", None) is None:
+        raise ValueError(f"{type(agent).__name__} computes neither attention nor predictions: play with an agent that has a model")
+    first = len(episode["actions"]) == 1  # nothing came before: no action's view, no expectation
+    if attention:
+        episode["attentions"].append(_in_order(agent.last))
+        if not first:
+            episode["action_attentions"].append(_in_order(agent.last, agent.last.action_attentions)[..., :-1])  # the observation was not there yet
+    if predictions:
+        episode["probabilities"] += [] if agent.last.probabilities is None else [agent.last.probabilities[0]]
+        episode["pred_observations"] += [] if first or agent.last.pred_observations is None else [agent.last.pred_observations[0]]
+
+
+def _in_order(last: LastStep, attentions: list[np.ndarray] | None = None) -> np.ndarray:
+    """The last step's attention of environment 0 by token, oldest first: (layers, N, tokens); the observation's, unless others are given."""
+    attentions = last.attentions if attentions is None else attentions
     index = last.key_index[0]
     order = np.argsort(index)[(index < 0).sum() :]
-    return np.stack([weights[0][:, order] for weights in last.attentions])
+    return np.stack([weights[0][:, order] for weights in attentions])
 
 
 def _columns(episode: dict, task: Task, info: dict) -> dict:
@@ -284,4 +315,5 @@ def _columns(episode: dict, task: Task, info: dict) -> dict:
     columns["rewards"] = np.array(episode["rewards"], dtype=np.float32)
     success = info.get("success")
     summary = {"return": sum(episode["rewards"]), "length": len(episode["rewards"]), "success": None if success is None else bool(success)}
-    return columns | summary | {key: episode[key] for key in ("frames", "attentions") if episode[key]}
+    recorded = {key: np.stack(episode[key]) for key in ("probabilities", "pred_observations") if episode[key]}
+    return columns | summary | recorded | {key: episode[key] for key in ("frames", "attentions", "action_attentions") if episode[key]}

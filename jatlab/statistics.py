@@ -6,8 +6,12 @@ stratified: episodes are drawn with replacement within each task, so every draw 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from statistics import NormalDist
+from types import ModuleType
 
 import numpy as np
 
@@ -60,6 +64,28 @@ def success_interval(successes: int, episodes: int, level: float = 0.95) -> tupl
     middle = (rate + share / 2) / (1 + share)
     half = np.sqrt(share * rate * (1 - rate) + share * share / 4) / (1 + share)
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def load_rliable() -> tuple | None:
+    """rliable's modules `library` and `metrics`, to compare with; None where it is not installed.
+
+    Its dependency `arch` fails on import with pandas 3, except for the bootstrap, all that rliable needs: then that part alone is imported.
+    """
+    if find_spec("rliable") is None or find_spec("arch") is None:
+        return None
+    try:
+        import_module("arch")
+    except (ImportError, TypeError):
+        arch = ModuleType("arch")
+        arch.__path__ = list(find_spec("arch").submodule_search_locations)
+        sys.modules["arch"] = arch
+        try:
+            return import_module("rliable.library"), import_module("rliable.metrics")
+        except ImportError:
+            return None
+        finally:
+            del sys.modules["arch"]
+    return import_module("rliable.library"), import_module("rliable.metrics")
 
 
 def _checked(scores) -> np.ndarray:

@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from jatlab.statistics import bootstrap_interval, iqm, success_interval, task_mean, task_median
+from jatlab.statistics import bootstrap_interval, iqm, load_rliable, success_interval, task_mean, task_median
 
 
 @pytest.fixture
@@ -19,6 +19,15 @@ def rliable(monkeypatch):
     from rliable import library, metrics
 
     return library, metrics
+
+
+def test_rliable_is_loaded_and_leaves_no_stand_in_behind(monkeypatch):
+    before = sys.modules.get("arch")
+    library, metrics = load_rliable()
+    assert metrics.aggregate_iqm(np.arange(8.0)[None]) == 3.5 and library.get_interval_estimates
+    assert sys.modules.get("arch") is before or hasattr(sys.modules["arch"], "arch_model")
+    monkeypatch.setattr("jatlab.statistics.find_spec", lambda name: None)
+    assert load_rliable() is None
 
 
 def scores(episodes=30, tasks=8, seed=0):

@@ -1,4 +1,4 @@
-"""Lesson 07, Evaluation: normalising, the interquartile mean, the stratified bootstrap, the best of k runs, and an outlier found out."""
+"""Lesson 07, Evaluation: normalising, the interquartile mean, the stratified bootstrap, an outlier found out, and the best of k runs."""
 
 from __future__ import annotations
 
@@ -74,23 +74,6 @@ def check_stratified_draw(answer) -> None:
     expect(counts.min() > 200, f"some episodes come too seldom: episode {counts.argmin()} came {counts.min()} times in 300 draws, about 300 are expected")
 
 
-def best_of(runs, k: int) -> float:
-    """What one reports, on average, who trains k runs out of these and shows the best: the mean maximum over all choices of k."""
-    return float(np.mean([max(chosen) for chosen in combinations(runs, k)]))
-
-
-def check_best_of(answer) -> None:
-    runs = [0.1, 0.4, 0.7]
-    one, two, three = (float(answer(runs, k)) for k in (1, 2, 3))
-    expect(abs(one - 0.7) > 1e-9, "with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not their maximum")
-    expect(abs(one - 0.4) < 1e-9, f"with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not {one:.3g}")
-    expect(abs(three - 0.7) < 1e-9, f"the best of all three runs is 0.7, not {three:.3g}")
-    expect(abs(two - 4.8 / 9) > 1e-9, "you draw runs with replacement, so the same run may come twice: two runs are two different ones")
-    expect(abs(two - 0.6) < 1e-9, f"the three pairs have the maxima 0.4, 0.7, 0.7: their mean is 0.6, not {two:.3g}")
-    runs = list(np.random.default_rng(0).normal(size=7))
-    expect(all(abs(float(answer(runs, k)) - best_of(runs, k)) < 1e-9 for k in range(1, 8)), "right for three runs, wrong for seven: every choice of k counts once")
-
-
 def largest_at_least(mean: float, std: float) -> float:
     """How large the largest of some returns must be, none of them negative: their mean square over their mean."""
     return (mean**2 + std**2) / mean
@@ -110,10 +93,27 @@ def check_largest_at_least(answer) -> None:
         expect(abs(float(answer(returns.mean(), returns.std())) - wanted) < 1e-6 * wanted, "right for round numbers, wrong for others: the answer is sum of squares / sum")
 
 
+def best_of(runs, k: int) -> float:
+    """What one reports, on average, who trains k runs out of these and shows the best: the mean maximum over all choices of k."""
+    return float(np.mean([max(chosen) for chosen in combinations(runs, k)]))
+
+
+def check_best_of(answer) -> None:
+    runs = [0.1, 0.4, 0.7]
+    one, two, three = (float(answer(runs, k)) for k in (1, 2, 3))
+    expect(abs(one - 0.7) > 1e-9, "with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not their maximum")
+    expect(abs(one - 0.4) < 1e-9, f"with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not {one:.3g}")
+    expect(abs(three - 0.7) < 1e-9, f"the best of all three runs is 0.7, not {three:.3g}")
+    expect(abs(two - 4.8 / 9) > 1e-9, "you draw runs with replacement, so the same run may come twice: two runs are two different ones")
+    expect(abs(two - 0.6) < 1e-9, f"the three pairs have the maxima 0.4, 0.7, 0.7: their mean is 0.6, not {two:.3g}")
+    runs = list(np.random.default_rng(0).normal(size=7))
+    expect(all(abs(float(answer(runs, k)) - best_of(runs, k)) < 1e-9 for k in range(1, 8)), "right for three runs, wrong for seven: every choice of k counts once")
+
+
 EXERCISES = {
     "07.1": Exercise(minutes=5, solution=normalised, check=check_normalised),
     "07.2": Exercise(minutes=8, solution=iqm, check=check_iqm),
     "07.3": Exercise(minutes=8, solution=stratified_draw, check=check_stratified_draw),
-    "07.4": Exercise(minutes=8, solution=best_of, check=check_best_of),
-    "07.5": Exercise(minutes=10, solution=largest_at_least, check=check_largest_at_least),
+    "07.4": Exercise(minutes=10, solution=largest_at_least, check=check_largest_at_least),
+    "07.5": Exercise(minutes=8, solution=best_of, check=check_best_of),
 }

@@ -26,12 +26,13 @@ POLICIES = ("recompute", "published")
 class Recall:
     """What one step gives: `observation` (B, H), the hidden state that predicts the action; `action` (B, H), that of the last action,
     which had predicted this observation; `attentions`, per layer (B, N, S), the observation's view of the cached tokens whose indices in their
-    episode (or window) are `key_index` (B, S), -1 for none."""
+    episode (or window) are `key_index` (B, S), -1 for none; `action_attentions`, the same of the last action, from the same pass."""
 
     observation: Tensor
     action: Tensor
     attentions: tuple[Tensor, ...]
     key_index: Tensor
+    action_attentions: tuple[Tensor, ...] = ()
 
 
 class Memory:
@@ -94,4 +95,5 @@ class Memory:
         masks = cache_masks(self.model.config, index, self.cache, self.blind)
         hidden, attentions, _ = self.model.trunk(tokens, masks, positions, self.cache, record)
         self.time = self.time + 1
-        return Recall(hidden[:, -1], hidden[:, -2], tuple(a[:, :, -1] for a in attentions), self.cache.key_index())
+        of_observation, of_action = (tuple(a[:, :, place] for a in attentions) for place in (-1, -2))
+        return Recall(hidden[:, -1], hidden[:, -2], of_observation, self.cache.key_index(), of_action)

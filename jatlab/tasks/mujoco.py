@@ -1,5 +1,6 @@
 """MuJoCo's locomotion and reaching bodies, in gymnasium's ``-v4`` environments, whose observations have the published sizes."""
 
+import os
 import warnings
 
 import gymnasium as gym
@@ -17,6 +18,7 @@ class Frames(gym.Wrapper):
     def __init__(self, env: gym.Env, render_mode: str | None, camera=None, size: int = 480):
         super().__init__(env)
         self._render_mode, self._camera, self._size, self._renderer = render_mode, camera, size, None
+        self._backend = None
 
     @property
     def render_mode(self) -> str | None:
@@ -28,8 +30,15 @@ class Frames(gym.Wrapper):
         if self._renderer is None:
             from jatlab.tasks.rendering import make_renderer
 
-            self._renderer = make_renderer(self.unwrapped.model, self._size, self._size, self._camera)
+            self._renderer = make_renderer(self.unwrapped.model, self._size, self._size, self._camera, self._backend)
         return self._renderer.frame(self.unwrapped.data)
+
+    def draw_fast(self, size: int) -> None:
+        """From now on, pictures of `size` by `size` pixels by our painter, unless JATLAB_RENDERER demands another: OpenGL in software takes five times as long."""
+        if self._renderer is not None:
+            self._renderer.close()
+        self._renderer, self._size = None, size
+        self._backend = None if os.environ.get("JATLAB_RENDERER") else "painter"
 
     def close(self):
         if self._renderer is not None:

@@ -44,16 +44,17 @@ CAMERAS = {  # by the model's name; lengths in metres, angles in degrees
 METAWORLD = {"lookat": (0.03, 0.62, 0.15), "distance": 1.5, "azimuth": 130, "elevation": -28}
 
 
-def make_renderer(model: mujoco.MjModel, width: int = 480, height: int = 480, camera: str | dict | None = None) -> "Renderer":
+def make_renderer(model: mujoco.MjModel, width: int = 480, height: int = 480, camera: str | dict | None = None, backend: str | None = None) -> "Renderer":
     """A renderer of one model, with `.frame(data) -> (height, width, 3) uint8`, `.close()` and `.backend`, its name.
 
     camera: None (follows the robot, or shows the whole scene), the name of one of the model's cameras, or a dict with any of
     azimuth, elevation (degrees), distance (metres), lookat (3, metres) and trackbodyid (x and y of lookat then start at that body).
+    backend: which one, if not the first that works.
     Raises ValueError for an unknown camera, size or JATLAB_RENDERER, ImportError for a demanded backend that does not work.
     """
     if not (0 < width <= 8192 and 0 < height <= 8192):
         raise ValueError(f"cannot draw a picture of {width} x {height} pixels: width and height must be 1 to 8192")
-    backend = choose_backend()
+    backend = backend or choose_backend()
     if backend == "painter":
         return PainterRenderer(model, width, height, camera)
     try:

@@ -96,7 +96,7 @@ def _watch(agent, env, seed: int, film: Film, max_steps: int | None, greedy: boo
     while not done and playback.length != max_steps:
         start = playback.length == 0
         choice = agent.act([observation], [reward], [start], greedy=greedy, temperature=temperature, seeds=[seed])[0]
-        step = _facts(agent, observation, choice, playback, names)
+        step = facts_of(agent, observation, choice, playback, names)
         _film(film, env, step)
         observation, reward, terminated, truncated, info = env.step(choice)
         playback.steps.append({**step, "reward": float(reward)})
@@ -112,8 +112,8 @@ def _film(film: Film, env, facts: dict, last: bool = False) -> None:
         film.add(env.render, facts, last)
 
 
-def _facts(agent, observation: dict, action, playback: Playback, names: list[str]) -> dict:
-    """What a picture tells about a timestep. `bars`: (name, value, chosen), probabilities in [0, 1] or continuous values."""
+def facts_of(agent, observation: dict, action, playback: Playback, names: list[str]) -> dict:
+    """What a picture tells about a timestep, with the total and length that `playback` has so far. `bars`: (name, value, chosen), probabilities in [0, 1] or continuous values."""
     facts = {"task": playback.task, "step": playback.length, "total": playback.total, "mission": observation.get("text_observation", "")}
     if isinstance(action, np.ndarray):
         return facts | {"bars": [(name, float(value), True) for name, value in zip(names, action, strict=True)], "signed": True, "action": ""}
@@ -140,11 +140,12 @@ def picture(frame: np.ndarray, facts: dict) -> np.ndarray:
     frame = resize(frame, max(1, round(FRAME * frame.shape[1] / frame.shape[0])))
     canvas = pil.Image.new("RGB", (frame.shape[1] + SIDE, frame.shape[0]), GROUND)
     canvas.paste(pil.Image.fromarray(frame), (0, 0))
-    _panel(pil.ImageDraw.Draw(canvas), frame.shape[1] + MARGIN, canvas.width - MARGIN, facts)
+    panel(pil.ImageDraw.Draw(canvas), frame.shape[1] + MARGIN, canvas.width - MARGIN, facts)
     return np.asarray(canvas)
 
 
-def _panel(draw, left: int, right: int, facts: dict) -> None:
+def panel(draw, left: int, right: int, facts: dict) -> None:
+    """Draw what `facts_of` tells between the columns `left` and `right` of a picture FRAME pixels high."""
     draw.text((left, MARGIN), facts["task"], font=font(13), fill=MUTED)
     top = MARGIN + 22
     for line in textwrap.wrap(facts["mission"], 26)[:3]:

@@ -83,7 +83,8 @@ def published_rows(tasks: str | Iterable[str], by: str = "expert", axes=None):
         f"The published JAT on {len(scores)} tasks, normalised (1: {_reference(by)}): mean and 95 % interval of 10 episodes. "
         f"{above} whole interval{'s' * (above != 1)} above 1, {lost} that reach{'es' * (lost == 1)} down to random."
     )
-    axes.figure.alt = f"{len(scores)} rows from {short_name(scores[0].task)} at {scores[0].score:.2f} down to {short_name(scores[-1].task)} at {scores[-1].score:.2f}."
+    best, worst = scores[0], scores[-1]
+    axes.figure.alt = f"{len(scores)} rows from {short_name(best.task)} at {best.score:.2f} down to {short_name(worst.task)} at {worst.score:.2f}."
     return axes.figure
 
 
@@ -97,19 +98,24 @@ def published_overview(by: str = "expert", axes=None):
             values = np.array([score.score for score in published_scores(domain, by)])
             shown = values.clip(low, high)
             axes.plot(shown, row + swarm(shown, 0.012 * (high - low)), "o", color=HUES[domain], markersize=4.5, alpha=0.75, markeredgecolor="none")
-            for value, mark, name in ((values.mean(), "|", "mean"), (np.median(values), "D", "median")):
-                axes.plot(value, row, mark, color=INK, markersize=17 if mark == "|" else 5, markeredgewidth=2, markerfacecolor="white", zorder=4, label=name if row == 0 else None)
+            for value, mark, size, name in ((values.mean(), "|", 17, "mean"), (np.median(values), "D", 5, "median")):
+                label = name if row == 0 else None
+                axes.plot(value, row, mark, color=INK, markersize=size, markeredgewidth=2, markerfacecolor="white", zorder=4, label=label)
         axes.set_yticks(range(len(domains)), [f"{TITLES[d]}\n{len(published_scores(d, by))} of {len(task_names(d))} tasks" for d in domains])
         axes.set_ylim(len(domains) - 0.5, -0.5)
         _finish_axis(axes, by)
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor=GRID)
+    means = [f"{TITLES[domain]} with a mean of {np.mean([score.score for score in published_scores(domain, by)]):.2f}" for domain in domains]
     axes.figure.caption = f"Every task of the published JAT that has a score on this scale, a dot each: 0 is random, 1 the {_reference(by)}."
-    axes.figure.alt = "Strips of dots by domain: " + ", ".join(f"{TITLES[d]} with a mean of {np.mean([s.score for s in published_scores(d, by)]):.2f}" for d in domains) + "."
+    axes.figure.alt = f"Strips of dots by domain: {', '.join(means)}."
     return axes.figure
 
 
 def published_task(task: str, axes=None):
-    """One task in its own units: mean return of everyone who was measured, with their standard deviation where it is known. Raises `ValueError` for an unknown task."""
+    """One task in its own units: mean return of everyone who was measured, with their standard deviation where it is known.
+
+    Raises `ValueError` for an unknown task.
+    """
     scores, domain = task_scores(task), get_task(task).domain
     known = [(who, getattr(scores, who)) for who in WHO if getattr(scores, who) is not None]
     known = [(who, score) for who, score in known if who != "random" or score.source == "measured"]

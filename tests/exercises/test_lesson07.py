@@ -30,16 +30,16 @@ WRONG = {
         (lambda s, rng: lesson07.stratified_draw(s, rng).mean(0), "a draw has the shape of the scores"),
     ],
     "07.4": [
-        (lambda runs, k: max(runs), "with one run nobody can choose"),
-        (lambda runs, k: float(np.mean(runs)), "the best of all three runs is 0.7"),
-        (lambda runs, k: float(np.mean([max(a, b) for a in runs for b in runs])) if k == 2 else lesson07.best_of(runs, k), "two different ones"),
-        (lambda runs, k: max(runs[:k]) if k > 1 else float(np.mean(runs)), "their mean is 0.6, not 0.4"),
-    ],
-    "07.5": [
         (lambda mean, std: mean + std, "mean plus standard deviation is no bound"),
         (lambda mean, std: mean + 2 * std, "your bound is true but too low"),
         (lambda mean, std: mean + 4 * std, "cannot be at least 130"),
         (lambda mean, std: std**2 / mean, "expected 10, got 0"),
+    ],
+    "07.5": [
+        (lambda runs, k: max(runs), "with one run nobody can choose"),
+        (lambda runs, k: float(np.mean(runs)), "the best of all three runs is 0.7"),
+        (lambda runs, k: float(np.mean([max(a, b) for a in runs for b in runs])) if k == 2 else lesson07.best_of(runs, k), "two different ones"),
+        (lambda runs, k: max(runs[:k]) if k > 1 else float(np.mean(runs)), "their mean is 0.6, not 0.4"),
     ],
 }
 test_solution, test_wrong_answer, test_coverage = exercise_tests("07", WRONG)

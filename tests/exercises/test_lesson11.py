@@ -1,0 +1,74 @@
+"""Lesson 11: right answers pass, and typical wrong ones are told their mistake."""
+
+import numpy as np
+import pytest
+import torch
+from common import exercise_tests
+
+from jatlab import JatConfig
+from jatlab.exercises import lesson11
+from jatlab.model.transformer import Transformer
+from jatlab.tasks import task_scores
+from jatlab.viz.published import published_score
+
+right = lesson11.block_parameters
+WRONG = {
+    "11.1": [
+        (lambda h: right(h) + 3 * h, "only the output projection has one"),
+        (lambda h: right(h) - h, "has a bias, the only one of the four"),
+        (lambda h: right(h) - 4 * h, "two layer norms are missing"),
+        (lambda h: right(h) - 2 * h, "scale *and* a shift"),
+        (lambda h: right(h) - 5 * h, "two linear layers have biases"),
+        (lambda h: 12 * h * h / 1, "use no division"),
+        (lambda h: 8 * h * h, "is too few"),
+        (lambda h: right(768), "wrong for 192"),
+        (lambda h: right(h) + 7, "which is +7"),
+    ],
+    "11.2": [
+        (lambda name: name.replace("trunk.blocks", "transformer.h"), "two levels are between"),
+        (lambda name: lesson11.published_name(name).replace("h.11", "h.3"), "for block 11 you say"),
+        (lambda name: lesson11.published_name(name).replace("out_proj", "o_proj"), "out_proj.weight there, not"),
+        (lambda name: name, "begin with `transformer`"),
+    ],
+    "11.3": [
+        (lambda mean, std, random, expert: (mean - std, mean + std), "Is the mean normalised?"),
+        (lambda mean, std, random, expert: _around((mean - random) / (expert - random), std), "has to be normalised too"),
+        (lambda mean, std, random, expert: _around((mean - random) / (expert - random), 2.262 * std / (expert - random)), "by the square root of ten"),
+        (lambda mean, std, random, expert: _around((mean - random) / (expert - random), std / np.sqrt(10) / (expert - random)), "68 %"),
+        (lambda mean, std, random, expert: _around((mean - random) / (expert - random), 2.262 * std / 10 / (expert - random)), "you divide by 10"),
+        (lambda mean, std, random, expert: _around((mean - random) / (expert - random), 2.262 * std / np.sqrt(10) / expert), "scale is half as long"),
+        (lambda *numbers: lesson11.interval(*numbers)[::-1], "low comes first"),
+    ],
+    "11.4": [
+        (lambda x, y: np.corrcoef(x, y)[0, 1], "that is Pearson's correlation"),
+        (lambda x, y: np.corrcoef(np.argsort(x), np.argsort(y))[0, 1], "apply it twice"),
+        (lambda x, y: abs(lesson11.rank_correlation(x, y)), "the answer is -1"),
+    ],
+}
+
+
+def _around(middle: float, half: float) -> tuple[float, float]:
+    return middle - half, middle + half
+
+
+test_solution, test_wrong_answer, test_coverage = exercise_tests("11", WRONG)
+
+
+@pytest.mark.parametrize("preset", ["nano", "paper"])
+def test_parameters_are_those_of_the_model(preset):
+    config = JatConfig.preset(preset)
+    with torch.device("meta"):
+        block = Transformer(config).blocks[0]
+    assert right(config.hidden_size) == sum(parameter.numel() for parameter in block.parameters())
+
+
+def test_intervals_are_those_of_the_views():
+    scores, score = task_scores("atari-boxing"), published_score("atari-boxing")
+    found = lesson11.interval(scores.jat.mean, scores.jat.std, scores.published_random.mean, scores.expert.mean)
+    assert found == pytest.approx((score.low, score.high))
+
+
+def test_ranks_as_scipy_has_them():
+    stats = pytest.importorskip("scipy.stats")
+    x, y = np.random.default_rng(3).normal(size=(2, 50))
+    assert lesson11.rank_correlation(x, y + x) == pytest.approx(stats.spearmanr(x, y + x).statistic)

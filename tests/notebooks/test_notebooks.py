@@ -1,0 +1,52 @@
+"""Every notebook is what a lesson must be (guards.py says what), without running it. `make notebooks` runs them."""
+
+import json
+from pathlib import Path
+
+import guards
+import nbformat
+import pytest
+from badges import homepage
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
+GUARDS = {
+    "header": lambda notebook, path: guards.title_and_header(notebook, path.name),
+    "set-up cell": lambda notebook, path: guards.setup_cell(notebook, homepage()),
+    "recap and references": lambda notebook, path: guards.ending(notebook),
+    "exercises": lambda notebook, path: guards.exercises_complete(notebook, path.name[:2]),
+    "run from top to bottom": lambda notebook, path: guards.was_run(notebook),
+    "checked cells": lambda notebook, path: guards.checked_cells(notebook),
+    "nothing of a machine in outputs": lambda notebook, path: guards.machine_in_outputs(notebook),
+    "alt texts": lambda notebook, path: guards.alt_texts(notebook),
+    "widget state": lambda notebook, path: guards.widget_state(notebook),
+    "size": lambda notebook, path: guards.size(path),
+}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("guard", GUARDS)
+def test_lesson(path, guard):
+    complaints = GUARDS[guard](json.loads(path.read_text(encoding="utf-8")), path)
+    if complaints:
+        pytest.fail(f"notebooks/{path.name}, {guard}:\n- " + "\n- ".join(complaints), pytrace=False)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_format(path):
+    nbformat.validate(nbformat.read(path, as_version=nbformat.NO_CONVERT))
+
+
+def test_thirteen_lessons():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(13)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    assert guards.dead_links(guards.prose(page), page) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.suffix == ".md"], ids=lambda page: page.name)
+def test_pictures_have_alt_texts(page):
+    assert guards.without_alt(page.read_text(encoding="utf-8")) == []
