@@ -25,7 +25,8 @@ ROW, HEAD = 0.17, 0.62  # inches: a task, and a panel's title and axis
 
 def main() -> None:
     to_png(picture(), PICTURE, dpi=110)
-    insert("atari-teachers", table(search_table(task_names("atari"))))
+    if rows := search_table(task_names("atari")):
+        insert("atari-teachers", table(rows))
 
 
 # --- the picture -------------------------------------------------------------------------------------------------------------
@@ -98,8 +99,6 @@ def line(row: dict) -> str:
 
 
 def told(rows: list[dict]) -> str:
-    if not rows:
-        return "No game was measured yet."
     above = {who: sum(row["teacher"] > row[who] for row in rows) for who in ("human", "jat", "expert")}
     return (f"{len(rows)} games: above the published human on {above['human']}, above the published JAT on {above['jat']}, above the published expert on {above['expert']}. "
             f"Mean ± standard deviation over seeds; at most {max(row['budget'] for row in rows):.0f} simulated steps of four frames a decision (*simulated*: on average), "

@@ -4,7 +4,7 @@ It keeps one plan, a sequence of actions with the states that they lead to, and 
 while, or another ending, from any step of the plan on. Since the states along the plan are kept, a change near its end costs a few simulated steps,
 and one whose state falls back into the plan's costs no more than the difference. What is better stays; the first action is played, and the rest is the next decision's
 plan. The game is deterministic, so what was found is not lost. A change that lies behind the plan after a while is not simulated to its end; and where the plan
-ends with a lost life, changes shortly before that are tried first.
+loses a life or points, changes shortly before that are tried first.
 
 Better is, in this order: the higher discounted reward, where a lost life costs ``life_cost`` times the largest reward seen in this episode and ends the
 plan; if no reward has been in sight for ``patience`` decisions, rarer values in the console's memory; fewer changes of action, counted from the
@@ -39,7 +39,7 @@ class NoRewardInSight(UserWarning):
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """``budget``: simulated decisions (four frames each) a decision, and ``alarm`` if the plan loses a life, at most 500. ``horizon``: decisions that a plan
+    """``budget``: simulated decisions (four frames each) a decision, and ``alarm`` if the plan loses a life or points, at most 500. ``horizon``: decisions that a plan
     looks ahead."""
 
     budget: int = 64
@@ -85,6 +85,11 @@ class Plan:
     def followed_by(self, rest: Plan) -> Plan:
         """This plan and another that begins where it ends."""
         return Plan(self.states + rest.states[1:], self.actions + rest.actions, self.rewards + rest.rewards, self.memories + rest.memories, rest.lost, rest.over)
+
+    def loss(self) -> int | None:
+        """The first step that loses points or a life; None if there is none."""
+        points = next((t for t, reward in enumerate(self.rewards) if reward < 0), None)
+        return len(self) - 1 if points is None and self.lost else points
 
     def changes(self, previous: int) -> int:
         """How often the action changes, from ``previous`` on."""
@@ -207,10 +212,11 @@ class SearchTeacher(Teacher):
         return True
 
     def _branch(self, length: int) -> int:
-        """The step to change from: rather early. If the plan ends with a loss, first shortly before it, then ever earlier: most escapes need no new plan."""
-        if self.plan.lost and self._escapes < ESCAPES:
+        """The step to change from: rather early. If the plan has a loss, first shortly before it, then ever earlier: most escapes need no new plan."""
+        loss = self.plan.loss()
+        if loss is not None and self._escapes < ESCAPES:
             self._escapes += 1
-            return max(0, length - 2 ** ((self._escapes - 1) // 2))
+            return max(0, loss + 1 - 2 ** ((self._escapes - 1) // 2))
         return int(length * self._rng.random() ** 2)
 
     def _stretch(self, room: int) -> list[int]:
@@ -239,7 +245,7 @@ class SearchTeacher(Teacher):
 
     @property
     def _left(self) -> int:
-        return (self.settings.alarm if self.plan.lost else self.settings.budget) - self.simulated
+        return (self.settings.budget if self.plan.loss() is None else self.settings.alarm) - self.simulated
 
     def _simulate(self, plan: Plan, actions: list[int], same_from: int | None = None, race: bool = False) -> Plan | None:
         """``plan``, and ``actions`` after it. Where the present plan is met again, with the same actions to follow, the rest of it is taken over.
@@ -293,5 +299,5 @@ class SearchTeacher(Teacher):
 
 def describe_search(settings: SearchSettings = SearchSettings()) -> str:
     """The teacher in words that change when its settings do."""
-    return (f"look-ahead search, {settings.budget} simulated steps a decision ({settings.alarm} if a life is at stake), horizon {settings.horizon}, discount {settings.discount:g}, "
+    return (f"look-ahead search, {settings.budget} simulated steps a decision ({settings.alarm} if a life or points are at stake), horizon {settings.horizon}, discount {settings.discount:g}, "
             f"a life {settings.life_cost:g}, at most {FRAMES_PER_EPISODE:,} frames an episode (version 1)")

@@ -235,6 +235,13 @@ def test_without_a_reward_in_sight_rarer_memory_counts():
     assert set(done[:10]) == {0} and len(set(done)) > 1
 
 
+def test_points_at_stake_raise_the_budget_as_a_life_does():
+    teacher, _ = walk(lambda path: (-1.0 if len(path) == 10 else 0.0, False, False), 1, horizon=12, budget=20, alarm=90)
+    assert teacher.simulated == 90
+    teacher, _ = walk(lambda path: (0.0, False, False), 1, horizon=12, budget=20, alarm=90)
+    assert teacher.simulated == 20
+
+
 def test_a_change_that_falls_behind_is_not_simulated_to_its_end():
     teacher, _ = walk(lambda path: (float(path[-1] == 0), False, False), 3, horizon=40, budget=200, alarm=200)
     teacher.simulated = 0
@@ -268,6 +275,9 @@ def test_a_plan_is_cut_and_shifted():
     assert plan.head(2).states == list("abc") and not plan.head(2).lost and plan.head(3).lost
     assert plan.rest().actions == [1, 2] and plan.rest().states == list("bcd") and plan.rest().over
     assert plan.changes(1) == 1 and plan.changes(0) == 2
+    assert plan.loss() == 2 and plan.head(2).loss() is None
+    assert Plan(list("abcd"), [1, 1, 2], [0.0, -1.0, 2.0], [None] * 3).loss() == 1
+    assert plan.head(1).followed_by(plan.rest()) == plan
 
 
 # --- beside the other teachers -----------------------------------------------------------------------------------------------
