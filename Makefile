@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast notebooks badges lab bench ship language clean help
+.PHONY: demo test fast notebooks browser badges lab bench ship language clean help
 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
@@ -29,6 +29,10 @@ fast: $(VENV)/installed-test
 # every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
 notebooks: $(VENV)/installed-test
 	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 PYTHONPATH=tests/notebooks $(BIN)/python -m pytest -p limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
+
+# every lesson in a real JupyterLab in headless Chromium (Debian: apt install chromium), by Run All; pictures of it in runs/browser
+browser: $(VENV)/installed-test
+	JATLAB_BROWSER=runs/browser $(BIN)/python -m pytest tests/browser
 
 # for maintainers: badges, links and the tables of lessons, from the homepage in pyproject.toml
 badges: $(VENV)/bin/python

@@ -13,7 +13,7 @@ import asyncio
 import io
 import weakref
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -155,27 +155,30 @@ class Player:
         return "learnt by this agent" if self.watch.task in self.learnt else "never shown to this agent"
 
     def timings(self, timesteps: int = 20) -> dict[str, float]:
-        """Seconds that a picture takes, the median over `timesteps`: `step` (environment, agent, frame, value of context), `draw`, `encode`, and `picture`, their sum.
+        """Seconds that a picture takes, the median over `timesteps`: `step` (environment, agent, frame, value of context), `draw`, `encode`, and `picture`, their sum;
+        and `processor`, what a picture takes of the processor's time, whatever else the machine does meanwhile.
 
         Plays on from where the episode is, and from its start again where it ends.
         """
         self.pause()
         taken: dict[str, list[float]] = {"step": [], "draw": [], "encode": []}
+        processor = []
         for _ in range(timesteps):
             if not self.watch.open:
                 self._begin()
-            times = [perf_counter()]
+            times, used = [perf_counter()], process_time()
             self.watch.step()
             times.append(perf_counter())
             picture = self.picture
             times.append(perf_counter())
             self._encode(picture)
             times.append(perf_counter())
+            processor.append(process_time() - used)
             for name, seconds in zip(taken, np.diff(times), strict=True):
                 taken[name].append(float(seconds))
         self._show()
         medians = {name: float(np.median(values)) for name, values in taken.items()}
-        return medians | {"picture": sum(medians.values())}
+        return medians | {"picture": sum(medians.values()), "processor": float(np.median(processor))}
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """What a cell displays: the widgets, where there are any, and for pages without them a picture and a sentence."""

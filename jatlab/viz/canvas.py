@@ -142,13 +142,14 @@ def _context(draw, now: Moment) -> None:
     asked = "how far off its action would be" if signed else f"probability of {now.facts['action']!r}"
     draw.text((LEFT, top - 20), f"with only k timesteps remembered: {asked}", font=font(12), fill=MUTED)
     most = max(0.05, *now.context.values()) if signed else 1.0
-    for place, (k, value) in enumerate(now.context.items()):
+    shares = {f"k = {k}": value for k, value in now.context.items()} | ({} if signed else {"all": now.facts["probability"]})
+    for place, (name, value) in enumerate(shares.items()):
         left, tip = LEFT + place * wide, bottom - round((bottom - top) * min(1.0, value / most))
         draw.rectangle((left, top, left + wide - 8, bottom), fill=TRACK)
         draw.rectangle((left, tip, left + wide - 8, bottom), fill=ACCENT)
         high = tip < top + 20
         draw.text((left + wide / 2 - 4, tip + 3 if high else tip - 3), f"{value:.2f}", font=font(11), fill=GROUND if high else INK, anchor="mt" if high else "mb")
-        draw.text((left + wide / 2 - 4, bottom + 14), f"k = {k}", font=font(11), fill=MUTED, anchor="mb")
+        draw.text((left + wide / 2 - 4, bottom + 14), name, font=font(11), fill=MUTED, anchor="mb")
 
 
 # --- the past ------------------------------------------------------------------------------------------------------------------
