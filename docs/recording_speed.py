@@ -15,20 +15,19 @@ from jatlab.data.episodes import Episode, write_episodes
 from jatlab.data.playing import Player
 from jatlab.tasks import expand, make_env
 
-DOMAINS = {  # tasks, and episodes of each in a round
-    "BabyAI": ("babyai-go-to-local babyai-pickup-dist babyai-open-door", 50),
-    "Meta-World": ("metaworld-reach metaworld-door-close metaworld-drawer-open", 8),
-    "MuJoCo": ("mujoco", 1),
-    "Atari": ("atari-pong atari-mspacman", 1),
+DOMAINS = {  # tasks, and at least so many steps of each in a round
+    "BabyAI": ("babyai-go-to-local babyai-pickup-dist babyai-open-door", 1000),
+    "Meta-World": ("metaworld-reach metaworld-door-close metaworld-drawer-open", 500),
+    "MuJoCo": ("mujoco", 1000),
+    "Atari": ("atari-pong atari-mspacman", 200),
 }
-DECISIONS = 60  # at most, of an episode by search
 ROUNDS = 3
 
 
 def main() -> None:
     lines = []
-    for domain, (tasks, episodes) in DOMAINS.items():
-        found = [speeds(task, episodes) for task in expand(tasks.split())]
+    for domain, (tasks, wanted) in DOMAINS.items():
+        found = [speeds(task, wanted) for task in expand(tasks.split())]
         steps, bare, recorded = map(sum, zip(*found, strict=True))
         lines.append(f"| {domain} ({len(found)} tasks) | {steps / bare:,.0f} | {steps / recorded:,.0f} | {recorded / bare - 1:.0%} |")
         print(lines[-1], flush=True)
@@ -36,16 +35,16 @@ def main() -> None:
     insert("recording-speed", "\n".join([*head, *lines]))
 
 
-def speeds(task: str, episodes: int) -> tuple[int, float, float]:
+def speeds(task: str, wanted: int) -> tuple[int, float, float]:
     """Steps of a round, and its processor seconds: bare, and recorded."""
-    player = Player(task)
+    player, env, shown, steps = Player(task), make_env(task, render_mode=None), [], 0
     if player.teacher.slowness > 1:
-        player.teacher.max_decisions = DECISIONS
-    shown = [player.play(seed, timeout=60)[1] for seed in range(episodes)]  # also warms up
-    env = make_env(task, render_mode=None)
+        player.teacher.max_decisions = wanted
+    while steps < wanted:
+        shown.append(player.play(len(shown), timeout=60)[1])
+        steps += len(shown[-1]["rewards"])
     bare = min(seconds(lambda: replay(env, shown)) for _ in range(ROUNDS))
-    recorded = min(seconds(lambda: record(player, episodes)) for _ in range(ROUNDS))
-    steps = sum(len(episode["rewards"]) for episode in shown)
+    recorded = min(seconds(lambda: record(player, len(shown))) for _ in range(ROUNDS))
     print(f"{task}: {steps / bare:,.0f} bare, {steps / recorded:,.0f} recorded", flush=True)
     return steps, bare, recorded
 
