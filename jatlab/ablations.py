@@ -356,7 +356,8 @@ def load(name: str, folder: str | Path | None = None) -> dict:
     """The results of an ablation: those that ship, or those that `jatlab ablate` wrote into ``folder``. Raises FileNotFoundError where there are none."""
     path = (SHIPPED if folder is None else Path(folder)) / f"{name}.json"
     if not path.exists():
-        raise FileNotFoundError(f"no results of the ablation {name!r} in {path.parent}; make them: jatlab ablate {name}. There are {', '.join(shipped()) or 'none yet'}")
+        where = "ship with the package" if folder is None else f"are in {folder}"
+        raise FileNotFoundError(f"no results of the ablation {name!r} {where}; make them: jatlab ablate {name}")
     return json.loads(path.read_text())
 
 
