@@ -37,7 +37,7 @@ T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # Stud
 @dataclass(frozen=True)
 class Variant:
     """One way to do it. ``value``: its place on a numeric axis. ``model``: JatConfig fields. ``memory``: (cache policy, timesteps) of the shipped agent, which is
-    then played as it is. ``kind``: "jat", or "scalars" for a token per scalar (`jatlab.ablation_tokens`)."""
+    then played as it is."""
 
     name: str
     tasks: tuple[str, ...] = (OBJECT, REACH)
@@ -45,7 +45,6 @@ class Variant:
     model: dict = field(default_factory=dict)
     steps: int = STEPS
     memory: tuple[str, int] | None = None
-    kind: str = "jat"
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: 
 
 def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict:
     """The run's result: from its file, or made and written there."""
-    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, LR, AVERAGE]}))
+    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "kind": "jat", "base": [MODEL, BATCH, LR, AVERAGE]}))
     made_of = {key: value for key, value in settings.items() if key not in ("name", "value")}  # two ablations may call it differently
     path = output / "runs" / f"{sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]}.json"
     if path.exists():
@@ -194,10 +193,6 @@ def trained(variant: Variant, seed: int, data: str | Path) -> tuple:
     """The agent that this variant's training gives, and {"steps", "timesteps", "training_minutes", "parameters"}. What must be recorded first is recorded."""
     for task in variant.tasks:
         demonstrate(task, data)
-    if variant.kind == "scalars":
-        from jatlab.ablation_tokens import train_scalars
-
-        return train_scalars(variant, seed, data)
     from jatlab.checkpoints import load_agent
     from jatlab.training import train
 
@@ -356,7 +351,8 @@ def load(name: str, folder: str | Path | None = None) -> dict:
     """The results of an ablation: those that ship, or those that `jatlab ablate` wrote into ``folder``. Raises FileNotFoundError where there are none."""
     path = (SHIPPED if folder is None else Path(folder)) / f"{name}.json"
     if not path.exists():
-        raise FileNotFoundError(f"no results of the ablation {name!r} in {path.parent}; make them: jatlab ablate {name}. There are {', '.join(shipped()) or 'none yet'}")
+        where = "ship with the package" if folder is None else f"are in {folder}"
+        raise FileNotFoundError(f"no results of the ablation {name!r} {where}; make them: jatlab ablate {name}")
     return json.loads(path.read_text())
 
 

@@ -6,7 +6,26 @@ import numpy as np
 
 from jatlab.exercises import Exercise, expect
 
-# --- 10.1 an interval over runs ----------------------------------------------------------------------------------------------
+# --- 10.1 how far back -------------------------------------------------------------------------------------------------------
+
+
+def reach(layers: int, window: int) -> int:
+    """How many timesteps back an observation token can know of through local layers that see `window` tokens, if observations do not see actions."""
+    return layers * ((window - 1) // 2)
+
+
+def check_reach(answer) -> None:
+    expect(answer(1, 3) != 3, "a window of 3 tokens holds the observation itself, the action before it, and the observation before that: 1 timestep back")
+    expect(answer(1, 3) == 1, f"one layer, window 3: the observation two tokens earlier is in sight, 1 timestep back; yours is {answer(1, 3)}")
+    expect(answer(1, 2) == 0, "a window of 2 tokens holds the observation and the action before it: no earlier observation, 0")
+    expect(answer(1, 8) != 4, "the token itself is one of the 8: the furthest is 7 tokens away, and observations are 2 apart, so 3 timesteps")
+    expect(answer(1, 8) == 3, f"one layer, window 8: 3 timesteps; yours is {answer(1, 8)}")
+    expect(answer(4, 8) != 3, "each layer passes on what the layer below has gathered: the reaches of the layers add up")
+    expect(answer(4, 8) != (4 * 7) // 2, "round down in each layer, and then multiply: half a timestep left over in a layer is of no use")
+    expect(answer(4, 8) == 12, f"four layers of 3 timesteps reach 12; yours is {answer(4, 8)}")
+
+
+# --- 10.2 an interval over runs ----------------------------------------------------------------------------------------------
 
 
 def interval_over_runs(means) -> tuple[float, float]:
@@ -30,7 +49,7 @@ def check_interval_over_runs(answer) -> None:
     expect(_near(half, 4.303 * 0.1 / 3**0.5), f"half the width is 4.303 · 0.1 / √3 = 0.248; yours is {half:.3f}")
 
 
-# --- 10.2 seed by seed -------------------------------------------------------------------------------------------------------
+# --- 10.3 seed by seed -------------------------------------------------------------------------------------------------------
 
 
 def seed_differences(first: dict[int, float], second: dict[int, float]) -> list[float]:
@@ -48,25 +67,6 @@ def check_seed_differences(answer) -> None:
     expect(got == [0.1, 0.05, 0.1], f"seed by seed the second is better by 0.1, 0.05, 0.1; yours are {got}")
     partly = answer({0: 0.5, 1: 0.9}, {1: 1.0, 3: 0.2})
     expect(len(partly) == 1 and abs(float(partly[0]) - 0.1) < 1e-6, "a seed that only one variant has cannot be compared: leave it out")
-
-
-# --- 10.3 how far back -------------------------------------------------------------------------------------------------------
-
-
-def reach(layers: int, window: int) -> int:
-    """How many timesteps back an observation token can know of through local layers that see `window` tokens, if observations do not see actions."""
-    return layers * ((window - 1) // 2)
-
-
-def check_reach(answer) -> None:
-    expect(answer(1, 3) != 3, "a window of 3 tokens holds the observation itself, the action before it, and the observation before that: 1 timestep back")
-    expect(answer(1, 3) == 1, f"one layer, window 3: the observation two tokens earlier is in sight, 1 timestep back; yours is {answer(1, 3)}")
-    expect(answer(1, 2) == 0, "a window of 2 tokens holds the observation and the action before it: no earlier observation, 0")
-    expect(answer(1, 8) != 4, "the token itself is one of the 8: the furthest is 7 tokens away, and observations are 2 apart, so 3 timesteps")
-    expect(answer(1, 8) == 3, f"one layer, window 8: 3 timesteps; yours is {answer(1, 8)}")
-    expect(answer(4, 8) != 3, "each layer passes on what the layer below has gathered: the reaches of the layers add up")
-    expect(answer(4, 8) != (4 * 7) // 2, "round down in each layer, and then multiply: half a timestep left over in a layer is of no use")
-    expect(answer(4, 8) == 12, f"four layers of 3 timesteps reach 12; yours is {answer(4, 8)}")
 
 
 # --- 10.4 luck ---------------------------------------------------------------------------------------------------------------
@@ -92,8 +92,8 @@ def _near(a: float, b: float) -> bool:
 
 
 EXERCISES = {
-    "10.1": Exercise(minutes=8, solution=interval_over_runs, check=check_interval_over_runs),
-    "10.2": Exercise(minutes=5, solution=seed_differences, check=check_seed_differences),
-    "10.3": Exercise(minutes=10, solution=reach, check=check_reach),
+    "10.1": Exercise(minutes=10, solution=reach, check=check_reach),
+    "10.2": Exercise(minutes=8, solution=interval_over_runs, check=check_interval_over_runs),
+    "10.3": Exercise(minutes=5, solution=seed_differences, check=check_seed_differences),
     "10.4": Exercise(minutes=5, solution=chance_of_a_finding, check=check_chance_of_a_finding),
 }

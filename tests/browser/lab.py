@@ -135,6 +135,10 @@ class Lab:
             "[...notebook.node.querySelectorAll('.jp-OutputArea-output')].map(e => e.innerText)"
             ".filter(t => /Error displaying widget|Loading widget\\.\\.\\.|Error creating widget|Javascript Error/.test(t))"
         )
+        dead = self.page.evaluate("""notebook.content.widgets.map((cell, number) => [cell, number]).filter(([cell]) =>
+            cell.model.outputs?.toJSON().some(o => o.data?.['application/vnd.jupyter.widget-view+json']) && !cell.node.querySelector('.jupyter-widgets'))
+            .map(([_, number]) => number)""")
+        found += [{"cell": number, "source": "widget", "error": "displayed but gone: was it closed by a later cell?"} for number in dead]
         found += [{"cell": None, "source": "widget", "error": text} for text in broken]
         found += [{"cell": None, "source": "kernel, outside a cell", "error": text} for text in self.page.evaluate("trouble")]
         return found + [{"cell": None, "source": "page", "error": text} for text in self.page.problems]

@@ -14,20 +14,20 @@ def around(means, half):
 
 
 WRONG = {
-    "10.1": [
+    "10.2": [
         (lambda m: around(m, 1.96 * np.std(m, ddof=1) / 3**0.5), "holds for many runs"),
         (lambda m: around(m, 4.303 * np.std(m, ddof=1)), "one more run"),
         (lambda m: around(m, 4.303 * np.std(m) / 3**0.5), "n - 1"),
         (lambda m: around(m, 4.303 * np.std(m, ddof=1) / 3), "square root"),
         (lambda m: 4.303 * np.std(m, ddof=1) / 3**0.5, "two numbers"),
     ],
-    "10.2": [
+    "10.3": [
         (lambda a, b: [a[s] - b[s] for s in sorted(a) if s in b], "positive where the second is better"),
         (lambda a, b: [y - x for x, y in zip(a.values(), b.values())], "paired by position"),
         (lambda a, b: np.mean(list(b.values())) - np.mean(list(a.values())), "one for each seed"),
         (lambda a, b: [b.get(s, 0) - a[s] for s in sorted(a)], "leave it out"),
     ],
-    "10.3": [
+    "10.1": [
         (lambda layers, window: window, "holds the observation itself"),
         (lambda layers, window: layers * (window // 2), "0"),
         (lambda layers, window: (window - 1) // 2, "add up"),
