@@ -29,9 +29,9 @@ def main() -> None:
     for domain, (tasks, wanted) in DOMAINS.items():
         found = [speeds(task, wanted) for task in expand(tasks.split())]
         steps, bare, recorded = map(sum, zip(*found, strict=True))
-        lines.append(f"| {domain} ({len(found)} tasks) | {steps / bare:,.0f} | {steps / recorded:,.0f} | {recorded / bare - 1:.0%} |")
+        lines.append(f"| {domain} ({len(found)} tasks) | {steps / bare:,.0f} | {steps / recorded:,.0f} | {recorded / bare:.3g} |")
         print(lines[-1], flush=True)
-    head = ["| steps per second of one core | bare | recording | longer by |", "| --- | ---: | ---: | ---: |"]
+    head = ["| steps per second of one core | bare | recording | times as long |", "| --- | ---: | ---: | ---: |"]
     insert("recording-speed", "\n".join([*head, *lines]))
 
 

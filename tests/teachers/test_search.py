@@ -1,15 +1,18 @@
 """Atari's look-ahead search: better than chance at a tiny budget, blind to the judged game's randomness, calm where nothing is at stake."""
 
 import copy
+import importlib
 import json
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jatlab.data import measuring
 from jatlab.data.playing import Player
-from jatlab.tasks import make_env
+from jatlab.tasks import get_task, make_env
 from jatlab.tasks.scores import FOLDER
 from jatlab.teachers import TeacherFailed, describe, get_teacher
 from jatlab.teachers.emulator import Emulator, Step
@@ -328,6 +331,33 @@ def test_the_table_sets_a_measured_search_beside_human_and_expert(tmp_path, monk
     text = format_searches(["atari-pong", "atari-boxing"])
     assert "20 simulated steps" in text and "18,000 frames" in text and "Above the human on 1 of 1 games" in text and "21.3" in text
     assert format_searches(["atari-boxing"]) == ""
+
+
+@pytest.fixture()
+def docs(monkeypatch):
+    """The folder docs, importable; skipped where the package is tested without it."""
+    folder = Path(__file__).parents[2] / "docs"
+    if not folder.is_dir():
+        pytest.skip("the documentation's scripts are not here")
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def test_the_games_to_measure_are_said_beforehand(docs):
+    games = dict(re.findall(r'^(recorded|others)="(.*)"$', (docs / "search.sh").read_text(), re.MULTILINE))
+    recorded, others = games["recorded"].split(), games["others"].split()
+    assert set(recorded) == {"pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"}
+    assert len({*recorded, *others}) == len(recorded) + len(others) == 27
+    assert all(get_task(f"atari-{game}").domain == "atari" for game in (*recorded, *others))
+    assert recorded == importlib.import_module("imitation").GAMES
+
+
+def test_the_readme_table_has_a_line_a_game_and_counts_who_is_beaten(docs):
+    row = {"task": "atari-pong", "teacher": 20.5, "std": 0.5, "episodes": 3, "random": -20.7, "human": 14.6, "jat": 16.5, "expert": 21.0, "human_share": 1.17, "expert_share": None,
+           "budget": 240, "frames_limit": 18_000, "simulated": 66.5, "decisions_per_second": 51.5}
+    text = importlib.import_module("teachers").table([row, row | {"task": "atari-hero", "teacher": 12_345.0, "jat": 12_346.0}])
+    assert "2 games: above the published human on 2, above the published JAT on 1" in text and "at most 240 simulated steps" in text
+    assert "| pong | **20.5** ± 0.5 | 3 | -20.7 | 14.6 | 16.5 | 21.0 | 1.17 | – | 66 | 52 |" in text and "| hero | **12,345** " in text
 
 
 # --- bad input -----------------------------------------------------------------------------------------------------------------
