@@ -254,12 +254,15 @@ class RandomAgent:
         return [player.act(observation) for player, observation in zip(self._players, observations)]
 
 
-def rollout(agent, env, seed: int | None = None, max_steps: int | None = None, record_attention: bool = False, render: bool = False, record_predictions: bool = False, **choice) -> dict:
+def rollout(
+    agent, env, seed: int | None = None, max_steps: int | None = None, record_attention: bool = False, render: bool = False, record_predictions: bool = False, **choice
+) -> dict:
     """Play one episode in `env` (one made by `jatlab.make_env`) and return it.
 
     The columns are the data set's: `continuous_observations` (T, n), …, `*_actions`, `rewards` (T,); besides `return`, `length`, `success`
     (None where the task does not say), with `render` the `frames` (T + 1 pictures), with `record_attention` the `attentions`: for
-    each timestep (layers, N, tokens remembered), of the observation's token, and the `action_attentions`, T - 1 of the action's, which the next timestep computes.
+    each timestep (layers, N, tokens remembered), of the observation's token, and the `action_attentions`, T - 1 of the action's, which the
+    next timestep computes.
     With `record_predictions` the `probabilities` (T, actions) of discrete actions and `pred_observations` (T - 1, …): row t is what was expected to follow
     action t. `choice` goes to `agent.act` (greedy, temperature).
     """

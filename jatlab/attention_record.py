@@ -1,7 +1,7 @@
 """What was recorded of attention while an agent acted, put together: rows of single decisions -> one square, queries by keys.
 
-No second forward pass: `rollout(agent, env, record_attention=True)` kept the rows, and here they are only aligned. A row belongs to a token, and its last entry is
-the weight of that token on itself; so rows align from their ends, also where the window has moved.
+No second forward pass: `rollout(agent, env, record_attention=True)` kept the rows, and here they are only aligned. A row belongs to a token, and its
+last entry is the weight of that token on itself; so rows align from their ends, also where the window has moved.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def token_names(episode: dict, start: int, count: int, actions: Sequence[str] | 
 def for_bertviz(episode: dict, start: int = 0, stop: int | None = None, layers: Sequence[int] | None = None, kinds: Sequence[str] = ()) -> dict:
     """Keyword arguments for `bertviz.head_view(**...)`: `attention`, a tensor (1, N, L, L) for each of `layers` (default: the first two), and `tokens`.
 
-    Without `stop`, as many timesteps as 64 tokens hold. Weights are rounded to three digits, which makes the page five times smaller. Raises `ValueError` for more than 64
-    tokens or 4 layers (the page grows with their product: 12 layers of 256 tokens are 425 MB), and as `square` does.
+    Without `stop`, as many timesteps as 64 tokens hold. Weights are rounded to three digits, which makes the page several times smaller. Raises
+    `ValueError` for more than 64 tokens or 4 layers (the page grows with their product: 12 layers of 256 tokens are 425 MB), and as `square` does.
     """
     import torch
 
@@ -57,7 +57,8 @@ def for_bertviz(episode: dict, start: int = 0, stop: int | None = None, layers: 
     weights = square(episode, start, stop)
     layers = list(range(min(2, len(weights)))) if layers is None else list(layers)
     if weights.shape[-1] > MOST_TOKENS:
-        raise ValueError(f"{stop - start} timesteps are {weights.shape[-1]} tokens, and a bertviz page holds {MOST_TOKENS}: show at most {MOST_TOKENS // 2} timesteps")
+        shown = f"{stop - start} timesteps are {weights.shape[-1]} tokens, and a bertviz page holds {MOST_TOKENS}"
+        raise ValueError(f"{shown}: show at most {MOST_TOKENS // 2} timesteps")
     if not 0 < len(layers) <= MOST_LAYERS or not set(layers) <= set(range(len(weights))):
         raise ValueError(f"layers {layers}: expected 1 to {MOST_LAYERS} of 0 to {len(weights) - 1}" + (f" ({', '.join(kinds)})" if kinds else ""))
     attention = [torch.from_numpy(weights[layer][None].astype(np.float64).round(3)) for layer in layers]

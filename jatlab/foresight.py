@@ -21,8 +21,8 @@ def held_out(task: str, data: str | Path) -> Path:
 
 
 def measure_foresight(agent, task: str, data: str | Path) -> dict[str, float]:
-    """On held-out demonstrations of `task`: `action_error`, the unweighted loss of the actions (nats, or mean squared error); `error` of the next observation, and that of
-    the guess that `nothing_changes`, both as `foresight_error` has them."""
+    """On held-out demonstrations of `task`: `action_error`, the unweighted loss of the actions (nats, or mean squared error); `error` of the next
+    observation, and that of the guess that `nothing_changes`, both as `foresight_error` has them."""
     import torch
 
     from jatlab.data.windows import open_source, to_tensors
@@ -39,7 +39,8 @@ def measure_foresight(agent, task: str, data: str | Path) -> dict[str, float]:
 def foresight_error(predicted, batch: dict) -> float:
     """How far a prediction of the next observations, (B, T, …) as the model gives them, is off, over the timesteps that have a successor.
 
-    Grids (integers, or logits of them): the share of integers that are wrong among those that change. Vectors: root mean squared error over their values, in the task's units.
+    Grids (integers, or logits of them): the share of integers that are wrong among those that change. Vectors: root mean squared error over their
+    values, in the task's units.
     """
     has_next = batch["attention_mask"][:, 1:].bool()
     name = "discrete_observations" if "discrete_observations" in batch else "continuous_observations"

@@ -61,8 +61,9 @@ def attention_timeline(attentions, layer: int | None = None, head: int | None = 
         _whole_steps(axes.xaxis)
     blind = len(actions) > 1 and not actions.any()
     most = ago[observations.argmax()]
-    caption = f"Where one decision looks, {_whose(layer, head)}: {100 * observations[-1]:.0f} % at the observation of now, {100 * observations[:-1].sum():.0f} % at past observations, "
-    caption += f"{100 * actions.sum():.0f} % at past actions" + (" (this agent's observations do not see them)." if blind else ".")
+    now, past, acted = (100 * share for share in (observations[-1], observations[:-1].sum(), actions.sum()))
+    caption = f"Where one decision looks, {_whose(layer, head)}: {now:.0f} % at the observation of now, {past:.0f} % at past observations, "
+    caption += f"{acted:.0f} % at past actions" + (" (this agent's observations do not see them)." if blind else ".")
     alt = f"Bars of attention over {len(ago)} timesteps up to now; the tallest is the observation of timestep {most}, {100 * observations.max():.0f} %."
     return words(axes, caption, alt)
 
@@ -87,7 +88,8 @@ def attention_strip(frames: Sequence[np.ndarray], attentions, layer: int | None 
         axes.set_ylim(-0.55, 1.03)
         axes.set_aspect("equal")
     chosen = f"the {len(shown)} most attended of {len(weights)} frames" if len(shown) < len(weights) else f"all {len(shown)} frames"
-    caption = f"What one decision looks back at, {_whose(layer, head)}: {chosen}, oldest on the left. Below each, how many timesteps ago and its share of the attention."
+    caption = f"What one decision looks back at, {_whose(layer, head)}: {chosen}, oldest on the left. "
+    caption += "Below each, how many timesteps ago and its share of the attention."
     alt = "Film strip: " + ", ".join(f"timestep {step - len(weights) + 1}: {100 * weights[step]:.0f} %" for step in shown) + "."
     return words(axes, caption, alt)
 
@@ -122,7 +124,8 @@ def attention_heatmap(weights, window: int | None = None, axes=None, names: Sequ
         axes.set_xlabel("token looked at (key)")
         axes.set_ylabel("token that looks (query)")
     within = "" if window is None else f" The orange line is the edge of the window of {window} tokens: left of it nothing is seen."
-    return words(axes, f"Each row is a token and adds up to 100 % (of what it sees); above the diagonal is the future.{within}", f"Heat map of attention, {size} queries by {size} keys.")
+    caption = f"Each row is a token and adds up to 100 % (of what it sees); above the diagonal is the future.{within}"
+    return words(axes, caption, f"Heat map of attention, {size} queries by {size} keys.")
 
 
 def _roots(most: float):
@@ -168,9 +171,10 @@ def head_summary(weights, kinds: Sequence[str] | None = None, axes=None):
         axes.set_xlim(left=min(0, axes.get_xlim()[0]))
         axes.legend(frameon=False, fontsize=7.5, loc="upper left", bbox_to_anchor=(1, 1))
     far, sharp = np.unravel_index(distance.argmax(), distance.shape), np.unravel_index(bits.argmin(), bits.shape)
-    caption = f"Each point is a head. Farthest back: layer {far[0]}, head {far[1]} ({distance[far]:.1f} timesteps); sharpest: layer {sharp[0]}, head {sharp[1]} ({bits[sharp]:.1f} bits, "
-    caption += f"as if spread evenly over {2 ** bits[sharp]:.1f} tokens)."
-    return words(axes, caption, f"Scatter of {distance.size} heads: mean distance {distance.min():.1f} to {distance.max():.1f} timesteps, entropy {bits.min():.1f} to {bits.max():.1f} bits.")
+    caption = f"Each point is a head. Farthest back: layer {far[0]}, head {far[1]} ({distance[far]:.1f} timesteps); sharpest: layer {sharp[0]}, "
+    caption += f"head {sharp[1]} ({bits[sharp]:.1f} bits, as if spread evenly over {2 ** bits[sharp]:.1f} tokens)."
+    ranges = f"mean distance {distance.min():.1f} to {distance.max():.1f} timesteps, entropy {bits.min():.1f} to {bits.max():.1f} bits"
+    return words(axes, caption, f"Scatter of {distance.size} heads: {ranges}.")
 
 
 def distance_and_entropy(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from jatlab.tasks import task_names
 from jatlab.viz.canvas import WIDTH
 from jatlab.viz.watching import who_plays
 
+ALL = "all"  # what stands for None in a menu, where None means that nothing is chosen
 SPEEDS, TEMPERATURES = (1, 60), (0.0, 3.0)  # timesteps a second; 0: always the likeliest action
 
 
@@ -81,10 +82,10 @@ class Controls:
         player, config = self.player, self.player.agent.model.config
         learnt = [name for name in player.learnt if name in task_names()]
         tasks = [(f"{name} · learnt", name) for name in learnt] + [(name, name) for name in task_names() if name not in learnt]
-        layers = [("mean", None)] + [(f"{layer}: {kind}", layer) for layer, kind in enumerate(config.attention_layers)]
-        heads = [("mean", None)] + [(str(head), head) for head in range(config.num_heads)]
-        memory = [("all that fits", None)] + [(f"{k} timesteps", k) for k in (2, 4, 8, 16, 32, 64, 128) if k <= config.max_timesteps // 2]
-        if player.context not in dict(memory).values():
+        layers = [("mean", ALL)] + [(f"{layer}: {kind}", layer) for layer, kind in enumerate(config.attention_layers)]
+        heads = [("mean", ALL)] + [(str(head), head) for head in range(config.num_heads)]
+        memory = [("all that fits", ALL)] + [(f"{k} timesteps", k) for k in (2, 4, 8, 16, 32, 64, 128) if k <= config.max_timesteps // 2]
+        if player.context is not None and player.context not in dict(memory).values():
             memory.append((f"{player.context} timesteps", player.context))
         made = {
             "task": self._menu("Task", tasks, player.task, "330px"),
@@ -105,7 +106,7 @@ class Controls:
     def _changed(self, name: str) -> Callable:
         def change(event) -> None:
             if not self.syncing:
-                self.player.choose(**{name: event["new"]})
+                self.player.choose(**{name: None if event["new"] == ALL else event["new"]})
                 self.refresh()
 
         return change
@@ -117,12 +118,13 @@ class Controls:
 
     @staticmethod
     def _menu(name: str, options: list, value, width: str) -> widgets.Dropdown:
-        return widgets.Dropdown(options=options, value=value, description=name, layout=widgets.Layout(width=width))
+        return widgets.Dropdown(options=options, value=ALL if value is None else value, description=name, layout=widgets.Layout(width=width))
 
     @staticmethod
     def _slider(kind, name: str, value: float, limits: tuple, step: float, tooltip: str):
         low, high = limits
-        slider = kind(min(max(value, low), high), min=low, max=high, step=step, description=name, layout=widgets.Layout(width="270px"))
+        look = {"layout": widgets.Layout(width="280px"), "style": {"description_width": "90px"}}
+        slider = kind(min(max(value, low), high), min=low, max=high, step=step, description=name, **look)
         slider.tooltip = tooltip
         return slider
 

@@ -22,8 +22,8 @@ DOORS = ("open", "closed", "locked")
 def compare_grids(predicted, real, axes=None):
     """Two BabyAI observations side by side, cells that differ framed: what was expected, what came.
 
-    `predicted` and `real` (148,) integers: the direction, then 7 x 7 cells of object, colour, state; or (148, 8) logits for `predicted`. Things are drawn and written,
-    so that no colour has to be told. Raises `ValueError` for other shapes.
+    `predicted` and `real` (148,) integers: the direction, then 7 x 7 cells of object, colour, state; or (148, 8) logits for `predicted`. Things are
+    drawn and written, so that no colour has to be told. Raises `ValueError` for other shapes.
     """
     predicted, real = _grid(predicted), _grid(real)
     wrong = (predicted[1:].reshape(SIDE, SIDE, 3) != real[1:].reshape(SIDE, SIDE, 3)).any(-1)
@@ -38,8 +38,8 @@ def compare_grids(predicted, real, axes=None):
         axes.set_ylim(SIDE + 0.1, -1)
         axes.set_aspect("equal")
     right = int((predicted == real).sum())
-    caption = f"The grid that was expected, and the one that came: {right} of {GRID_INTEGERS} integers agree; {int(wrong.sum())} of {SIDE * SIDE} cells are wrong (framed). "
-    caption += "The agent stands below the middle column and looks up; dark cells are out of sight."
+    caption = f"The grid that was expected, and the one that came: {right} of {GRID_INTEGERS} integers agree; "
+    caption += f"{int(wrong.sum())} of {SIDE * SIDE} cells are wrong (framed). The agent stands below the middle column and looks up; dark cells are out of sight."
     return words(axes, caption, f"Two grids of 7 by 7 cells. Expected: {_things(predicted)}. Came: {_things(real)}.")
 
 

@@ -1,7 +1,7 @@
 """What in an observation the chosen action hangs on.
 
-Frames and vectors: the gradient of the chosen action (its logit; for continuous actions the sum of the absolute values) with respect to the input. Grids hold integers,
-which have no gradient: there each cell is emptied in turn, and the fall of the logit is drawn.
+Frames and vectors: the gradient of the chosen action (its logit; for continuous actions the sum of the absolute values) with respect to the input.
+Grids hold integers, which have no gradient: there each cell is emptied in turn, and the fall of the logit is drawn.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ EMPTIED = (1, 0, 0)  # MiniGrid's empty cell
 def saliency(agent, observations: dict, timestep: int = -1, task: str | Task | None = None, axes=None):
     """Draw what the action at `timestep` hangs on in the observation of that timestep.
 
-    `observations`: an episode as `rollout` returns it (observations, actions, rewards); `task` defaults to the one that the agent was reset for. The gradient needs a pass
-    of its own, over the timesteps up to this one, as many as fit into the positions. Of an agent that was not trained on the task it means nothing. Raises `ValueError` as
-    `sensitivity` does.
+    `observations`: an episode as `rollout` returns it (observations, actions, rewards); `task` defaults to the one that the agent was reset for. The
+    gradient needs a pass of its own, over the timesteps up to this one, as many as fit into the positions. Of an agent that was not trained on the task
+    it means nothing. Raises `ValueError` as `sensitivity` does.
     """
     task = _task(agent, task)
     values, chosen = sensitivity(agent, observations, timestep, task)
@@ -36,8 +36,8 @@ def saliency(agent, observations: dict, timestep: int = -1, task: str | Task | N
 def sensitivity(agent, observations: dict, timestep: int = -1, task: str | Task | None = None) -> tuple[np.ndarray, int | None]:
     """How much the action at `timestep` depends on each part of what was seen then, and the action (None if continuous).
 
-    Frames (4, 84, 84) and vectors (n,): absolute gradients. Grids (7, 7): by how much the action's logit falls when a cell is emptied. Raises `ValueError` when the episode
-    has not the task's observations, or the timestep does not exist.
+    Frames (4, 84, 84) and vectors (n,): absolute gradients. Grids (7, 7): by how much the action's logit falls when a cell is emptied. Raises
+    `ValueError` when the episode has not the task's observations, or the timestep does not exist.
     """
     task = _task(agent, task)
     name = f"{task.observation}_observations"
@@ -134,7 +134,8 @@ def _draw_values(values: np.ndarray, observed: np.ndarray, chosen: int | None, a
         axes.set_ylabel("|gradient| of the action")
         axes.grid(axis="x", visible=False)
     what = "the action (the sum of its absolute values)" if chosen is None else f"the logit of action {chosen}"
-    return words(axes, f"How much {what} depends on each of the {len(values)} values: value {values.argmax()} most.", f"Bars of the gradient for {len(values)} values.")
+    caption = f"How much {what} depends on each of the {len(values)} values: value {values.argmax()} most."
+    return words(axes, caption, f"Bars of the gradient for {len(values)} values.")
 
 
 def _draw_cells(values: np.ndarray, observed: np.ndarray, chosen: int | None, axes):
@@ -147,5 +148,6 @@ def _draw_cells(values: np.ndarray, observed: np.ndarray, chosen: int | None, ax
         axes.set_ylim(SIDE, 0)
         axes.figure.colorbar(image, ax=axes, label=f"fall of the logit of action {chosen}", shrink=0.9).outline.set_visible(False)
     column, row = np.unravel_index(np.abs(values).argmax(), values.shape)
-    caption = f"By how much the logit of action {chosen} falls when a cell is emptied: most for column {column}, row {row} ({values[column, row]:+.2f}). The agent stands below the middle, looking up."
+    caption = f"By how much the logit of action {chosen} falls when a cell is emptied: most for column {column}, row {row} ({values[column, row]:+.2f}). "
+    caption += "The agent stands below the middle, looking up."
     return words(axes, caption, "A grid of 7 by 7 cells, tinted by what emptying each does to the action.")

@@ -26,8 +26,8 @@ def side_by_side(
 ) -> list[np.ndarray]:
     """Play one episode and draw each of its timesteps (or `every` second, third …) as the player does: uint8 (560, 944, 3) each.
 
-    With `output` the film is also written, as .gif or .mp4; `limit` makes a .gif of at most so many bytes. `layer` and `head` choose whose attention, the mean unless given.
-    Everything comes from the passes that acted. Raises `ValueError` for an unknown task, suffix, layer or head, before much is played.
+    With `output` the film is also written, as .gif or .mp4; `limit` makes a .gif of at most so many bytes. `layer` and `head` choose whose attention,
+    the mean unless given. Everything comes from the passes that acted. Raises `ValueError` for an unknown task, suffix, layer or head, before much is played.
     """
     from jatlab.viz.canvas import draw_moment
     from jatlab.viz.watching import Watch

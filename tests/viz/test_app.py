@@ -261,6 +261,15 @@ def test_layer_head_and_looking_back_change_the_picture_and_pause(player):
     assert player.watch.length == 7 and player.controls.menus["index"].value == 7  # a step looks at the newest again
 
 
+def test_menus_say_what_none_means(player):
+    assert [player.controls.menus[name].label for name in ("layer", "head", "context")] == ["mean", "mean", "all that fits"]
+    change(player, "layer", 1)
+    change(player, "layer", "all")
+    assert player.layer is None
+    with Player(player.agent, GRID, context=3) as other:
+        assert other.controls.menus["context"].label == "3 timesteps"
+
+
 def test_the_slider_pauses(player):
     async def script():
         click(player, "Play")
