@@ -84,10 +84,10 @@ def train_once(task: str, output: Path, asked: argparse.Namespace) -> None:
     ))  # fmt: skip
 
 
-def held_out_loss(folder: Path, task: str) -> float:
-    """The loss on held-out demonstrations at the training's last validation."""
+def held_out_loss(folder: Path, task: str) -> float | None:
+    """The loss on held-out demonstrations at the training's last validation; None if there were too few episodes to hold one out."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return next(line["validation"][task] for line in reversed(lines) if "validation" in line)
+    return next((line["validation"][task] for line in reversed(lines) if task in line.get("validation", {})), None)
 
 
 def table(results: list[dict]) -> str:

@@ -24,6 +24,6 @@ for task in tasks:
 END
     )
     [ -z "$short" ] && break
-    $python -m jatlab record $short --episodes $episodes --workers 2
+    $python -m jatlab record $short --episodes $episodes --workers 2 --timeout 600
   done
 fi

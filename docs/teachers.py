@@ -19,7 +19,7 @@ TITLES = {"atari": "Atari", "babyai": "BabyAI", "metaworld": "Meta-World", "mujo
 LIMITS = (-0.3, 1.7)  # what lies beyond is drawn at the edge, with its value
 HUMAN = "#009e73"
 WHO = {"random": ("random, ours", MUTED, "|", 7), "human": ("human, published (Atari)", HUMAN, "D", 4), "teacher": ("teacher, ours", AGENT, "o", 5.5)}
-OFFSETS = {"human": -2.5, "teacher": 2.5}  # points; values at the same edge stand apart
+OFFSETS = {"human": -3.0, "teacher": 3.0, "random": 3.0}  # points; values at the same edge stand apart
 ROW, HEAD = 0.17, 0.62  # inches: a task, and a panel's title and axis
 
 
