@@ -347,7 +347,8 @@ def test_whoever_plays_with_the_same_agent_is_not_disturbed(agent):
 
 
 def test_what_a_cell_displays_has_widgets_a_picture_and_words(player):
-    bundle = player._repr_mimebundle_()
+    bundle, metadata = player._repr_mimebundle_()
+    assert "timestep 0 of app-grid" in metadata["image/png"]["alt"]
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == player.controls.box.model_id
     assert bundle["image/png"][:4] == b"\x89PNG" and "app-grid" in bundle["text/plain"]
     assert player.controls.image.value[:2] == b"\xff\xd8"
@@ -358,7 +359,7 @@ def test_without_ipywidgets_a_sentence_helps(agent, monkeypatch):
     monkeypatch.delitem(sys.modules, "jatlab.viz.controls", raising=False)
     with Player(agent, GRID) as player:
         player.advance(3)
-        bundle = player._repr_mimebundle_()
+        bundle, _ = player._repr_mimebundle_()
         assert "pip install ipywidgets" in bundle["text/plain"] and set(bundle) == {"image/png", "text/plain"}
         assert player.watch.length == 3
 
