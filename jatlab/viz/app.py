@@ -196,13 +196,15 @@ class Player:
         try:
             while not self.watch.done:
                 began, timesteps = perf_counter(), max(1, round(self.speed / DRAWN))
-                for _ in range(timesteps):
+                for turn in reversed(range(timesteps)):
+                    self.watch.probing = turn == 0  # the value of context is for pictures alone
                     self.watch.step()
                 self._show()
                 await asyncio.sleep(max(PAUSE, timesteps / self.speed - (perf_counter() - began)))
         except Exception as error:
             self._say(f"{type(error).__name__}: {error}")
         finally:
+            self.watch.probing = True
             if self.playing is this:
                 self.playing = None
                 self._show(keep=True)
