@@ -180,13 +180,13 @@ class Player:
         medians = {name: float(np.median(values)) for name, values in taken.items()}
         return medians | {"picture": sum(medians.values()), "processor": float(np.median(processor))}
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        """What a cell displays: the widgets, where there are any, and for pages without them a picture and a sentence."""
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+        """What a cell displays, and metadata: the widgets, where there are any, and for pages without them a picture and a sentence."""
         buffer = io.BytesIO()
         pillow().Image.fromarray(self.picture).quantize(128).save(buffer, "PNG")
         said = f"The rollout player at timestep {self.watch.moments[self._place()].step} of {self.task}, seed {self.seed}."
         bundle = {"image/png": buffer.getvalue(), "text/plain": said if self.controls else f"{said} {WITHOUT}"}
-        return bundle | (self.controls.bundle() if self.controls else {})
+        return bundle | (self.controls.bundle() if self.controls else {}), {"image/png": {"alt": said}}
 
     # --- how -----------------------------------------------------------------------------------------------------------------
 
@@ -196,13 +196,15 @@ class Player:
         try:
             while not self.watch.done:
                 began, timesteps = perf_counter(), max(1, round(self.speed / DRAWN))
-                for _ in range(timesteps):
+                for turn in reversed(range(timesteps)):
+                    self.watch.probing = turn == 0  # the value of context is for pictures alone
                     self.watch.step()
                 self._show()
                 await asyncio.sleep(max(PAUSE, timesteps / self.speed - (perf_counter() - began)))
         except Exception as error:
             self._say(f"{type(error).__name__}: {error}")
         finally:
+            self.watch.probing = True
             if self.playing is this:
                 self.playing = None
                 self._show(keep=True)

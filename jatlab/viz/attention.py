@@ -187,6 +187,28 @@ def distance_and_entropy(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (rows * apart).sum(-1).mean(-1), bits.mean(-1)
 
 
+def bertviz_frame(arguments: dict, height: int | None = None):
+    """bertviz's head view in a frame of its own, to be a cell's last line: `bertviz_frame(agent.attention_for_bertviz(episode))`.
+
+    Its scripts come from a content network; without one the frame says so, and the page around it is not disturbed. Raises `ImportError` without bertviz.
+    """
+    import html
+
+    from IPython.display import HTML
+
+    try:
+        from bertviz import head_view
+    except ImportError as error:
+        raise ImportError('this view needs bertviz: pip install "jatlab[notebooks]". attention_heatmap shows the same without it') from error
+    page = f"<style>body {{font-family: sans-serif; font-size: 13px}}</style><p>{NOT_LOADED}</p>{head_view(**arguments, html_action='return').data}"
+    height = 23 * len(arguments["tokens"]) + 150 if height is None else height  # pixels
+    return HTML(f'<div><iframe title="{FRAME_TITLE}" srcdoc="{html.escape(page)}" width="100%" height="{height}" style="border: 0; background: white"></iframe></div>')
+
+
+FRAME_TITLE = "bertviz: lines of attention between tokens"
+NOT_LOADED = "Point at a token to see its lines alone. Nothing beneath this line? Then bertviz's scripts could not be loaded from their content network."
+
+
 def _whose(layer: int | None, head: int | None) -> str:
     return f"{'mean of all layers' if layer is None else f'layer {layer}'}, {'mean of all heads' if head is None else f'head {head}'}"
 

@@ -8,6 +8,7 @@ import time
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from jatlab.agent import Agent, rollout
 from jatlab.config import JatConfig
@@ -174,7 +175,8 @@ def test_fast_speeds_take_several_timesteps_a_picture(player, monkeypatch):
         await until(lambda: not player.playing)
 
     asyncio.run(script())
-    assert [length for length in dict.fromkeys(lengths)] == [0, 3, 6, 9, 12]
+    assert list(dict.fromkeys(lengths)) == [0, 3, 6, 9, 12]
+    assert [bool(moment.context) for moment in player.watch.moments][1:12] == [False, False, True] * 3 + [False, False]
 
 
 def test_the_loop_runs_while_the_player_plays(player):
@@ -347,7 +349,8 @@ def test_whoever_plays_with_the_same_agent_is_not_disturbed(agent):
 
 
 def test_what_a_cell_displays_has_widgets_a_picture_and_words(player):
-    bundle = player._repr_mimebundle_()
+    bundle, metadata = player._repr_mimebundle_()
+    assert "timestep 0 of app-grid" in metadata["image/png"]["alt"]
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == player.controls.box.model_id
     assert bundle["image/png"][:4] == b"\x89PNG" and "app-grid" in bundle["text/plain"]
     assert player.controls.image.value[:2] == b"\xff\xd8"
@@ -358,7 +361,7 @@ def test_without_ipywidgets_a_sentence_helps(agent, monkeypatch):
     monkeypatch.delitem(sys.modules, "jatlab.viz.controls", raising=False)
     with Player(agent, GRID) as player:
         player.advance(3)
-        bundle = player._repr_mimebundle_()
+        bundle, _ = player._repr_mimebundle_()
         assert "pip install ipywidgets" in bundle["text/plain"] and set(bundle) == {"image/png", "text/plain"}
         assert player.watch.length == 3
 
@@ -377,6 +380,20 @@ def test_timings_name_their_parts(player):
     assert set(taken) == {"step", "draw", "encode", "picture", "processor"}
     assert taken["picture"] == pytest.approx(taken["step"] + taken["draw"] + taken["encode"])
     assert all(value > 0 for value in taken.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["babyai-go-to-local", "metaworld-drawer-open", "atari-pong"])
+def test_mini_is_drawn_ten_times_a_second_on_one_core(task):
+    """In the processor's time, so that a busy machine does not matter."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with Player(Agent.untrained("mini"), task) as player:
+        player.advance(20)
+        taken = player.timings(20)
+    torch.set_num_threads(threads)
+    print(f"{task}: {1 / taken['processor']:.0f} pictures a second on one core, {1 / taken['picture']:.0f} measured")
+    assert taken["processor"] < 0.1
 
 
 @pytest.mark.parametrize("task", [GRID, PUSH, GAME])
