@@ -10,7 +10,7 @@ python=${PYTHON:-python}
 tasks() { printf 'atari-%s ' "$@"; }
 
 if [ "${1:-measure}" = measure ]; then
-  $python -m jatlab measure $(tasks $recorded $others) --episodes 3 --workers 2 --who teacher
+  $python -m jatlab measure $(tasks $recorded $others) --episodes 3 --workers ${WORKERS:-2} --who teacher
 fi
 if [ "${1:-record}" = record ]; then
   for episodes in 2 4 6 8 10 12 14 16 20 24 28 32 40 50 60 80 100; do
@@ -24,6 +24,6 @@ for task in tasks:
 END
     )
     [ -z "$short" ] && break
-    $python -m jatlab record $short --episodes $episodes --workers 2 --timeout 600
+    $python -m jatlab record $short --episodes $episodes --workers ${WORKERS:-2} --timeout 600
   done
 fi
