@@ -21,7 +21,7 @@ NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.2, "atari": 0.02}  # distu
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
 SHARES = {"babyai": 0.5, "metaworld": 0.2, "mujoco": 0.1, "atari": 0.12, "text": 0.03, "vision": 0.05}  # of the turns in training
 HOURS = 6.5  # of training; recording and playing take the rest of the day
-QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-freeway", *LANGUAGE)  # one of each kind
+QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
 
 
 def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quick: bool = False) -> Path:
@@ -53,14 +53,17 @@ def record_all(names: Iterable[str], data: Path, workers: int, quick: bool = Fal
     from jatlab.data.recording import record
 
     for name in names:
-        record([name], data, 4 if quick else episodes(name), workers, noise=NOISE.get(get_task(name).domain, 0.0))
+        record([name], data, 2 if quick else episodes(name), workers, noise=NOISE.get(get_task(name).domain, 0.0))
 
 
 def episodes(name: str) -> int:
-    """How many episodes hold the timesteps that a task is to have, going by its teacher's mean length."""
+    """How many episodes hold the timesteps that a task is to have, going by its teacher's mean length. Raises ValueError where that was not measured."""
     if name in LANGUAGE:
         return LANGUAGE[name]
-    return math.ceil(TIMESTEPS[get_task(name).domain] / task_scores(name).teacher.length)
+    teacher = task_scores(name).teacher
+    if teacher is None:
+        raise ValueError(f"nobody has measured the teacher of {name}, so the length of its episodes is not known: jatlab teachers --measure {name}")
+    return math.ceil(TIMESTEPS[get_task(name).domain] / teacher.length)
 
 
 def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False):

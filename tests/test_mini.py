@@ -33,6 +33,11 @@ def test_enough_episodes_for_the_timesteps(name):
     assert 0 <= mini.episodes(name) * length - mini.TIMESTEPS[get_task(name).domain] < length
 
 
+def test_a_teacher_that_was_never_measured_is_named():
+    with pytest.raises(ValueError, match="teacher of atari-venture"):
+        mini.episodes("atari-venture")
+
+
 def test_it_is_small():
     assert sum(p.numel() for p in JatModel(JatConfig.preset("mini")).parameters()) <= 10_000_000
 

@@ -136,6 +136,8 @@ def _cell(thing: int, colour: int, state: int) -> np.ndarray:
 def _context(draw, now: Moment) -> None:
     """For each number of timesteps remembered, the probability of the action that was taken, or how far away the action would have been."""
     if not now.context:
+        if now.attention is not None:
+            draw.text((LEFT, FRAME - 86), "value of context: not asked here (played fast)", font=font(12), fill=MUTED)
         return
     top, bottom, wide = FRAME - 66, FRAME - 18, (WIDTH - LEFT - MARGIN) / 7
     signed = now.facts["signed"]

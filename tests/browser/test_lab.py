@@ -47,9 +47,9 @@ def test_the_player_lives(player):
     assert float(answer(player, "player.temperature")) < 1
     player.choose("Task", "babyai-open-door · learnt")
     assert answer(player, "player.task") == "babyai-open-door"
+    assert player.errors() == []
     player.python("player.close()")
     assert answer(player, "player.watch.open") == "False"
-    assert player.errors() == []
 
 
 def answer(lab: Lab, expression: str) -> str:

@@ -265,10 +265,10 @@ if __name__ == "__main__":
 
 
 def small_disk(folder, command):
-    """``command`` with a tmpfs of 600 KB on ``folder``: in a mount namespace of its own, which root may make, or who may map itself to root.
+    """``command`` with a tmpfs of 300 KB on ``folder``: in a mount namespace of its own, which root may make, or who may map itself to root.
     None where neither is allowed."""
     for unshare in (["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]):
-        script = [*unshare, "sh", "-c", 'mount -t tmpfs -o size=600k tmpfs "$0" && exec "$@"', str(folder)]
+        script = [*unshare, "sh", "-c", 'mount -t tmpfs -o size=300k tmpfs "$0" && exec "$@"', str(folder)]
         try:
             if subprocess.run([*script, "true"], stderr=subprocess.DEVNULL).returncode == 0:
                 return [*script, *command]
@@ -279,7 +279,7 @@ def small_disk(folder, command):
 
 def limit_files():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
 def test_a_full_disk_is_named_and_leaves_finished_shards_whole(tmp_path):

@@ -97,6 +97,17 @@ def exercises_complete(notebook: dict, number: str) -> list[str]:
     return complaints + ([f"{hints} folded hints for {len(here)} exercises"] if hints < len(here) else [])
 
 
+def stubs_untouched(notebook: dict) -> list[str]:
+    """Each check says that nothing is there yet: the stub is a stub, and is called as the check calls an answer."""
+    complaints = []
+    for number, cell, text in cells(notebook, "code"):
+        if match := re.search(r'^check\("(\d\d\.\d+)"', text, re.MULTILINE):
+            said = "".join(joined(output.get("text", "")) for output in cell["outputs"])
+            if f"{match[1]} not yet: nothing there yet" not in said:
+                complaints.append(f"cell {number}: the untouched stub of {match[1]} should be told 'nothing there yet', not {said.strip()!r}")
+    return complaints
+
+
 def was_run(notebook: dict) -> list[str]:
     """Every code cell was run, in order, in a fresh kernel, and none ended in an error or wrote to stderr."""
     counts = [cell["execution_count"] for _, cell, text in cells(notebook, "code") if text.strip()]

@@ -44,7 +44,7 @@ def lesson(monkeypatch):
     monkeypatch.setattr(guards, "exercises", lambda number: {f"01.{k}": None for k in (1, 2, 3)})
     cells = [text(HEADER), code(SETUP.format(homepage=HOME), 1), text("## 1 · First\n\n![a cat](cat.png)")]
     for k in (1, 2, 3):
-        cells += [text(EXERCISE.format(k)), code(f'answer = ...\ncheck("01.{k}", answer)', len(cells) // 3 * 3)]
+        cells += [text(EXERCISE.format(k)), code(f'answer = ...\ncheck("01.{k}", answer)', 0, printed(f"✘ 01.{k} not yet: nothing there yet: put …"))]
         cells += [code(f'# solution("01.{k}")  # uncomment', 0), code("# NBVAL_CHECK_OUTPUT\nprint(2)", 0, printed("2\n"))]
     cells += [code("show(curve)", 0, picture({"image/png": {"alt": "a curve that rises"}})), text("## Recap\n\n- it"), text("## References\n\nnone")]
     for count, cell in enumerate((cell for cell in cells if cell["cell_type"] == "code"), start=1):
@@ -57,6 +57,7 @@ ALL = {
     "setup": lambda notebook: guards.setup_cell(notebook, HOME),
     "ending": guards.ending,
     "exercises": lambda notebook: guards.exercises_complete(notebook, "01"),
+    "stubs": guards.stubs_untouched,
     "run": guards.was_run,
     "checked": guards.checked_cells,
     "machine": guards.machine_in_outputs,
@@ -105,6 +106,8 @@ FAULTS = [
     ("exercises", replaced(3, "<details>", ""), "2 folded hints"),
     ("exercises", replaced(4, "check(", "# check("), "01.1 lacks check"),
     ("exercises", without(5), "01.1 lacks # solution"),
+    ("stubs", lambda notebook: notebook["cells"][4].update(outputs=[printed("✘ 01.1 not yet: your code raised TypeError")]), "cell 4: the untouched"),
+    ("stubs", lambda notebook: notebook["cells"][4].update(outputs=[printed("✔ 01.1 is right")]), "is right"),
     ("run", lambda notebook: notebook["cells"][4].update(execution_count=None), "not run once"),
     ("run", lambda notebook: notebook["cells"][4].update(execution_count=40), "not run once"),
     ("run", with_output({"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": []}), "cell 1 ends in KeyError"),

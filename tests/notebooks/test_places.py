@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+FILE = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = FILE["project"]
 COLAB = {  # as old as what Colab has is likely to be
     "torch": "2.6.0",
     "numpy": "2.0.2",
@@ -86,3 +87,12 @@ def test_start_hands_over_to_the_command():
 def test_postbuild_installs_the_extra_that_asks_for_no_jupyterlab():
     text = (ROOT / "binder" / "postBuild").read_text()
     assert '--editable ".[colab]"' in text and "constraints.txt" in text
+
+
+def test_every_data_file_is_installed():
+    """On Colab jatlab is installed from a wheel, which holds only what package-data names."""
+    package = ROOT / "jatlab"
+    patterns = FILE["tool"]["setuptools"]["package-data"]["jatlab"]
+    installed = {path for pattern in patterns for path in package.glob(pattern)}
+    data = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc") and "__pycache__" not in path.parts}
+    assert data <= installed, sorted(str(path.relative_to(package)) for path in data - installed)
