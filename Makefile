@@ -27,8 +27,9 @@ fast: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "not slow"
 
 # every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
+# (one thread: these models are small, and two threads that wait for each other on a busy machine take many times as long)
 notebooks: $(VENV)/installed-test
-	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 PYTHONPATH=tests/notebooks $(BIN)/python -m pytest -p limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
+	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONPATH=tests/notebooks $(BIN)/python -m pytest -p limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
 
 # every lesson in a real JupyterLab in headless Chromium (Debian: apt install chromium), by Run All; pictures of it in runs/browser
 browser: $(VENV)/installed-test
