@@ -9,10 +9,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
-	@echo "make test   everything that CI checks (about 20 minutes)"
+	@echo "make test   everything that CI checks (about 30 minutes)"
 	@echo "make fast   the tests that take seconds"
 	@echo "make lab    open the notebooks in JupyterLab"
-	@echo "make notebooks  run every lesson, shortened, and compare its checked cells (about 10 minutes)"
+	@echo "make notebooks  run every lesson, shortened, and compare its checked cells (about 4 minutes)"
 	@echo "make bench  what the algorithms buy, as ratios"
 
 demo: $(VENV)/installed-demo
