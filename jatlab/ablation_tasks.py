@@ -88,7 +88,7 @@ class Nths(gym.RewardWrapper):
 def register_all() -> None:
     """Make the ablations' tasks known to `get_task` and `make_env`. Calling it again changes nothing."""
     register(Task("recall", "memory", None, None, "continuous", CUES + 1, "discrete", CUES), lambda task, render_mode=None: Recall())
-    facts = ("metaworld", None, None, "continuous", 39, "continuous", 4, 50.0)
+    facts = ("time", None, None, "continuous", 39, "continuous", 4, 50.0)
     for repeats in REPEATS:
         register(Task(f"reach-every-{repeats}", *facts), lambda task, render_mode=None, repeats=repeats: EveryNth(make_env(REACH, render_mode=None), repeats))
     for parts in SPLITS:
