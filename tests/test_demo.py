@@ -66,7 +66,24 @@ def family(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
+    """A process's memory in GB; pages that several share are divided among them, so that one that is just being forked does not count twice."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except OSError:  # it has just ended
+        shares = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss:\s+(\d+) kB", shares, re.MULTILINE)[1]) / 2**20
+    except (OSError, TypeError):  # it has just ended
         return 0.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells how memory is shared")
+def test_shared_memory_counts_once():
+    """A process that forks a child which only waits: together they hold hardly more than one."""
+    code = "import os, time; x = bytearray(200 << 20); pid = os.fork(); print(pid, flush=True) if pid else None; time.sleep(20)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        child = int(process.stdout.readline())
+        together = sum(resident(pid) for pid in (process.pid, child))
+        assert 0.19 < together < 0.3
+    finally:
+        for pid in (child, process.pid):
+            os.kill(pid, 9)
+        process.wait()
