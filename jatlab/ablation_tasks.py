@@ -6,20 +6,16 @@ it was, the further the attention has to reach. `reach-every-N` repeats each act
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gymnasium as gym
 import numpy as np
 
-from jatlab.data.episodes import write_episodes
-from jatlab.data.playing import Player, as_record
-from jatlab.tasks import get_task, make_env, normalise
+from jatlab.tasks import make_env, normalise
 from jatlab.tasks.registry import Task, register
-from jatlab.teachers import Teacher, get_teacher
+from jatlab.teachers import Teacher, get_teacher, register_teacher
 
 CUES = 4
 RECALL_STEPS = 32
-REPEATS, SPLITS = (2, 4, 8), (2,)
+REPEATS, SPLITS = (4, 8), (2,)
 REACH = "metaworld-reach"
 
 
@@ -86,13 +82,19 @@ class Nths(gym.RewardWrapper):
 
 
 def register_all() -> None:
-    """Make the ablations' tasks known to `get_task` and `make_env`. Calling it again changes nothing."""
+    """Make the ablations' tasks known to `get_task`, `make_env` and `get_teacher`. Calling it again changes nothing.
+
+    Reach's own teacher does as well with finer and coarser time: 0.98 and more of its score.
+    """
     register(Task("recall", "memory", None, None, "continuous", CUES + 1, "discrete", CUES), lambda task, render_mode=None: Recall())
+    register_teacher("recall", RecallTeacher, "who knows the cue")
     facts = ("time", None, None, "continuous", 39, "continuous", 4, 50.0)
     for repeats in REPEATS:
         register(Task(f"reach-every-{repeats}", *facts), lambda task, render_mode=None, repeats=repeats: EveryNth(make_env(REACH, render_mode=None), repeats))
     for parts in SPLITS:
         register(Task(f"reach-by-{parts}", *facts), lambda task, render_mode=None, parts=parts: _split_reach(parts))
+    for task in [f"reach-every-{repeats}" for repeats in REPEATS] + [f"reach-by-{parts}" for parts in SPLITS]:
+        register_teacher(task, lambda: get_teacher(REACH), "reach's own")
 
 
 def _split_reach(parts: int) -> gym.Env:
@@ -104,10 +106,6 @@ def _split_reach(parts: int) -> gym.Env:
     return Nths(SeededSawyer(sawyer, length=EPISODE_LENGTH * parts), parts)
 
 
-def is_own(task: str) -> bool:
-    return task == "recall" or task.startswith("reach-")
-
-
 def score(task: str, returns) -> np.ndarray:
     """Returns on the scale from the random policy (0) to our teacher (1); of a reach with other time steps, on that of reach itself."""
     if task == "recall":
@@ -116,32 +114,3 @@ def score(task: str, returns) -> np.ndarray:
     if scores is None:
         raise ValueError(f"{task} has no measured teacher to compare with: run `jatlab measure {task}` first")
     return scores
-
-
-# --- their demonstrations ----------------------------------------------------------------------------------------------------
-
-
-def record_own(task: str, root: str | Path, episodes: int, noise: float = 0.0) -> Path:
-    """Record ``episodes`` of one of these tasks into ``root``, in this process (a worker would not know the task); what is there is kept."""
-    path = Path(root) / task / "train" / "00000.parquet"
-    if path.exists():
-        return path
-    player = OwnPlayer(task, noise)
-    outcomes, columns = zip(*(player.play(seed, timeout=60) for seed in range(episodes)))
-    notes = {"task": task, "noise": noise, "episodes": [as_record(outcome) for outcome in outcomes]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return write_episodes(path, list(columns), get_task(task), notes)
-
-
-class OwnPlayer(Player):
-    """A `Player` of one of these tasks."""
-
-    def __init__(self, task: str, noise: float = 0.0):
-        register_all()
-        self.task, self.who, self.noise, self._env = get_task(task), "teacher", noise, None
-        self.teacher = own_teacher(task)
-
-
-def own_teacher(task: str) -> Teacher:
-    """Who shows one of these tasks: reach's own teacher does as well with finer and coarser time (0.98 and more of its score)."""
-    return RecallTeacher() if task == "recall" else get_teacher(REACH)

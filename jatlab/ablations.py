@@ -22,6 +22,7 @@ import numpy as np
 from jatlab.config import JatConfig
 from jatlab.files import write_json
 from jatlab.statistics import bootstrap_interval
+from jatlab.tasks import DOMAINS, get_task
 
 SHIPPED = Path(__file__).parent / "assets" / "ablations"
 OBJECT, REACH, RECALL = "babyai-go-to-obj", "metaworld-reach", "recall"
@@ -145,7 +146,7 @@ def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: 
 
 def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict:
     """The run's result: from its file, or made and written there."""
-    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "kind": "jat", "base": [MODEL, BATCH, LR, AVERAGE]}))
+    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, LR, AVERAGE]}))
     made_of = {key: value for key, value in settings.items() if key not in ("name", "value")}  # two ablations may call it differently
     path = output / "runs" / f"{sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]}.json"
     if path.exists():
@@ -216,15 +217,13 @@ def recipe(variant: Variant, seed: int, data: str | Path, output: str | Path):
 
 def demonstrate(task: str, data: str | Path) -> None:
     """Record the demonstrations of a task, unless they are there."""
-    from jatlab.ablation_tasks import is_own, record_own, register_all
+    from jatlab.ablation_tasks import register_all
     from jatlab.data.recording import record
 
     register_all()
     episodes, noise = RECORDINGS.get(task, RECORDINGS[REACH])
-    if is_own(task):
-        record_own(task, data, episodes, noise)
-    else:
-        record([task], data, episodes, noise=noise, progress=False)
+    workers = 2 if get_task(task).domain in DOMAINS else 0  # another process does not know the tasks of `register_all`
+    record([task], data, episodes, workers, noise=noise, progress=False)
 
 
 def play(agent, task: str, episodes: int = EPISODES) -> dict:
@@ -257,8 +256,7 @@ def _limited(policy: str, timesteps: int):
     from jatlab.checkpoints import load_agent
 
     agent = load_agent("demo", cache_policy=policy)
-    whole_reset = agent.reset
-    agent.reset = lambda n=1, task=None, context=None: whole_reset(n, task, context=timesteps)
+    agent.context = timesteps
     return agent
 
 

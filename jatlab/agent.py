@@ -54,13 +54,15 @@ class Agent:
 
     `agent.reset(n, task)` forgets everything; `agent.act(observations, rewards, starts)` answers with n actions, from one cached forward
     pass. Discrete actions are sampled, continuous ones are the raw prediction (fact sheet, "Acting").
+
+    `context`: timesteps to remember, all that fit unless given; `cache_policy`: what happens when they are full, see `jatlab.model.memory`.
     """
 
-    def __init__(self, model: JatModel, tokenizer: TextTokenizer | None = None, info: dict | None = None, cache_policy: str = "recompute"):
+    def __init__(self, model: JatModel, tokenizer: TextTokenizer | None = None, info: dict | None = None, cache_policy: str = "recompute", context: int | None = None):
         self.model = model.eval()
         self.tokenizer = tokenizer or TextTokenizer.load(model.config.tokenizer)
         self.info = info or {}
-        self.cache_policy = cache_policy
+        self.cache_policy, self.context = cache_policy, context
         self.record_attention = False
         self.seed(0)
         self._missions: dict[str, np.ndarray] = {}
@@ -76,7 +78,7 @@ class Agent:
     def __reduce__(self):
         """How an agent comes to another process: its weights as safetensors' bytes. Torch would share them through /dev/shm, tiny in many containers."""
         weights = safetensors.torch.save({name: value.detach().contiguous() for name, value in self.model.state_dict().items()})
-        return _arrive, (self.model.config, weights, self.tokenizer, self.info, self.cache_policy)
+        return _arrive, (self.model.config, weights, self.tokenizer, self.info, self.cache_policy, self.context)
 
     @property
     def device(self) -> torch.device:
@@ -86,12 +88,12 @@ class Agent:
         """Seed the sampling of actions, for rows that `act` gives no seed of their own."""
         self._seeds = np.random.SeedSequence(seed)
 
-    def reset(self, n: int = 1, task: str | Task | None = None, context: int | None = None) -> None:
-        """Forget, and get ready for `n` environments of `task` in lockstep. `context`: timesteps to remember, all that fit unless given."""
+    def reset(self, n: int = 1, task: str | Task | None = None) -> None:
+        """Forget, and get ready for `n` environments of `task` in lockstep."""
         if task is None:
             raise ValueError("agent.reset needs the task that will be played: agent.reset(n, task='babyai-go-to-obj')")
         self.task = get_task(task) if isinstance(task, str) else task
-        fitting = [c for c in (context, self.task.max_timesteps, self.model.config.max_timesteps) if c]
+        fitting = [c for c in (self.context, self.task.max_timesteps, self.model.config.max_timesteps) if c]
         policy_limit = self.model.config.max_timesteps // (2 if self.cache_policy == "published" else 1)
         self.memory = Memory(self.model, n, self.cache_policy, min(*fitting, policy_limit))
         self.generators = [np.random.default_rng(seed) for seed in self._seeds.spawn(n)]
@@ -136,13 +138,13 @@ class Agent:
 
     @torch.inference_mode()
     def _recall(self, observations: Sequence[dict], rewards: np.ndarray, starts: np.ndarray) -> Recall:
-        name, values = self._observe(observations)
+        name, values = self.observe(observations)
         reward = torch.tensor(rewards, dtype=torch.float32, device=self.device)
         observed = self.model.embed_observations(name, values[:, None], reward[:, None])[:, 0]
         acted = self.model.embed_actions(f"{self.task.action}_actions", self._last_actions[:, None])[:, 0]
         return self.memory.step(observed, acted, torch.tensor(starts, device=self.device), self.record_attention)
 
-    def _observe(self, observations: Sequence[dict]) -> tuple[str, Tensor]:
+    def observe(self, observations: Sequence[dict]) -> tuple[str, Tensor]:
         """The model's input: (n, values), (n, integers) or (n, 4, 84, 84) in [-1, 1]."""
         values = np.stack([np.asarray(o[f"{self.task.observation}_observation"]) for o in observations])
         if self.task.observation == "discrete":
@@ -240,7 +242,7 @@ class RandomAgent:
         self._seeds = np.random.SeedSequence(seed)
         self.info = {"name": "random"}
 
-    def reset(self, n: int = 1, task: str | Task | None = None, context: int | None = None) -> None:
+    def reset(self, n: int = 1, task: str | Task | None = None) -> None:
         self._env = make_env(get_task(task).name if isinstance(task, str) else task.name, render_mode=None)  # for its action space alone
         self._players = [RandomTeacher() for _ in range(n)]
         for player, seed in zip(self._players, self._seeds.generate_state(n)):
@@ -293,15 +295,15 @@ def _keep(episode: dict, agent, attention: bool, predictions: bool) -> None:
         raise ValueError(f"{type(agent).__name__} computes neither attention nor predictions: play with an agent that has a model")
     first = len(episode["actions"]) == 1  # nothing came before: no action's view, no expectation
     if attention:
-        episode["attentions"].append(_in_order(agent.last))
+        episode["attentions"].append(in_order(agent.last))
         if not first:
-            episode["action_attentions"].append(_in_order(agent.last, agent.last.action_attentions)[..., :-1])  # the observation was not there yet
+            episode["action_attentions"].append(in_order(agent.last, agent.last.action_attentions)[..., :-1])  # the observation was not there yet
     if predictions:
         episode["probabilities"] += [] if agent.last.probabilities is None else [agent.last.probabilities[0]]
         episode["pred_observations"] += [] if first or agent.last.pred_observations is None else [agent.last.pred_observations[0]]
 
 
-def _in_order(last: LastStep, attentions: list[np.ndarray] | None = None) -> np.ndarray:
+def in_order(last: LastStep, attentions: list[np.ndarray] | None = None) -> np.ndarray:
     """The last step's attention of environment 0 by token, oldest first: (layers, N, tokens); the observation's, unless others are given."""
     attentions = last.attentions if attentions is None else attentions
     index = last.key_index[0]

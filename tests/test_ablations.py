@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from jatlab import ablations
-from jatlab.ablation_tasks import RECALL_STEPS, OwnPlayer, register_all, score
+from jatlab.ablation_tasks import RECALL_STEPS, register_all, score
 from jatlab.ablations import ABLATIONS, Ablation, Variant, ablate, assemble, difference, differences, load, reach_of, run_point, student_interval, to_recall, with_kappa, with_layers
 from jatlab.config import JatConfig
+from jatlab.data.playing import Player
 from jatlab.tasks import make_env, normalise
 
 QUICK = (replace(to_recall("dual", 8), steps=2), replace(to_recall("local", 4), steps=2))
@@ -147,7 +148,8 @@ def test_variants_with_tasks_of_their_own_are_compared():
 
 
 def test_recall_is_solved_by_its_teacher_and_by_nobody_else():
-    outcome, episode = OwnPlayer("recall").play(seed=5, timeout=10)
+    register_all()
+    outcome, episode = Player("recall").play(seed=5, timeout=10)
     assert outcome.total == RECALL_STEPS == outcome.length
     assert episode["continuous_observations"][0, :4].sum() == 1 and episode["continuous_observations"][1:, :4].sum() == 0
     assert len(set(episode["discrete_actions"])) == 1
@@ -156,7 +158,8 @@ def test_recall_is_solved_by_its_teacher_and_by_nobody_else():
 
 @pytest.mark.parametrize(("task", "steps"), [("reach-by-2", 200), ("reach-every-4", 25), ("reach-every-8", 13)])
 def test_finer_and_coarser_time_is_the_same_task(task, steps):
-    outcome, _ = OwnPlayer(task).play(seed=1, timeout=60)
+    register_all()
+    outcome, _ = Player(task).play(seed=1, timeout=60)
     assert outcome.length == steps and outcome.success
     assert score(task, [outcome.total])[0] == normalise("metaworld-reach", [outcome.total])[0] > 0.9
 

@@ -43,7 +43,7 @@ class ContextProbe:
         else:
             action = torch.as_tensor(last_action, device=agent.device)[None, None]  # (1, 1) or (1, 1, m)
             self.tokens.append(model.embed_actions(f"{agent.task.action}_actions", action)[0, 0])
-        name, values = agent._observe([observation])
+        name, values = agent.observe([observation])
         self.tokens.append(model.embed_observations(name, values[:, None], torch.full((1, 1), float(reward), device=agent.device))[0, 0])
         self.timesteps += 1
 

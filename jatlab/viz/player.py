@@ -10,7 +10,7 @@ import numpy as np
 
 from jatlab.evaluation import FIRST_SEED, Film
 from jatlab.tasks import Task, make_env
-from jatlab.viz.video import GROUND, INK, MUTED, SUFFIXES, font, pillow, resize, save_small_gif, save_video
+from jatlab.viz.video import GROUND, INK, MUTED, check_suffix, font, pillow, resize, save_video
 
 METAWORLD_ACTIONS = ("x", "y", "z", "grip")  # where the hand goes, and how hard it closes
 BABYAI_ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")  # MiniGrid's seven, in its order
@@ -55,11 +55,11 @@ def play(
     """Play one episode and watch it: print each step, or with `output` save it as .gif or .mp4; then print return and length.
 
     Each picture shows the frame, the mission, step and return so far, and what the agent does next: the probabilities of discrete actions, the values of
-    continuous ones. `limit`: make a .gif of at most so many bytes.
+    continuous ones. `limit`: make a file of at most so many bytes.
     Raises `ValueError` for an unknown task or suffix, before anything is played.
     """
-    if output is not None and Path(output).suffix.lower() not in SUFFIXES:
-        raise ValueError(f"output {output}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if output is not None:
+        check_suffix(output)
     env = make_env(task)
     try:
         film = Film(PICTURES if output is not None else 0)
@@ -68,8 +68,7 @@ def play(
         env.close()
     playback.pictures = [picture(frame, facts) for frame, facts in zip(film.frames, film.captions, strict=True)]
     if output is not None:
-        save = save_small_gif if limit and Path(output).suffix.lower() == ".gif" else save_video
-        playback.path = save(playback.pictures, output, fps, *([limit] if save is save_small_gif else []))
+        playback.path = save_video(playback.pictures, output, fps, limit)
     if not quiet:
         print("\n".join([] if output else map(_line, playback.steps)) + ("" if output else "\n") + str(playback))
         print(f"written: {output}" if output else "add an output (.gif or .mp4) to see it")

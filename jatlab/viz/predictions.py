@@ -30,7 +30,7 @@ def compare_grids(predicted, real, axes=None):
     with panel(axes, 7.4, 4.0) as axes:
         bare(axes)
         for name, grid, left in (("expected", predicted, 0.0), ("came", real, SIDE + 1.0)):
-            _draw_grid(axes, grid[1:].reshape(SIDE, SIDE, 3), left)
+            draw_grid(axes, grid[1:].reshape(SIDE, SIDE, 3), left)
             axes.text(left, -0.25, f"{name}: facing {_direction(grid[0])}", color=INK, size=8.5, va="bottom")
         for column, row in np.argwhere(wrong):
             axes.add_patch(_square(column, row, facecolor="none", edgecolor=JAT, linewidth=2.2, zorder=5))
@@ -66,7 +66,7 @@ def _square(column: float, row: float, **style):
     return Rectangle((column + 0.03, row + 0.03), 0.94, 0.94, **style)
 
 
-def _draw_grid(axes, cells: np.ndarray, left: float) -> None:
+def draw_grid(axes, cells: np.ndarray, left: float) -> None:
     """`cells` (7, 7, 3), column by row, at `left`."""
     for column in range(SIDE):
         for row in range(SIDE):

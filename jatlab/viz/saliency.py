@@ -14,7 +14,7 @@ import torch
 from jatlab.tasks import Task, get_task
 from jatlab.viz.figures import bare, panel, words
 from jatlab.viz.plots import AGENT
-from jatlab.viz.predictions import SIDE, _draw_grid
+from jatlab.viz.predictions import SIDE, draw_grid
 
 EMPTIED = (1, 0, 0)  # MiniGrid's empty cell
 
@@ -142,7 +142,7 @@ def _draw_cells(values: np.ndarray, observed: np.ndarray, chosen: int | None, ax
     most = max(float(np.abs(values).max()), 1e-9)
     with panel(axes, 4.8, 4.0) as axes:
         bare(axes)
-        _draw_grid(axes, observed[1:].reshape(SIDE, SIDE, 3), 0)
+        draw_grid(axes, observed[1:].reshape(SIDE, SIDE, 3), 0)
         image = axes.imshow(values.T, cmap="PuOr_r", vmin=-most, vmax=most, alpha=0.65 * np.abs(values.T) / most, extent=(0, SIDE, SIDE, 0), zorder=2)
         axes.set_xlim(0, SIDE)
         axes.set_ylim(SIDE, 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jatlab.evaluation import FIRST_SEED
-from jatlab.viz.video import SUFFIXES, save_small_gif, save_video
+from jatlab.viz.video import check_suffix, save_video
 
 
 def side_by_side(
@@ -26,14 +26,14 @@ def side_by_side(
 ) -> list[np.ndarray]:
     """Play one episode and draw each of its timesteps (or `every` second, third …) as the player does: uint8 (560, 944, 3) each.
 
-    With `output` the film is also written, as .gif or .mp4; `limit` makes a .gif of at most so many bytes. `layer` and `head` choose whose attention,
+    With `output` the film is also written, as .gif or .mp4; `limit` makes a file of at most so many bytes. `layer` and `head` choose whose attention,
     the mean unless given. Everything comes from the passes that acted. Raises `ValueError` for an unknown task, suffix, layer or head, before much is played.
     """
     from jatlab.viz.canvas import draw_moment
     from jatlab.viz.watching import Watch
 
-    if output is not None and Path(output).suffix.lower() not in SUFFIXES:
-        raise ValueError(f"output {output}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if output is not None:
+        check_suffix(output)
     watch = Watch(agent, task, seed)
     watch.temperature = temperature
     try:
@@ -45,6 +45,5 @@ def side_by_side(
     finally:
         watch.close()
     if output is not None:
-        save = save_small_gif if limit and Path(output).suffix.lower() == ".gif" else save_video
-        save(frames, output, fps, *([limit] if save is save_small_gif else []))
+        save_video(frames, output, fps, limit)
     return frames

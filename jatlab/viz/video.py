@@ -19,16 +19,15 @@ SUFFIXES = (".gif", ".mp4")
 GROUND, INK, MUTED = (22, 24, 29), (240, 240, 238), (160, 163, 170)
 
 
-def save_video(frames: Sequence[np.ndarray], path: str | Path, fps: float = 10) -> Path:
-    """Write `frames` as GIF or MP4 (H.264), whichever the suffix of `path` says, in one piece; return the path.
+def save_video(frames: Sequence[np.ndarray], path: str | Path, fps: float = 10, limit: int | None = None) -> Path:
+    """Write `frames` as GIF or MP4 (H.264), whichever the suffix of `path` says, in one piece; return the path. `limit`: in at most so many bytes.
 
     A GIF holds a run of identical frames once, shown for longer. Frames of odd height or width gain a line in an MP4.
-    Raises `ValueError` for another suffix, no frames, or frames of unlike shapes; `ImportError` without Pillow, imageio or imageio-ffmpeg.
+    Raises `ValueError` for another suffix, no frames, frames of unlike shapes or a limit that cannot be met; `ImportError` without Pillow, imageio or imageio-ffmpeg.
     """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path.name}: a video ends in .gif or .mp4, not {path.suffix or 'in no suffix'!r}")
-    frames = check_frames(frames)
+    path, frames = check_suffix(path), check_frames(frames)
+    if limit is not None:
+        return (save_small_gif if path.suffix.lower() == ".gif" else save_bounded_mp4)(frames, path, fps, limit)
     write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
     with whole_file(path) as temporary:
         write(frames, temporary, fps)
@@ -62,6 +61,14 @@ def save_bounded_mp4(frames: Sequence[np.ndarray], path: str | Path, fps: float 
                 if temporary.stat().st_size <= limit:
                     return Path(path)
         raise ValueError(f"{path}: no MP4 of {len(frames)} frames of {frames[0].shape[1]} x {frames[0].shape[0]} fits into {limit} bytes; allow more")
+
+
+def check_suffix(path: str | Path) -> Path:
+    """The path, if a video can be written there by its name. Raises `ValueError` for another suffix than .gif or .mp4."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: a video's name ends in .gif or .mp4, not {path.suffix or 'in no suffix'!r}")
+    return path
 
 
 def read_video(path: str | Path) -> list[np.ndarray]:

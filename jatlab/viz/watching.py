@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jatlab.agent import Agent, _in_order
+from jatlab.agent import Agent, in_order
 from jatlab.evaluation import FIRST_SEED
 from jatlab.tasks import get_task, make_env
 from jatlab.teachers import TeacherFailed, get_teacher, has_teacher
@@ -51,9 +51,9 @@ class Watch:
         get_task(task)
         if who not in who_plays(task):
             raise ValueError(f"{who!r} cannot play {task}: it can be played by {', '.join(who_plays(task))}")
-        self.agent = Agent(agent.model, agent.tokenizer, agent.info, policy or agent.cache_policy)
+        self.agent = Agent(agent.model, agent.tokenizer, agent.info, policy or agent.cache_policy, context or agent.context)
         self.agent.record_attention = True
-        self.task, self.seed, self.who, self.context = task, seed, who, context
+        self.task, self.seed, self.who = task, seed, who
         self.temperature, self.probing = 1.0, True
         self.moments: deque[Moment] = deque(maxlen=KEPT)
         self.env = make_env(task)
@@ -103,7 +103,7 @@ class Watch:
         self.total, self.length, self.done, self.success, self.reward, self.ending = 0.0, 0, False, None, 0.0, ""
         self.observation, _ = self.env.reset(seed=self.seed)
         if self.attends:
-            self.agent.reset(1, self.env.task, self.context)
+            self.agent.reset(1, self.env.task)
             fitting = [k for k in LENGTHS if k <= self.agent.model.config.max_timesteps]
             self.probe = ContextProbe(self.agent, fitting)
         else:
@@ -130,7 +130,7 @@ class Watch:
         agent, greedy = self.agent, self.temperature == 0
         moment.action = agent.act([self.observation], [self.reward], [self.length == 0], greedy, self.temperature or 1.0, [self.seed])[0]
         moment.facts = facts_of(agent, self.observation, moment.action, self, self.names)
-        moment.attention = _in_order(agent.last, agent.last.attentions).astype(np.float16)
+        moment.attention = in_order(agent.last, agent.last.attentions).astype(np.float16)
         if self.length and agent.last.pred_observations is not None:
             moment.expected = _seen(agent.last.pred_observations[0], self.env.task.observation)
         self.probe.add(self.observation, self.reward, before)
