@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 
+import numpy as np
+
 RIGHT, NOT_YET = "✔", "✘"
 
 
@@ -51,6 +53,12 @@ def expect(condition, message: str) -> None:
     """Raise `Wrong` with ``message``, the probable mistake, unless ``condition`` holds."""
     if not condition:
         raise Wrong(message)
+
+
+def numbers(answer, *names: str) -> list[float]:
+    """The answer as floats, one for each of ``names``. Raises `Wrong` if it is not so many numbers, in whatever container."""
+    expect(np.shape(answer) == (len(names),), f"return {', '.join(names)}, one number each; yours is {answer!r}")
+    return [float(number) for number in answer]
 
 
 def exercises(lesson: str) -> dict[str, Exercise]:

@@ -22,7 +22,7 @@ def check_steps_taken(answer) -> None:
     expect(abs(got - 55.1) > 0.2, "the return falls with every step: start from 1 - return")
     expect(abs(got - 16) < 1e-6, f"a return of 0.775 within 64 steps took 16 of them, not {got}")
     expect(abs(answer(1 - 0.9 * 7 / 576, 576) - 7) < 1e-6, "right for a limit of 64 steps, but not for 576 (or steps not rounded to whole ones)")
-    expect(isinstance(got, int | np.integer), "steps are whole: round to the nearest one")
+    expect(got == int(got), "steps are whole: round to the nearest one")
 
 
 # --- 00.2 how many tokens ----------------------------------------------------------------------------------------------------
@@ -62,10 +62,11 @@ def check_most_attended(answer) -> None:
     weights[:, 0, 3], weights[:, 0, 6], weights[:, 0, 0] = 0.6, 0.3, 0.1
     expect(answer(weights.copy()) != 1, "token 3 is an action: the timestep whose *observation* gets most is asked for")
     expect(answer(weights.copy()) == 3, f"of the observations token 6 gets most, timestep 3; yours is {answer(weights.copy())}")
-    weights = np.zeros((2, 1, 5))
-    weights[0, 0, 2], weights[1, 0, 4], weights[1, 0, 0] = 1.0, 0.45, 0.55
-    expect(answer(weights.copy()) != 0, "the last layer alone was looked at: take the mean of all of them")
-    expect(answer(weights.copy()) == 1, f"on the mean of both layers timestep 1 gets most; yours is {answer(weights.copy())}")
+    first, last = [[0, 0, 0.1, 0, 0.9], [0.25, 0, 0.75, 0, 0]], [[0.55, 0, 0.45, 0, 0], [0.5, 0, 0.5, 0, 0]]  # two heads each
+    got = answer(np.array([first, last]))
+    expect(got != 0, "the last layer alone was looked at: take the mean of all of them")
+    expect(got != 2, "one weight, head or layer decided alone: take the mean of all of them, not the largest")
+    expect(got == 1, f"on the mean of both layers and heads timestep 1 gets most; yours is {got}")
 
 
 EXERCISES = {

@@ -134,11 +134,11 @@ GATO_ANT, JAT_ANT = 1024 // (27 + 1 + 8), 512 // 2
 
 
 def check_contexts(gato, jat) -> None:
-    expect(all(isinstance(n, int | float) for n in (gato, jat)), "give two numbers")
+    expect(all(isinstance(n, int | float | np.number) for n in (gato, jat)), "give two numbers")
     expect(gato == int(gato) and jat == int(jat), "whole timesteps only: round down")
-    expect(gato != 27 + 1 + 8, "36 tokens is what one timestep costs: how many of those fit into 1,024?")
+    expect(gato != 27 + 1 + 8, "36 tokens is what one timestep costs (or did you divide 1,024 by 28, without the action's 8?): how many of those fit into 1,024?")
     expect(gato != 1024 // (27 + 8), "the separator is a token too")
-    expect(gato not in (1024 // 27, 1024 // 28), "the action's 8 numbers are tokens too")
+    expect(gato != 1024 // 27, "the action's 8 numbers are tokens too")
     expect(gato == GATO_ANT, f"Gato: 27 + 1 + 8 tokens a timestep, 1,024 in all: not {gato}")
     expect(jat != 512, "512 are tokens: a timestep of JAT costs two, the observation and the action")
     expect(jat == JAT_ANT, f"JAT: two tokens a timestep, 512 in all: not {jat}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,7 +64,7 @@ def check_observation_loss(answer) -> None:
 
 
 def block_parameters(h: int) -> int:
-    """Parameters of one block of width h, with an MLP of 4 h."""
+    """Parameters of one GPT-Neo block of width h: four projections of which the last alone has a bias, an MLP of width 4 h, two norms."""
     attention = 3 * h * h + (h * h + h)  # query, key and value without bias; the output with one
     mlp = (h * 4 * h + 4 * h) + (4 * h * h + h)
     norms = 2 * (h + h)
@@ -71,15 +72,18 @@ def block_parameters(h: int) -> int:
 
 
 def check_block_parameters(answer) -> None:
-    h, right = 8, block_parameters(8)
-    got = _number(answer(h))
-    expect(got != right + 3 * h, "query, key and value have no bias: 3 h too many")
-    expect(got != right - 4 * h, "the two LayerNorms are missing: each has a scale and a shift")
-    expect(got != right - 2 * h, "a LayerNorm has a scale and a shift, h each; and there are two")
-    expect(got != 12 * h * h, "12 h² are the matrices alone: count biases and norms too")
-    expect(got != right - h, "one bias of size h is missing: the attention's output has one, and so has the MLP's")
-    expect(got == right, f"for h = 8 a block has {right} parameters, yours has {got:g}")
-    expect(_number(answer(768)) == block_parameters(768), f"for h = 768 a block has {block_parameters(768):,} parameters")
+    h = 768
+    found, right = answer(h), block_parameters(h)
+    expect(isinstance(found, int | np.integer), f"a number of parameters is an int, not {found!r}: use no division")
+    expect(found != right + 3 * h, "you gave query, key and value a bias: in GPT-Neo only the output projection has one")
+    expect(found != right - h, "one bias of size h is missing: the attention's output has one, the only one of its four, and so has the MLP's")
+    expect(found != right - 4 * h, "the two layer norms are missing: each has a scale and a shift of h numbers")
+    expect(found != right - 2 * h, "a layer norm has a scale *and* a shift, and a block has two norms")
+    expect(found != right - 5 * h, "the MLP's two linear layers have biases: one of 4h numbers, one of h")
+    expect(found != 12 * h * h, "12 h² are the matrices alone: count biases and norms too")
+    expect(found > 12 * h * h, f"{found:,} is too few: the matrices alone have 12 h² = {12 * h * h:,} (attention 4 h², MLP 8 h²)")
+    expect(found == right, f"a block of width 768 has {right:,} parameters; yours comes to {found:,}, which is {found - right:+,}")
+    expect(answer(192) == block_parameters(192), "right for 768, wrong for 192: every size should follow from h")
 
 
 # --- 03.4 training FLOPs of a trunk ------------------------------------------------------------------------------------------
@@ -108,7 +112,7 @@ def check_trunk_training_flops(answer) -> None:
 
 
 def _number(value) -> float:
-    expect(isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1), f"return one number, not {getattr(value, 'shape', type(value).__name__)}")
+    expect(isinstance(value, int | float | np.number) or (isinstance(value, Tensor) and value.numel() == 1), f"return one number, not {getattr(value, 'shape', type(value).__name__)}")
     return float(value)
 
 

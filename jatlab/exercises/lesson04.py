@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.exercises import Exercise, expect
+from jatlab.exercises import Exercise, expect, numbers
 
 
 def next_error(predicted: Tensor, observed: Tensor, mask: Tensor) -> Tensor:
@@ -19,24 +19,28 @@ def next_error(predicted: Tensor, observed: Tensor, mask: Tensor) -> Tensor:
 def check_next_error(answer) -> None:
     torch.manual_seed(0)
     observed, predicted, whole = torch.randn(6, 3), torch.randn(6, 3), torch.ones(6)
-    error = torch.as_tensor(answer(predicted, observed, whole))
+    error = torch.as_tensor(answer(predicted, observed, whole), dtype=torch.float32)
     expect(error.ndim == 0, f"the error is one number, not a tensor of shape {tuple(error.shape)}")
     perfect = torch.cat([observed[1:], torch.zeros(1, 3)])
     unshifted, backwards = (predicted - observed).square().mean(), (predicted[1:] - observed[:-1]).square().mean()
-    expect(not torch.isclose(error, unshifted), "you compare each prediction with the observation of its own timestep: what is predicted at t is to be compared with what came at t + 1")
-    expect(not torch.isclose(error, backwards), "shifted the wrong way: you compare the prediction at t with the observation at t - 1")
-    expect(float(torch.as_tensor(answer(perfect, observed, whole))) < 1e-9, "a prediction that is exactly the next observation should have error 0; the last timestep has no next one, so its prediction must not count")
+    expect(not _near(error, unshifted), "you compare each prediction with the observation of its own timestep: what is predicted at t is to be compared with what came at t + 1")
+    expect(not _near(error, backwards), "shifted the wrong way: you compare the prediction at t with the observation at t - 1")
+    expect(float(answer(perfect, observed, whole)) < 1e-9, "a prediction that is exactly the next observation should have error 0; the last timestep has no next one, so its prediction must not count")
     right = next_error(predicted, observed, whole)
-    expect(not torch.isclose(error, right.sqrt()), "that is the root of it: the mean squared error is wanted")
-    expect(not torch.isclose(error, right * 3), "you add up the values of an observation: take their mean")
-    expect(torch.isclose(error, right), f"without padding the error should be {right:.4f}, not {error:.4f}")
+    expect(not _near(error, right.sqrt()), "that is the root of it: the mean squared error is wanted")
+    expect(not _near(error, right * 3), "you add up the values of an observation: take their mean")
+    expect(_near(error, right), f"without padding the error should be {right:.4f}, not {error:.4f}")
     mask = torch.tensor([1, 1, 1, 1, 0, 0])
-    error, right = torch.as_tensor(answer(predicted, observed, mask)), next_error(predicted, observed, mask)
-    expect(not torch.isclose(error, next_error(predicted, observed, whole)), "the mask is not used: timesteps 4 and 5 are padding here")
-    expect(not torch.isclose(error, right * 3 / 5), "divide by the number of valid pairs, not by all of them: padding makes your error too small")
+    error, right = torch.as_tensor(answer(predicted, observed, mask), dtype=torch.float32), next_error(predicted, observed, mask)
+    expect(not _near(error, next_error(predicted, observed, whole)), "the mask is not used: timesteps 4 and 5 are padding here")
+    expect(not _near(error, right * 3 / 5), "divide by the number of valid pairs, not by all of them: padding makes your error too small")
     early = ((predicted[:-1] - observed[1:]).square().mean(-1) * mask[:-1]).sum() / mask[:-1].sum()
-    expect(not torch.isclose(error, early), "you use the mask of timestep t: what counts is whether timestep t + 1, the one predicted, is real")
-    expect(torch.isclose(error, right), f"with two timesteps of padding the error should be {right:.4f}, not {error:.4f}")
+    expect(not _near(error, early), "you use the mask of timestep t: what counts is whether timestep t + 1, the one predicted, is real")
+    expect(_near(error, right), f"with two timesteps of padding the error should be {right:.4f}, not {error:.4f}")
+
+
+def _near(a: Tensor, b: Tensor) -> bool:
+    return torch.allclose(a, b, rtol=1e-4)
 
 
 def missed_changes(predicted, now, then) -> float:
@@ -84,7 +88,7 @@ def over_runs(values, t: float) -> tuple[float, float]:
 
 def check_over_runs(answer) -> None:
     values, t = np.array([0.6, 0.7, 0.95]), 4.303
-    low, high = (float(bound) for bound in answer(values, t))
+    low, high = numbers(answer(values, t), "low", "high")
     expect(low < high, "the lower bound comes first")
     expect(abs((low + high) / 2 - 0.75) < 1e-9, f"the interval's middle is the mean of the runs, 0.75, not {(low + high) / 2:.3g}")
     half, s = (high - low) / 2, values.std(ddof=1)

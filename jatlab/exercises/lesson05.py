@@ -27,6 +27,7 @@ def check_cut(answer) -> None:
 
 def _pairs(windows) -> list[tuple[int, int]]:
     expect(isinstance(windows, list | tuple | np.ndarray), f"return a list of (start, length), not {type(windows).__name__}")
+    expect(all(np.shape(window) == (2,) for window in windows), f"each window is a pair, (start, length); yours are {windows}")
     return [tuple(int(value) for value in window) for window in windows]
 
 
@@ -45,7 +46,7 @@ def pad(windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_pad(answer) -> None:
-    windows = [np.array([[0.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([[7.0, 8.0]])]
+    windows = [np.array([[0.0, 0.0], [3.0, 4.0], [5.0, 6.5]]), np.array([[7.0, 8.0]])]
     result = answer([window.copy() for window in windows])
     expect(isinstance(result, tuple | list) and len(result) == 2, "return two arrays: the batch and the mask")
     batch, mask = np.asarray(result[0]), np.asarray(result[1])
@@ -53,7 +54,7 @@ def check_pad(answer) -> None:
     expect(batch.shape == (2, 3, 2), f"two windows, the longest of 3 timesteps with 2 values, make a batch of shape (2, 3, 2); yours has {batch.shape}")
     expect(mask.shape == (2, 3), f"the mask says of each timestep whether it is real, (2, 3); yours has shape {mask.shape}")
     expect(not np.array_equal(batch[1], [[0, 0], [0, 0], [7, 8]]), "padded on the left: data comes first, so that its positions are those it would have alone")
-    expect(np.array_equal(batch[0], windows[0]) and np.array_equal(batch[1, 0], windows[1][0]), "the data changed: each window should stand at the front of its row")
+    expect(np.array_equal(batch[0], windows[0]) and np.array_equal(batch[1, 0], windows[1][0]), "the data changed: each window should stand at the front of its row, as it is (not as whole numbers)")
     expect(not batch[1, 1:].any(), "behind the shorter window there should be zeros")
     expect(not np.array_equal(mask.astype(int), [[0, 0, 0], [0, 1, 1]]), "the mask is the wrong way round: 1 where there is data, 0 where there is padding")
     expect(mask[0, 0] == 1, "a real value can be 0 as well: make the mask from the lengths, not from `batch != 0`")

@@ -38,7 +38,7 @@ def check_rate(answer) -> None:
 def clip(gradients: list[Tensor], limit: float) -> list[Tensor]:
     """The gradients, made shorter together so that their common norm is at most `limit`; unchanged where it is less."""
     norm = torch.sqrt(sum((gradient**2).sum() for gradient in gradients))
-    return [gradient * min(1.0, limit / float(norm)) for gradient in gradients]
+    return [gradient * (limit / max(limit, float(norm))) for gradient in gradients]
 
 
 def check_clip(answer) -> None:
@@ -51,12 +51,13 @@ def check_clip(answer) -> None:
     expect(not _same(got, [g / 7 for g in gradients]), "the norm is the root of the sum of squares, 5, not the sum of the norms, 7")
     expect(not _same(got, [g / 25 for g in gradients]), "divided by the squared norm: the root is missing")
     expect(_same(got, [g / 5 for g in gradients]), f"(3, 0) and (0, 4) have norm 5 together; clipped to 1 they are (0.6, 0) and (0, 0.8), yours are {got}")
+    expect(_same(answer([g.clone() for g in gradients], 2.0), [g * 2 / 5 for g in gradients]), "right for a limit of 1, wrong for 2: clipped to 2 they are (1.2, 0) and (0, 1.6)")
     small = [torch.tensor([0.3]), torch.tensor([0.4])]
-    expect(_same([torch.as_tensor(g) for g in answer([g.clone() for g in small], 1.0)], small), "a norm of 0.5 is below the limit of 1: small gradients stay as they are")
+    expect(_same(answer([g.clone() for g in small], 1.0), small), "a norm of 0.5 is below the limit of 1: small gradients stay as they are")
 
 
 def _same(a, b) -> bool:
-    return all(torch.allclose(x, y, atol=1e-5) for x, y in zip(a, b))
+    return all(torch.allclose(torch.as_tensor(x, dtype=torch.float32), y, atol=1e-5) for x, y in zip(a, b))
 
 
 # --- 06.3 many batches, one gradient -----------------------------------------------------------------------------------------
@@ -76,7 +77,7 @@ def check_combined(answer) -> None:
     expect(not torch.allclose(got, torch.tensor([800.0, 400.0])), "divide by the number of all timesteps")
     expect(not torch.allclose(got, torch.tensor([4.0, 3.0])), "the weights are the wrong way round: the batch with more timesteps counts more")
     expect(torch.allclose(got, torch.tensor([2.0, 1.0])), f"(300 x [1, 0] + 100 x [5, 4]) / 400 is [2, 1]; yours is {got.tolist()}")
-    weight = torch.tensor(2.0, requires_grad=True)
+    weight = torch.tensor([2.0], requires_grad=True)
     batches = [torch.tensor([1.0, 3.0]), torch.tensor([2.0]), torch.tensor([0.5, 4.0, 1.0])]
     parts = [torch.autograd.grad(((weight * batch - 1) ** 2).mean(), weight)[0] for batch in batches]
     whole = torch.autograd.grad(((weight * torch.cat(batches) - 1) ** 2).mean(), weight)[0]

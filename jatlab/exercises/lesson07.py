@@ -29,6 +29,7 @@ def check_normalised(answer) -> None:
     expect(np.allclose(outside, [-1, 2]), f"worse than random is negative, better than the reference above 1: expected [-1, 2], got {outside}; do not clip")
     for random, reference in ((23.1, 20.395), (0.0, 0.0)):
         left_out = np.asarray(answer([22.32], random, reference), dtype=np.float64)
+        expect(left_out.shape == (1,), f"one return should give one score, NaN too: an array of shape (1,), not {left_out.shape}")
         expect(np.isnan(left_out).all(), f"a reference of {reference} is no better than random at {random}: that scale means nothing. Expected NaN, got {left_out[0]}")
 
 
@@ -70,6 +71,8 @@ def check_stratified_draw(answer) -> None:
     rows = drawn - 100 * np.arange(4)
     expect(not (rows == rows[:, :1]).all(), "the same episodes are drawn for every task: each task needs draws of its own")
     expect(not np.array_equal(drawn, answer(scores, rng)), "two draws are equal: take them from `rng`, and do not seed it inside")
+    one, two = (answer(scores, np.random.default_rng(1)) for _ in range(2))
+    expect(np.array_equal(one, two), "the same `rng` gives different draws: take all randomness from it, none from np.random")
     counts = np.bincount(np.concatenate([np.asarray(answer(scores, rng))[:, 1] - 100 for _ in range(300)]).astype(int), minlength=30)
     expect(counts.min() > 200, f"some episodes come too seldom: episode {counts.argmin()} came {counts.min()} times in 300 draws, about 300 are expected")
 

@@ -54,6 +54,8 @@ def check_keep_top_p(answer) -> None:
     expect(_close(got, torch.tensor([0, 0.625, 0, 0.375])), f"0.5 and 0.3 become 0.625 and 0.375; yours is {_list(got)}")
     expect(_close(answer(probabilities.clone(), 1.0), probabilities), "with top_p = 1 every token stays")
     expect((answer(probabilities.clone(), 0.01) > 0).sum() == 1, "the likeliest token is kept even if it alone is more than top_p")
+    exact = answer(torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.75)
+    expect((exact > 0).tolist() == [False, True, False, True], "0.5 and 0.25 reach 0.75 exactly: no third token is needed")
 
 
 # --- 09.3 perplexity ---------------------------------------------------------------------------------------------------------

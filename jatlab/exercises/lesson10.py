@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jatlab.exercises import Exercise, expect
+from jatlab.exercises import Exercise, expect, numbers
 
 # --- 10.1 how far back -------------------------------------------------------------------------------------------------------
 
@@ -36,9 +36,7 @@ def interval_over_runs(means) -> tuple[float, float]:
 
 def check_interval_over_runs(answer) -> None:
     means = [0.7, 0.8, 0.9]  # s = 0.1
-    got = answer(list(means))
-    expect(isinstance(got, tuple | list) and len(got) == 2, f"return two numbers, low and high; yours is {got!r}")
-    low, high = map(float, got)
+    low, high = numbers(answer(list(means)), "low", "high")
     expect(low < high, f"low comes first, and the two differ; yours are {low:.3f} and {high:.3f}")
     expect(abs((low + high) / 2 - 0.8) < 1e-6, f"the interval lies around the mean, 0.8; the middle of yours is {(low + high) / 2:.3f}")
     half = (high - low) / 2
@@ -67,6 +65,8 @@ def check_seed_differences(answer) -> None:
     expect(got == [0.1, 0.05, 0.1], f"seed by seed the second is better by 0.1, 0.05, 0.1; yours are {got}")
     partly = answer({0: 0.5, 1: 0.9}, {1: 1.0, 3: 0.2})
     expect(len(partly) == 1 and abs(float(partly[0]) - 0.1) < 1e-6, "a seed that only one variant has cannot be compared: leave it out")
+    turned = answer({2: 0.7, 0: 0.5}, {2: 0.8, 0: 0.8})
+    expect(abs(float(turned[0]) - 0.3) < 1e-6, "in the order of the seeds: 0 before 2, however the dicts list them")
 
 
 # --- 10.4 luck ---------------------------------------------------------------------------------------------------------------
@@ -78,12 +78,12 @@ def chance_of_a_finding(variants: int, level: float = 0.05) -> float:
 
 
 def check_chance_of_a_finding(answer) -> None:
-    expect(abs(float(answer(1)) - 0.05) < 1e-9, f"one variant at the level 0.05: 0.05; yours is {answer(1)}")
     got = float(answer(20))
     expect(not got > 1, f"a probability is at most 1, yours is {got:g}: chances do not simply add up")
     expect(abs(got - 0.95**20) > 1e-6, "that is the probability that none looks different: subtract it from 1")
     expect(abs(got - 1) > 1e-9, "20 times 0.05 is what one expects on average, not a probability: 1 less the probability that none does")
     expect(abs(got - (1 - 0.95**20)) < 1e-6, f"1 - 0.95 to the 20th is 0.64; yours is {got:.3f}")
+    expect(abs(float(answer(1)) - 0.05) < 1e-9, f"one variant at the level 0.05: 0.05; yours is {answer(1)}")
     expect(abs(float(answer(2, 0.5)) - 0.75) < 1e-9, "use the level that is given: with 0.5 and two variants it is 0.75")
 
 

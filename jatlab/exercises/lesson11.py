@@ -6,32 +6,11 @@ from math import sqrt
 
 import numpy as np
 
-from jatlab.exercises import Exercise, expect
+from jatlab.exercises import Exercise, expect, numbers
+from jatlab.exercises.lesson03 import block_parameters, check_block_parameters
 from jatlab.model.names import official_name
 
 STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom: ten episodes
-
-
-def block_parameters(h: int) -> int:
-    """Parameters of one GPT-Neo block of width h: two norms, four projections of which the last alone has a bias, an MLP of width 4h."""
-    norms = 2 * (h + h)
-    attention = 3 * h * h + (h * h + h)
-    mlp = (h * 4 * h + 4 * h) + (4 * h * h + h)
-    return norms + attention + mlp
-
-
-def check_block_parameters(answer) -> None:
-    h = 768
-    found, right = answer(h), block_parameters(h)
-    expect(isinstance(found, int | np.integer), f"a number of parameters is an int, not {found!r}: use no division")
-    expect(found != right + 3 * h, "you gave query, key and value a bias: in GPT-Neo only the output projection has one")
-    expect(found != right - h, "the output projection of the attention has a bias, the only one of the four")
-    expect(found != right - 4 * h, "the two layer norms are missing: each has a scale and a shift of h numbers")
-    expect(found != right - 2 * h, "a layer norm has a scale *and* a shift, and a block has two norms")
-    expect(found != right - 5 * h, "the MLP's two linear layers have biases: one of 4h numbers, one of h")
-    expect(found > 8 * h * h + 3 * h * h, f"{found:,} is too few: the matrices alone have 12 h² = {12 * h * h:,} (attention 4 h², MLP 8 h²)")
-    expect(found == right, f"a block of width 768 has {right:,} parameters; yours comes to {found:,}, which is {found - right:+,}")
-    expect(answer(192) == block_parameters(192), "right for 768, wrong for 192: every size should follow from h")
 
 
 def published_name(name: str) -> str:
@@ -62,7 +41,7 @@ def interval(mean: float, std: float, random: float, expert: float) -> tuple[flo
 
 
 def check_interval(answer) -> None:
-    low, high = (float(end) for end in answer(60.0, 10.0, 0.0, 100.0))
+    low, high = numbers(answer(60.0, 10.0, 0.0, 100.0), "low", "high")
     expect(low <= high, f"low comes first: got ({low:.3f}, {high:.3f})")
     expect(abs((low + high) / 2 - 0.6) < 1e-6, f"random 0, expert 100, mean 60: the middle should be 0.6, not {(low + high) / 2:.3g}. Is the mean normalised?")
     half, right = (high - low) / 2, STUDENT * 0.1 / sqrt(10)
@@ -71,7 +50,7 @@ def check_interval(answer) -> None:
     expect(abs(half - right / STUDENT) > 1e-6, "that is one standard error to each side, 68 %: multiply by 2.262 for 95 % of ten episodes")
     expect(abs(half - right * sqrt(10) / 10) > 1e-6, "you divide by 10: it is the square root of the number of episodes")
     expect(abs(half - right) < 0.015 * right, f"half the width should be 2.262 * 0.1 / sqrt(10) = {right:.4f}, not {half:.4f}")
-    low, high = (float(end) for end in answer(60.0, 10.0, 50.0, 100.0))
+    low, high = numbers(answer(60.0, 10.0, 50.0, 100.0), "low", "high")
     expect(abs((high - low) / 2 - 2 * right) < 0.03 * right, "with random at 50 the scale is half as long: subtract random from the expert, and never from the deviation")
     expect(abs((low + high) / 2 - 0.2) < 1e-6, f"random 50, expert 100, mean 60: the middle should be 0.2, not {(low + high) / 2:.3g}")
 
@@ -84,7 +63,9 @@ def rank_correlation(x, y) -> float:
 
 def check_rank_correlation(answer) -> None:
     x = [1.0, 2.0, 3.0, 4.0]
-    found = float(answer(x, [1.0, 10.0, 100.0, 1000.0]))
+    found = answer(x, [1.0, 10.0, 100.0, 1000.0])
+    expect(np.ndim(found) == 0, f"return one number, not an array of shape {np.shape(found)}: np.corrcoef gives a matrix, and [0, 1] is its place for x with y")
+    found = float(found)
     expect(abs(found - 1) < 1e-9 or abs(found - np.corrcoef(x, [1.0, 10.0, 100.0, 1000.0])[0, 1]) > 1e-9, "that is Pearson's correlation of the values: rank them first")
     expect(abs(found - 1) < 1e-9, f"y rises whenever x does, so the answer is 1, not {found:.3f}")
     expect(abs(float(answer(x, [9.0, 4.0, 1.0, 0.0])) + 1) < 1e-9, "y falls whenever x rises: the answer is -1")

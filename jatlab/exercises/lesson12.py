@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 
-from jatlab.exercises import Exercise, expect
+from jatlab.exercises import Exercise, expect, numbers
 
 
 class Ferry(gym.Env):
@@ -87,16 +87,16 @@ def check_paired(answer) -> None:
     rng = np.random.default_rng(1)
     hard = rng.normal(0, 5, 80)  # what the seeds have in common
     a, b = hard + 1 + rng.normal(0, 1, 80), hard + rng.normal(0, 1, 80)
-    result = answer(a.copy(), b.copy())
-    expect(isinstance(result, tuple | list) and len(result) == 3, "return three numbers: the mean difference, and both ends of its interval")
-    mean, low, high = map(float, result)
+    mean, low, high = numbers(answer(a.copy(), b.copy()), "the mean difference", "low", "high")
     expect(not np.isclose(mean, (b - a).mean()), "the sign is wrong: a - b, so that it is positive where a is better")
     expect(np.isclose(mean, (a - b).mean()), f"the mean of a - b is {(a - b).mean():.3f}, yours is {mean:.3f}")
     expect(low < mean < high, f"the interval is from low to high around the mean, yours is {low:.3f} to {high:.3f}")
-    _, right_low, right_high = paired(a, b)
+    _, right_low, right_high = paired(a, b, draws=20_000)
     width, right = high - low, right_high - right_low
+    single = np.ptp(np.quantile(a - b, (0.025, 0.975)))
+    expect(abs(width / single - 1) > 0.1, "that is where single differences lie: the interval is of their *mean*, so draw seeds, and take the mean of each draw")
     expect(width < 2.5 * right, "far too wide: a and b were drawn apart. Both played the same seeds, so draw seeds, and take the differences there")
-    expect(width > 0.8 * right, "too narrow: draw as many seeds as there are, with replacement, and take the 2.5 % and 97.5 % quantiles")
+    expect(width > 0.88 * right, "too narrow: draw as many seeds as there are, with replacement, and take the 2.5 % and 97.5 % quantiles")
     expect(width < 1.25 * right, "too wide: the interval is of the mean of the differences, between its 2.5 % and 97.5 % quantiles")
 
 

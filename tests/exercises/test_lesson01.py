@@ -22,21 +22,12 @@ def merged_overlapping(ids, pair, new):
 
 
 def merged_without_last(ids, pair, new):
-    merged, place = [], 0
-    while place < len(ids) - 1:
-        found = (ids[place], ids[place + 1]) == pair
-        merged.append(new if found else ids[place])
-        place += 2 if found else 1
-    return merged
+    merged = merge(ids, pair, new)
+    return merged if merged[-1] == new else merged[:-1]
 
 
 def merged_in_any_order(ids, pair, new):
-    merged, place = [], 0
-    while place < len(ids):
-        found = sorted(ids[place : place + 2]) == sorted(pair)
-        merged.append(new if found else ids[place])
-        place += 2 if found else 1
-    return merged
+    return merge(merge(ids, pair, new), pair[::-1], new)
 
 
 def cut_by_columns(picture, size):
@@ -94,13 +85,21 @@ WRONG = {
     "01.6": [
         ((29, 256), "the separator is a token too"),
         ((37, 256), "action's 8 numbers"),
-        ((36, 256), "what one timestep costs"),
+        ((36, 256), "without the action's 8"),
+        ((28, 257), "in all: not 257"),
+        (("28", "256"), "give two numbers"),
         ((1024 / 36, 256), "whole timesteps only"),
         ((28, 512), "512 are tokens"),
         ((23, 256), "27 + 1 + 8"),
     ],
 }  # fmt: skip
-test_solution, test_wrong_answer, test_coverage = exercise_tests("01", WRONG)
+RIGHT = {
+    "01.1": [lambda r: [0.0, *r[:-1]]],
+    "01.2": [lambda x, size: torch.cat([x] * size, dim=-1)[..., :size]],
+    "01.4": [lambda picture, size: torch.nn.functional.unfold(picture[None], size, stride=size)[0].T],
+    "01.6": [(np.int64(28), np.floor(512 / 2))],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("01", WRONG, RIGHT)
 
 
 def test_solutions_are_what_the_package_does():

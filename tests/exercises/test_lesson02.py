@@ -1,11 +1,11 @@
 """Lesson 02's solutions pass, and typical mistakes are named; the solutions are the package's own attention."""
 
 import torch
-from common import exercise_tests
 
-from jatlab import JatConfig
+from common import exercise_tests
+from helpers import small
 from jatlab.exercises.lesson02 import attend, dual_masks, reach
-from jatlab.model.attention import _attend_recording
+from jatlab.model.attention import DualAttention
 from jatlab.model.transformer import sequence_masks
 
 
@@ -29,7 +29,7 @@ WRONG = {
         (scores_then(lambda s, m: s.masked_fill(~m, INF).softmax(0)), "over the keys"),
         (scores_then(lambda s, m: s.softmax(-1) * m), "before it, with -inf"),
         (scores_then(lambda s, m: (s * m).softmax(-1)), "e to the 0 is 1"),
-        (scores_then(lambda s, m: s.masked_fill(m, INF).softmax(-1).nan_to_num(0.2)), "mask that allows everything"),
+        (scores_then(lambda s, m: s.masked_fill(m, INF).softmax(-1)), "the mask is inverted"),
         (lambda q, k, v, m: (q @ k.T).masked_fill(~m, INF).softmax(-1), "shape (3, 4), not (3, 5)"),
     ],
     "02.2": [
@@ -52,17 +52,22 @@ WRONG = {
         (lambda w, q, k: w.mean(0)[q].sum(-1).mean(), "pay nothing to the other kind"),
     ],
 }  # fmt: skip
-test_solution, test_wrong_answer, test_coverage = exercise_tests("02", WRONG)
+RIGHT = {
+    "02.1": [lambda q, k, v, m: torch.nn.functional.scaled_dot_product_attention(q, k, v, m, scale=1.0)],
+    "02.2": [lambda length, window: {"global": (g := torch.ones(length, length).tril()).bool(), "local": g.triu(1 - window).bool()}],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("02", WRONG, RIGHT)
 
 
 def test_solutions_equal_the_package():
     torch.manual_seed(1)
-    config = JatConfig.preset("nano", window_size=5)
+    config = small(hidden_size=8, num_heads=1)
     theirs, ours = sequence_masks(config, 12), dual_masks(12, 5)
     assert all(torch.equal(theirs[kind][0, 0], ours[kind]) for kind in ours)
-    query, key, value = torch.randn(3, 12, 8)
-    mixed, _ = _attend_recording(query[None, None], key[None, None], value[None, None], theirs["local"], 0.0)
-    torch.testing.assert_close(mixed[0, 0], attend(query, key, value, ours["local"]))
+    layer, x = DualAttention(config, layer=1), torch.randn(12, 8)
+    layer.output = torch.nn.Identity()
+    mixed, _ = layer(x[None], theirs)
+    torch.testing.assert_close(mixed[0], attend(layer.query(x), layer.key(x), layer.value(x), ours[layer.kind]))
 
 
 def test_reach_is_that_of_the_masks_multiplied():

@@ -38,10 +38,15 @@ WRONG = {
     ],
     "03.3": [
         (lambda h: 12 * h * h, "the matrices alone"),
-        (lambda h: block_parameters(h) + 3 * h, "have no bias"),
-        (lambda h: block_parameters(h) - 4 * h, "LayerNorms are missing"),
+        (lambda h: block_parameters(h) + 3 * h, "only the output projection has one"),
         (lambda h: block_parameters(h) - h, "one bias of size h"),
-        (lambda h: 8 * h * h + 10 * h, "for h = 8 a block has"),
+        (lambda h: block_parameters(h) - 4 * h, "two layer norms are missing"),
+        (lambda h: block_parameters(h) - 2 * h, "scale *and* a shift"),
+        (lambda h: block_parameters(h) - 5 * h, "two linear layers have biases"),
+        (lambda h: 12 * h * h / 1, "use no division"),
+        (lambda h: 8 * h * h, "is too few"),
+        (lambda h: block_parameters(768), "wrong for 192"),
+        (lambda h: block_parameters(h) + 7, "which is +7"),
     ],
     "03.4": [
         (lambda n, h, t: n * (24 * t * h * h + 4 * h * t * t), "the forward pass alone"),
@@ -53,7 +58,12 @@ WRONG = {
         (lambda n, h, t: 3 * n * (24 * t * h * h + 40 * h * t), "how does each part grow"),
     ],
 }
-test_solution, test_wrong_answer, test_coverage = exercise_tests("03", WRONG)
+RIGHT = {
+    "03.1": [lambda h: h.unflatten(1, (-1, 2)).unbind(2)],
+    "03.2": [lambda p, o, m: squared(p[:, :-1], o[:, 1:])[m[:, 1:] > 0].mean().numpy()[()]],
+    "03.3": [lambda h: 12 * h**2 + 10 * h],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("03", WRONG, RIGHT)
 
 
 def test_the_loss_is_that_of_the_model():

@@ -43,9 +43,18 @@ WRONG = {
         (bounds(lambda v, t: t * np.std(v, ddof=1)), "by sqrt(n)"),
         (bounds(lambda v, t: 1.96 * np.std(v, ddof=1) / np.sqrt(len(v))), "1.96 is for many runs"),
         (bounds(lambda v, t: t * np.std(v, ddof=1) / len(v)), "root of n"),
+        (lambda v, t: t * np.std(v, ddof=1) / np.sqrt(len(v)), "return low, high"),
     ],
 }  # fmt: skip
-test_solution, test_wrong_answer, test_coverage = exercise_tests("04", WRONG)
+RIGHT = {
+    "04.1": [
+        lambda p, o, m: squares(p[:-1], o[1:])[m[1:] > 0].mean().item(),
+        lambda p, o, m: squares(p[:-1], o[1:]).double()[m[1:] > 0].mean(),
+    ],
+    "04.2": [lambda p, now, then: np.mean(p[now != then] != then[now != then])],
+    "04.4": [lambda v, t: np.mean(v) + np.array([-1, 1]) * t * np.std(v, ddof=1) / np.sqrt(len(v))],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("04", WRONG, RIGHT)
 
 
 def test_solutions_equal_the_package():

@@ -14,7 +14,7 @@ def left(windows):
 
 def from_values(windows):
     batch, _ = pad(windows)
-    return batch, (batch[:, :, 0] != 0).astype(int)
+    return batch, (batch != 0).any(-1).astype(int)
 
 
 def shortest(windows):
@@ -35,6 +35,7 @@ WRONG = {
         (lambda length, longest: [(s, longest) for s in range(length - longest + 1)], "overlap"),
         (lambda length, longest: [(s, min(longest, length - s)) for s in range(0, length + (length % longest == 0), longest)], "no empty one"),
         (lambda length, longest: length // longest, "return a list"),
+        (lambda length, longest: [min(longest, length - s) for s in range(0, length, longest)], "is a pair"),
     ],
     "05.2": [
         (left, "padded on the left"),
@@ -43,6 +44,7 @@ WRONG = {
         (shortest, "cut to the shortest"),
         (by_first, "need not be the first"),
         (lambda windows: pad(windows)[0], "return two arrays"),
+        (lambda windows: (pad(windows)[0].astype(int), pad(windows)[1]), "not as whole numbers"),
     ],
     "05.3": [
         (lambda errors, mask: errors.mean(), "the padding is in your mean"),
@@ -56,4 +58,9 @@ WRONG = {
         (lambda weights, timesteps: {task: w * timesteps[task] for task, w in weights.items()}, "divide by their sum"),
     ],
 }
-test_solution, test_wrong_answer, test_coverage = exercise_tests("05", WRONG)
+RIGHT = {
+    "05.1": [lambda length, longest: np.array([(s, min(longest, length - s)) for s in range(0, length, longest)])],
+    "05.2": [lambda windows: (pad(windows)[0], pad(windows)[1].astype(bool))],
+    "05.3": [lambda errors, mask: errors[mask == 1].mean()],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("05", WRONG, RIGHT)

@@ -28,6 +28,7 @@ WRONG = {
         (lambda gradients, limit: [g * limit / sum(float(g.norm()) for g in gradients) for g in gradients], "not the sum of the norms"),
         (lambda gradients, limit: [g * limit / sum(float((g**2).sum()) for g in gradients) for g in gradients], "the root is missing"),
         (lambda gradients, limit: [g * limit / torch.cat([g.flatten() for g in gradients]).norm() for g in gradients], "small gradients stay"),
+        (lambda gradients, limit: clip(gradients, 1.0), "wrong for 2"),
         (lambda gradients, limit: torch.cat([g.flatten() for g in clip(gradients, limit)]), "as many tensors"),
     ],
     "06.3": [
@@ -43,4 +44,8 @@ WRONG = {
         (lambda flops, steps, devices, peak, utilisation: flops * steps * utilisation / (devices * peak) / 3600, "multiplied by the utilisation"),
     ],
 }
-test_solution, test_wrong_answer, test_coverage = exercise_tests("06", WRONG)
+RIGHT = {
+    "06.2": [lambda gradients, limit: [g * min(1, limit / (torch.cat([g.flatten() for g in gradients]).norm() + 1e-6)) for g in gradients]],
+    "06.3": [lambda gradients, timesteps: (torch.stack(gradients) * torch.tensor(timesteps)[:, None]).sum(0) / sum(timesteps)],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("06", WRONG, RIGHT)

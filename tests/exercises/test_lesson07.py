@@ -14,6 +14,7 @@ WRONG = {
         (lambda x, random, reference: np.clip((np.asarray(x) - random) / (reference - random), 0, 1), "do not clip"),
         (lambda x, random, reference: (np.asarray(x) - random) / (reference - random or np.inf), "that scale means nothing"),
         (lambda x, random, reference: np.ones(len(x)) if reference <= random else (np.asarray(x) - random) / (reference - random), "Expected NaN, got 1.0"),
+        (lambda x, random, reference: (np.asarray(x) - random) / (reference - random) if reference > random else np.nan, "NaN too"),
     ],
     "07.2": [
         (lambda s: s.mean(), "that is the plain mean"),
@@ -26,6 +27,7 @@ WRONG = {
         (lambda s, rng: rng.permuted(s, axis=0), "that is a shuffle"),
         (lambda s, rng: rng.choice(s.ravel(), s.shape), "draw within each task"),
         (lambda s, rng: s[np.random.default_rng(0).integers(len(s), size=s.shape), np.arange(s.shape[1])], "do not seed it inside"),
+        (lambda s, rng: lesson07.stratified_draw(s, np.random.default_rng()), "take all randomness from it"),
         (lambda s, rng: s[rng.integers(len(s) - 1, size=s.shape), np.arange(s.shape[1])], "some episodes come too seldom"),
         (lambda s, rng: lesson07.stratified_draw(s, rng).mean(0), "a draw has the shape of the scores"),
     ],
@@ -42,7 +44,11 @@ WRONG = {
         (lambda runs, k: max(runs[:k]) if k > 1 else float(np.mean(runs)), "their mean is 0.6, not 0.4"),
     ],
 }
-test_solution, test_wrong_answer, test_coverage = exercise_tests("07", WRONG)
+RIGHT = {
+    "07.1": [lambda x, random, reference: [(one - random) / (reference - random) if reference > random else np.nan for one in x]],
+    "07.3": [lambda s, rng: np.stack([rng.choice(column, len(column)) for column in s.T], axis=1)],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("07", WRONG, RIGHT)
 
 
 def test_solutions_agree_with_the_package():

@@ -58,7 +58,10 @@ WRONG = {
         (lambda t, context, policy: newest_position(t, 8, policy), "but not for 4"),
     ],
 }
-test_solution, test_wrong_answer, test_coverage = exercise_tests("08", WRONG)
+RIGHT = {
+    "08.1": [lambda x, t: (x / max(t, 1e-8)).softmax(-1)],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("08", WRONG, RIGHT)
 
 
 @pytest.mark.parametrize("policy", ["recompute", "published"])

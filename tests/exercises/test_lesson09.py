@@ -22,6 +22,10 @@ def unsorted_top_p(probabilities, top_p):
     return kept / kept.sum()
 
 
+def one_too_many(probabilities, top_p):
+    return keep_top_p(probabilities, top_p + 1e-6)
+
+
 def mean_of(nats):
     return torch.cat(nats).mean()
 
@@ -38,6 +42,7 @@ WRONG = {
         (unsorted_top_p, "first tokens of the vocabulary"),
         (lambda p, top_p: keep_top_p(p, top_p) * 0.8, "add up to 1 again"),
         (lambda p, top_p: torch.where(p < 0.2, p, 0.0), "the unlikely ones"),
+        (one_too_many, "no third token"),
     ],
     "09.3": [
         (mean_of, "raise e to it"),
@@ -54,7 +59,10 @@ WRONG = {
         (lambda w, patches: w[:, -1, :patches].mean(0), "a map of shape (2, 2)"),
     ],
 }
-test_solution, test_wrong_answer, test_coverage = exercise_tests("09", WRONG)
+RIGHT = {
+    "09.3": [lambda nats: torch.exp(torch.cat(nats).mean())],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("09", WRONG, RIGHT)
 
 
 @pytest.mark.parametrize("top_p", [0.01, 0.3, 0.7, 0.95, 1.0])

@@ -11,18 +11,10 @@ from jatlab.model.transformer import Transformer
 from jatlab.tasks import task_scores
 from jatlab.viz.published import published_score
 
-right = lesson11.block_parameters
 WRONG = {
     "11.1": [
-        (lambda h: right(h) + 3 * h, "only the output projection has one"),
-        (lambda h: right(h) - h, "has a bias, the only one of the four"),
-        (lambda h: right(h) - 4 * h, "two layer norms are missing"),
-        (lambda h: right(h) - 2 * h, "scale *and* a shift"),
-        (lambda h: right(h) - 5 * h, "two linear layers have biases"),
-        (lambda h: 12 * h * h / 1, "use no division"),
+        (lambda h: 12 * h * h / 1, "use no division"),  # lesson 03 has the same exercise, and its other mistakes
         (lambda h: 8 * h * h, "is too few"),
-        (lambda h: right(768), "wrong for 192"),
-        (lambda h: right(h) + 7, "which is +7"),
     ],
     "11.2": [
         (lambda name: name.replace("trunk.blocks", "transformer.h"), "two levels are between"),
@@ -38,10 +30,12 @@ WRONG = {
         (lambda mean, std, random, expert: _around((mean - random) / (expert - random), 2.262 * std / 10 / (expert - random)), "you divide by 10"),
         (lambda mean, std, random, expert: _around((mean - random) / (expert - random), 2.262 * std / np.sqrt(10) / expert), "scale is half as long"),
         (lambda *numbers: lesson11.interval(*numbers)[::-1], "low comes first"),
+        (lambda mean, std, random, expert: (mean - random) / (expert - random), "return low, high"),
     ],
     "11.4": [
         (lambda x, y: np.corrcoef(x, y)[0, 1], "that is Pearson's correlation"),
         (lambda x, y: np.corrcoef(np.argsort(x), np.argsort(y))[0, 1], "apply it twice"),
+        (lambda x, y: np.corrcoef(np.argsort(np.argsort(x)), np.argsort(np.argsort(y))), "gives a matrix"),
         (lambda x, y: abs(lesson11.rank_correlation(x, y)), "the answer is -1"),
     ],
 }
@@ -51,7 +45,10 @@ def _around(middle: float, half: float) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-test_solution, test_wrong_answer, test_coverage = exercise_tests("11", WRONG)
+RIGHT = {
+    "11.3": [lambda mean, std, random, expert: (np.array([mean - 2.262 * std / np.sqrt(10), mean + 2.262 * std / np.sqrt(10)]) - random) / (expert - random)],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("11", WRONG, RIGHT)
 
 
 @pytest.mark.parametrize("preset", ["nano", "paper"])
@@ -59,7 +56,7 @@ def test_parameters_are_those_of_the_model(preset):
     config = JatConfig.preset(preset)
     with torch.device("meta"):
         block = Transformer(config).blocks[0]
-    assert right(config.hidden_size) == sum(parameter.numel() for parameter in block.parameters())
+    assert lesson11.block_parameters(config.hidden_size) == sum(parameter.numel() for parameter in block.parameters())
 
 
 def test_intervals_are_those_of_the_views():

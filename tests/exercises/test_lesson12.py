@@ -36,6 +36,11 @@ def spread(a, b):
     return (a - b).mean(), *np.quantile(a - b, (0.025, 0.975))
 
 
+def ninety(a, b):
+    means = (a - b)[np.random.default_rng(0).integers(len(a), size=(4000, len(a)))].mean(1)
+    return (a - b).mean(), *np.quantile(means, (0.05, 0.95))
+
+
 def half(a, b):
     mean, low, high = paired(a, b)
     return mean, mean - (mean - low) / 2, mean + (high - mean) / 2
@@ -60,11 +65,15 @@ WRONG = {
         (apart, "drawn apart"),
         (lambda a, b: paired(b, a), "the sign is wrong"),
         (half, "too narrow"),
-        (lambda a, b: float((a - b).mean()), "three numbers"),
-        (spread, "far too wide"),
+        (lambda a, b: float((a - b).mean()), "return the mean difference, low, high"),
+        (spread, "single differences"),
+        (ninety, "too narrow"),
     ],
 }
-test_solution, test_wrong_answer, test_coverage = exercise_tests("12", WRONG)
+RIGHT = {
+    "12.2": [lambda a, b: np.array(paired(a, b, draws=1000))],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("12", WRONG, RIGHT)
 
 
 def test_the_ferry_is_a_gymnasium_environment_that_its_seed_determines():
