@@ -28,6 +28,7 @@ SHIPPED = Path(__file__).parent / "assets" / "ablations"
 OBJECT, REACH, RECALL = "babyai-go-to-obj", "metaworld-reach", "recall"
 MODEL = {"hidden_size": 96, "num_heads": 4, "image_channels": (4, 4, 4)}  # nano's four layers and 64 timesteps, half as wide
 STEPS, BATCH, LR, AVERAGE = 300, 512, 3e-3, 0.98
+SCALAR_BATCH = 64  # timesteps: some ten thousand tokens of a grid already
 EPISODES, SEEDS = 50, (0, 1, 2)
 RECORDINGS = {  # task: episodes of demonstration, noise
     OBJECT: (1500, 0.3), REACH: (100, 0.8), "babyai-open-door": (1000, 0.3), "metaworld-drawer-open": (100, 0.8), RECALL: (500, 0.0),
@@ -38,7 +39,7 @@ T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # Stud
 @dataclass(frozen=True)
 class Variant:
     """One way to do it. ``value``: its place on a numeric axis. ``model``: JatConfig fields. ``memory``: (cache policy, timesteps) of the shipped agent, which is
-    then played as it is."""
+    then played as it is. ``token``: what one stands for, a "timestep" or a "scalar" (`jatlab.scalar_agent`, batches of `SCALAR_BATCH` timesteps)."""
 
     name: str
     tasks: tuple[str, ...] = (OBJECT, REACH)
@@ -46,6 +47,7 @@ class Variant:
     model: dict = field(default_factory=dict)
     steps: int = STEPS
     memory: tuple[str, int] | None = None
+    token: str = "timestep"
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,17 @@ def _time() -> tuple[Variant, ...]:
     return tuple(Variant(f"{100 / length:g} decisions", (task,), 100 / length, steps=STEPS // 2) for length, task in names.items())
 
 
+def _tokens() -> tuple[Variant, ...]:
+    """Each task by itself, with the steps that a core makes in minutes; 1,024 positions, as Gato has, for tokens that are scalars."""
+    gato = {"token": "scalar", "model": {"attention_types": [[["global"], 4]], "max_position_embeddings": 1024}}
+    short = {OBJECT: "grid", REACH: "arm"}
+    steps = {OBJECT: 80, REACH: 300}
+    return tuple(
+        variant for task, name in short.items()
+        for variant in (Variant(f"{name}: a timestep", (task,), steps=STEPS // 2), Variant(f"{name}: a scalar", (task,), steps=steps[task], **gato))
+    )  # fmt: skip
+
+
 def _beyond() -> tuple[Variant, ...]:
     sizes = {"recompute": (64, 16, 4, 2), "published": (32, 16, 4, 2)}
     return tuple(Variant(f"{policy}, {size}", (REACH,), size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
@@ -110,6 +123,7 @@ ABLATIONS = {
         Ablation("beyond-the-window", "What happens when an episode outlasts what the agent remembers?", _beyond(), (0,)),
         Ablation("memory", "How far back does each attention pattern reach, where the task is to remember?", _memory()),
         Ablation("time", "Do finer or coarser time steps matter?", _time()),
+        Ablation("tokens", "A token for each timestep, or for each number of it?", _tokens()),
         Ablation("attention", "Global, local or both, and how wide a window?", _attention()),
         Ablation("generalists", "With equal training on each task, does company help or hurt?", _generalists()),
     )
@@ -159,12 +173,14 @@ def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict
 def run_point(variant: Variant, seed: int = 0, episodes: int = EPISODES, data: str | Path = "runs/ablations/data") -> dict:
     """One run: record what is missing in ``data``, train the variant's agent, play ``episodes`` of each of its tasks.
 
-    Returns {"variant", "seed", "steps", "minutes", "parameters", "timesteps", "tasks": {task: {"mean", "success", "scores", "lengths"}}}; scores run from the random policy (0) to
-    our teacher (1); with kappa's variants "foresight" besides, see `jatlab.foresight`. For one point of the sweep over kappa: ``run_point(with_kappa(0.05), seed=0)``.
+    Returns {"variant", "seed", "steps", "minutes", "parameters", "timesteps", "act_milliseconds", "tasks": {task: {"mean", "success", "scores", "lengths"}}}; scores run from
+    the random policy (0) to our teacher (1); with kappa's variants "foresight" besides, see `jatlab.foresight`. For one point of the sweep over kappa: ``run_point(with_kappa(0.05), seed=0)``.
     """
     started = perf_counter()
     agent, facts = trained(variant, seed, data) if variant.memory is None else (_limited(*variant.memory), {})
     tasks = {task: play(agent, task, episodes) for task in variant.tasks}
+    if variant.memory is None:
+        facts["act_milliseconds"] = milliseconds_to_act(agent, variant.tasks[0])
     if "observation_loss_coef" in variant.model:
         from jatlab.foresight import measure_foresight
 
@@ -194,6 +210,8 @@ def trained(variant: Variant, seed: int, data: str | Path) -> tuple:
     """The agent that this variant's training gives, and {"steps", "timesteps", "training_minutes", "parameters"}. What must be recorded first is recorded."""
     for task in variant.tasks:
         demonstrate(task, data)
+    if variant.token == "scalar":
+        return trained_scalar(variant, seed, data)
     from jatlab.checkpoints import load_agent
     from jatlab.training import train
 
@@ -202,6 +220,34 @@ def trained(variant: Variant, seed: int, data: str | Path) -> tuple:
         agent = load_agent(train(recipe(variant, seed, data, folder)))
     info = agent.info
     return agent, {"steps": info["step"], "timesteps": info["timesteps"], "training_minutes": info["minutes"], "parameters": info["parameters"]}
+
+
+def trained_scalar(variant: Variant, seed: int, data: str | Path) -> tuple:
+    """The same for an agent that reads a token for each scalar; no folder is needed."""
+    from jatlab.scalar_agent import train_scalar
+
+    started = perf_counter()
+    agent = train_scalar(replace(recipe(variant, seed, data, ""), batch_timesteps=SCALAR_BATCH))
+    facts = {"steps": agent.info["step"], "timesteps": agent.info["timesteps"], "parameters": agent.info["parameters"]}
+    return agent, facts | {"training_minutes": round((perf_counter() - started) / 60, 2)}
+
+
+def milliseconds_to_act(agent, task: str, decisions: int = 60) -> float:
+    """The median time of a decision, in one environment, with one thread or as many as torch has."""
+    from jatlab.tasks import make_env
+
+    env, start, times = make_env(task, render_mode=None), True, []
+    agent.reset(1, task)
+    observation, _ = env.reset(seed=0)
+    for _ in range(decisions):
+        started = perf_counter()
+        [action] = agent.act([observation], [0.0], [start])
+        times.append(1000 * (perf_counter() - started))
+        observation, _, terminated, truncated, _ = env.step(action)
+        if start := terminated or truncated:
+            observation, _ = env.reset()
+    env.close()
+    return round(float(np.median(times)), 2)
 
 
 def recipe(variant: Variant, seed: int, data: str | Path, output: str | Path):

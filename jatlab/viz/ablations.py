@@ -90,7 +90,7 @@ def recall_figure(results: dict, axes=None):
                 axes.plot(ages, run, color=color, linewidth=0.6, alpha=0.4)
             _mark_reach(axes, models[name], color, len(ages))
         axes.axhline(0.25, color=GRID, linewidth=1.2, zorder=0)
-        axes.annotate("chance", (len(ages) - 1, 0.25), (0, 3), textcoords="offset points", ha="right", color=MUTED, size=8)
+        axes.annotate("chance", (len(ages) - 1, 0.25), (8, 0), textcoords="offset points", va="center", color=MUTED, size=8, annotation_clip=False)
         axes.set_xlabel("timesteps since the cue was shown")
         axes.set_ylabel("right answers (share)")
         axes.set_ylim(0, 1.06)
