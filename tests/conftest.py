@@ -14,3 +14,11 @@ def golden():
     from golden import golden_model
 
     return golden_model()
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """The one that ships."""
+    from jatlab.tokenization import TextTokenizer
+
+    return TextTokenizer.load()

@@ -1,5 +1,8 @@
 """What several test modules share."""
 
+import os
+import time
+
 from jatlab.config import JatConfig
 
 
@@ -10,3 +13,19 @@ def small(**changes) -> JatConfig:
         max_discrete_value=6, max_continuous_size=8, discrete_bottleneck=2, image_size=16, patch_size=8,
     )  # fmt: skip
     return JatConfig(**(fields | changes))
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+def group_is_alive(group):
+    """Whether a process of this process group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -78,12 +79,11 @@ def resident(pid: int) -> float:
 def test_shared_memory_counts_once():
     """A process that forks a child which only waits: together they hold hardly more than one."""
     code = "import os, time; x = bytearray(200 << 20); pid = os.fork(); print(pid, flush=True) if pid else None; time.sleep(20)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         child = int(process.stdout.readline())
         together = sum(resident(pid) for pid in (process.pid, child))
         assert 0.19 < together < 0.3
     finally:
-        for pid in (child, process.pid):
-            os.kill(pid, 9)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()

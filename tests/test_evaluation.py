@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from helpers import group_is_alive, wait_for
 from jatlab.evaluation import FIRST_SEED, Film, Settings, evaluate, expected_seconds, identity, lockstep, play_task
 from jatlab.tasks import Task, get_task, register, task_names
 
@@ -387,21 +388,6 @@ def test_a_killed_run_leaves_what_is_finished_and_the_same_command_goes_on(tmp_p
     assert len(records()) == len(MANY)
     assert {path: path.stat().st_mtime_ns for path in done} == done  # not played again
     assert run(MANY, output=tmp_path / "out", episodes=4)["tasks"] == run(MANY, episodes=4)["tasks"]
-
-
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)
-
-
-def group_is_alive(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_text_and_picture_tasks_go_to_their_own_scores(monkeypatch):

@@ -26,16 +26,10 @@ from jatlab.gato import (
     tokenize_episode,
 )
 from jatlab.tasks import get_task
-from jatlab.tokenization import TextTokenizer
 from synthetic import make_episode
 
 NUMBERS = st.floats(-256, 256)
 TASKS = ("metaworld-reach", "mujoco-humanoid", "babyai-go-to-obj", "atari-pong")
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return TextTokenizer.load()
 
 
 def episode_of(name, length=3):

@@ -1,6 +1,6 @@
 """Perplexity and exact match: what they count, and the baselines beside them."""
 
-from math import exp, log
+from math import log
 
 import numpy as np
 import pytest
@@ -147,4 +147,4 @@ def test_captions_have_no_exact_match(agent, tmp_path):
     for split in ("train", "test"):
         write_pictures(tmp_path, "conceptual-captions", [picture(1)], ["a dog: A: b"], split)
     scores = language_scores(agent, "conceptual-captions", tmp_path)["conceptual-captions"]
-    assert "exact_match" not in scores and scores["perplexity"] == pytest.approx(exp(log(scores["perplexity"])))
+    assert "exact_match" not in scores and scores["documents"] == 1 and scores["perplexity"] > 1

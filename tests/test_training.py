@@ -2,12 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers import wait_for
 from jatlab.checkpoints import load_agent
 from jatlab.training import TrainConfig, Trainer, TrainingInterrupted, train
 from jatlab.training_log import read_log
@@ -107,10 +108,9 @@ def test_bfloat16_learns_as_well(recipe):
 
 
 def test_minutes_are_a_budget_that_the_learning_rate_follows(recipe):
-    started = time.monotonic()
     output = train(replace(recipe, steps=None, minutes=0.03, save_every=1000, val_every=1000))
     log = read_log(output)
-    assert 1.8 <= log[-1]["seconds"] <= 3 and time.monotonic() - started < 10
+    assert 1 <= sum(line["seconds"] >= 1.8 for line in log) <= 3  # the step in which time runs out, and hardly another
     assert max(line["lr"] for line in log) > 0.8 * recipe.lr > 0.05 * recipe.lr > log[-1]["lr"]
 
 
@@ -166,9 +166,7 @@ def test_a_kill_while_saving_loses_nothing_before(recipe):
 def test_ctrl_c_at_the_command_line(data, tmp_path):
     model = ["--preset", "nano", "--batch-timesteps", "64", "--data", str(data), "--output", str(tmp_path / "run"), "--steps", "100000"]
     process = subprocess.Popen([sys.executable, "-m", "jatlab", "train", *model], stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    deadline = time.monotonic() + 60
-    while not read_log(tmp_path / "run") and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_for(lambda: read_log(tmp_path / "run"))
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     assert process.returncode != 0 and "jatlab train --resume" in error and "Traceback" not in error
@@ -176,7 +174,6 @@ def test_ctrl_c_at_the_command_line(data, tmp_path):
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(recipe):
-    resource = pytest.importorskip("resource")
     train(replace(recipe, steps=3, output=recipe.output))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # as a full disk: writing on fails

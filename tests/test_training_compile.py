@@ -78,9 +78,11 @@ def test_a_compiled_model_trains_the_same_and_saves_the_same_names(recipe, tmp_p
 @pytest.mark.slow
 def test_with_the_real_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # another run's half-written files are not ours
-    model, said = JatModel(small()), []
+    model, said = JatModel(small()).eval(), []
+    plain = model(**batch(model.config)).loss
     worked = compile_blocks(model, torch.device("cpu"), False, said.append)
     assert worked == is_compiled(model) and worked == (not said), said
+    torch.testing.assert_close(model(**batch(model.config)).loss, plain, atol=1e-5, rtol=1e-5)
 
 
 # --- activation checkpointing ------------------------------------------------------------------------------------------------

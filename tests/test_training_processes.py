@@ -18,9 +18,8 @@ from safetensors.torch import load_file
 
 from jatlab.checkpoints import load_agent
 from jatlab.training import TrainConfig, train
-from jatlab.training_log import read_log
 from synthetic import write_task
-from test_training import TINY
+from test_training import TINY, told
 
 pytestmark = pytest.mark.slow  # starting processes takes its time
 
@@ -37,11 +36,6 @@ def launch(runs, processes=2):
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout + result.stderr
-
-
-def told(output):
-    """What the log says, without what the clock says."""
-    return [{k: v for k, v in line.items() if k not in ("seconds", "timesteps_per_second")} for line in read_log(output)]
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,8 @@ from jatlab.config import JatConfig
 from jatlab.data.pictures import normalise, open_picture, open_pictures, preprocess
 from jatlab.data.windows import open_source, to_tensors
 from jatlab.model import JatModel
-from jatlab.tokenization import TextTokenizer
 
 NANO = JatConfig.preset("nano")
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return TextTokenizer.load()
 
 
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (112, 112), (60, 200), (1000, 90), (113, 112), (224, 225), (37, 37)])

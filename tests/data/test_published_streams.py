@@ -20,17 +20,11 @@ from jatlab.data.storage import EpisodeStore
 from jatlab.data.streams import open_stream, stream_windows
 from jatlab.data.windows import source_for
 from jatlab.tasks import get_task
-from jatlab.tokenization import TextTokenizer
 from test_training import TINY
 
 CONFIG = JatConfig.preset("nano", max_position_embeddings=16)
 MUJOCO, ATARI = NAMES["mujoco"], NAMES["atari"]
 shards = st.lists(st.lists(st.integers(0, 20), min_size=1, max_size=4), min_size=1, max_size=4).filter(lambda all: any(map(any, all)))
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return TextTokenizer.load()
 
 
 def recorded_windows(rows, name, tokenizer, config=CONFIG):
@@ -79,8 +73,7 @@ def test_documents_and_pictures_come_as_rows_of_tokens(tmp_path, tokenizer):
     assert all(len(row["input_ids"]) <= 16 for row in rows)
     tokens = np.concatenate([row["input_ids"][row["attention_mask"] > 0] for row in rows])
     wanted = [i for document in documents for i in (*tokenizer.encode(document["text"]), tokenizer.end_id)]
-    assert Counter(tokens.tolist()) - Counter(wanted) == Counter() or tokens.tolist() == wanted
-    assert set(wanted) == set(tokens.tolist()) and len(tokens) - len(wanted) in (0, 1)  # a last token alone takes the one before it along
+    assert Counter(wanted) <= Counter(tokens.tolist()) and len(tokens) - len(wanted) in (0, 1)  # a last token alone takes the one before it along
     config = JatConfig.preset("nano", image_size=32)
     shown = list(stream_windows(PICTURES, config, tokenizer, tmp_path))
     assert [row["pixel_values"].shape for row in shown] == [(3, 32, 32)] * 3

@@ -27,11 +27,6 @@ def one_window(observation, mission, actions, tokenizer):
     return {"discrete_observations": rows[None], "discrete_actions": np.array(actions)[None], "attention_mask": np.ones((1, len(actions)), dtype=np.int64)}
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return TextTokenizer.load()
-
-
 def test_colours_change_places_in_grid_and_mission(tokenizer):
     grid = np.zeros(148, dtype=np.int64)
     grid[1:10] = (6, 0, 0, 2, 5, 0, 7, 5, 0)  # a red ball, a (grey) wall, a grey box

@@ -18,11 +18,6 @@ from jatlab.tokenization import TextTokenizer
 NANO = JatConfig.preset("nano")
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return TextTokenizer.load()
-
-
 def source_of(lengths, row_tokens, shift=True):
     """Documents whose tokens are all different: 1, 2, 3 …"""
     offsets = np.cumsum([0, *lengths])
