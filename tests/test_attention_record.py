@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from bertviz import head_view
 
 import jatlab
 from jatlab.agent import RandomAgent
@@ -68,7 +69,7 @@ def test_bertviz_gets_few_layers_named_tokens_and_short_numbers(played):
     assert arguments["tokens"][0] == "o2" and arguments["tokens"][-1].startswith("a7 ")
     assert all(len(str(weight)) <= 5 for weight in arguments["attention"][0].flatten().tolist())
     assert len(agent.attention_for_bertviz(episode)["attention"]) == 2
-    view = pytest.importorskip("bertviz").head_view(**arguments, html_action="return")
+    view = head_view(**arguments, html_action="return")
     assert "o2" in view.data and len(view.data) < 100_000
 
 

@@ -55,6 +55,6 @@ def test_a_device_that_is_not_there(capsys, monkeypatch):
     assert "unknown preset 'huge'" in capsys.readouterr().err
 
 
-def test_a_measurement_that_fails_is_told(monkeypatch):
+def test_a_measurement_that_fails_is_told():
     with pytest.raises(OSError, match="nano could not be measured on text batches: .*positions"):
         run_on("cpu", ["nano"], "", kinds=("text",), timesteps=4000)

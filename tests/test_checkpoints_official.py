@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from official import ALIASES, TABLE, golden_weights, gpt2_like, write_official
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 import jatlab
-from jatlab.checkpoints import export_official, read_config, save_agent
+from jatlab.checkpoints import export_official, read_config
 from jatlab.cli import main
 from jatlab.files import whole_file
 from jatlab.model.files import save_weights

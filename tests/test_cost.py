@@ -10,7 +10,7 @@ import jatlab.model.attention as attention
 from jatlab.cli import main
 from jatlab.config import JatConfig
 from jatlab.cost import KINDS, activation_bytes, attention_flops, full_window, pairs, parameters, training_flops, weights_bytes
-from jatlab.cost_report import Gato, find_device, hours, report, step_flops, step_tokens
+from jatlab.cost_report import Gato, find_device, hours, step_flops, step_tokens
 from jatlab.model import JatModel
 from jatlab.model.transformer import sequence_masks
 

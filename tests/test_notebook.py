@@ -13,9 +13,8 @@ def test_the_switch_for_short_runs(monkeypatch, value, short):
 
 
 def test_show_displays_picture_alt_text_and_caption(monkeypatch):
-    display = pytest.importorskip("IPython.display")
     shown = []
-    monkeypatch.setattr(display, "display", lambda *args, **kwargs: shown.append((args[0], kwargs)))
+    monkeypatch.setattr("IPython.display.display", lambda *args, **kwargs: shown.append((args[0], kwargs)))
     figure, axes = plt.subplots()
     figure.caption, figure.alt = "a line", "a line that rises"
     jatlab.notebook.show(figure)

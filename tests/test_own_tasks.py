@@ -16,7 +16,7 @@ from jatlab.data.recording import record
 from jatlab.data.workers import run_jobs
 from jatlab.evaluation import evaluate
 from jatlab.model import JatModel
-from jatlab.tasks import Task, get_task, make_env, register, register_scores, registry, scores, task_scores
+from jatlab.tasks import Task, get_task, register, register_scores, registry, scores, task_scores
 from jatlab.teachers import Teacher, describe, get_teacher, has_teacher, register_teacher
 from jatlab.training import TrainConfig, Trainer, train
 from jatlab.training_log import read_log

@@ -6,10 +6,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-
-pytest.importorskip("jupyterlab")
-pytest.importorskip("websocket")
-
 from lab import Lab
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))

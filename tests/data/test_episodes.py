@@ -63,7 +63,8 @@ def test_a_folder_is_read_in_the_order_of_its_files(tmp_path):
 
 @pytest.mark.parametrize("task", [REACH, GO_TO, PONG], ids=lambda t: t.name)
 def test_the_datasets_library_reads_the_columns(task, tmp_path):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     episode = make_episode(task, 4)
     path = write_episodes(tmp_path / "00000.parquet", [episode, make_episode(task, 2)], task)
     rows = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))

@@ -4,9 +4,6 @@ import re
 
 import numpy as np
 import pytest
-
-pytest.importorskip("minigrid")
-
 from datasets import load_dataset
 
 from jatlab.data.corpus import documents, split_documents
@@ -35,7 +32,7 @@ def test_pictures_are_recorded_in_the_published_columns(recorded):
     assert rows(root, "minigrid-questions", "test")[0]["text"].count("Q:") == 1
 
 
-def test_what_is_there_is_kept_and_more_is_added(recorded, monkeypatch):
+def test_what_is_there_is_kept_and_more_is_added(recorded):
     root, _ = recorded
     file = root / "minigrid-captions/train/00000.parquet"
     before = file.stat().st_mtime_ns

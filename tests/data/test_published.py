@@ -10,7 +10,7 @@ import pytest
 
 from hub import NAMES, PICTURES, TEXT, make_row, make_shards, schema_of, to_episode, write_card, write_shards
 from jatlab.cli import main
-from jatlab.data import fetching, published
+from jatlab.data import fetching
 from jatlab.data.episodes import read_episodes, write_table
 from jatlab.data.fetching import fetch
 from jatlab.data.published import PUBLISHED, find, published_names
@@ -105,7 +105,7 @@ def test_a_few_rows_are_in_memory_at_a_time(tmp_path, monkeypatch):
             return super().read(size)
 
     monkeypatch.setattr("fsspec.open", Counting)
-    next(published._read_files([file], MUJOCO, "here"))
+    next(iter(find(MUJOCO, tmp_path).rows()))
     assert 0 < sum(read) < os.path.getsize(file) / 2
 
 

@@ -5,8 +5,6 @@ import re
 import numpy as np
 import pytest
 
-pytest.importorskip("minigrid")
-
 from jatlab.data.scenes import COLOURS, FIRST_TEST_SEED, KINDS, PLURALS, Scene, as_text, caption, draw_scene, is_test_view, question_type, questions
 
 SEEDS = [*range(60), *range(FIRST_TEST_SEED, FIRST_TEST_SEED + 12)]

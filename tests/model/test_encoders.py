@@ -162,11 +162,10 @@ def test_partial_dropout_is_drawn_in_training_only():
     torch.testing.assert_close(acted, acted[:1].expand_as(acted))
 
 
-@pytest.mark.parametrize("name, parameters", [("paper", 192_701_771)])
-def test_the_published_size_to_the_unit(name, parameters):
+def test_the_published_size_to_the_unit():
     with torch.device("meta"):
-        model = JatModel(JatConfig.preset(name))
-    assert sum(p.numel() for p in model.parameters()) == parameters
+        model = JatModel(JatConfig.preset("paper"))
+    assert sum(p.numel() for p in model.parameters()) == 192_701_771
 
 
 @pytest.mark.parametrize("name, hidden, layers, heads, positions", [("medium", 2048, 24, 16, 1024), ("large", 2560, 32, 20, 2048)])
@@ -174,7 +173,3 @@ def test_the_larger_presets(name, hidden, layers, heads, positions):
     config = JatConfig.preset(name)
     assert (config.hidden_size, config.num_layers, config.num_heads, config.max_position_embeddings) == (hidden, layers, heads, positions)
     assert config.attention_layers == ["global", "local"] * (layers // 2)
-
-
-def test_mini_fits_into_ten_million():
-    assert sum(p.numel() for p in JatModel(JatConfig.preset("mini")).parameters()) <= 10_000_000

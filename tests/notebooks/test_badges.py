@@ -78,13 +78,9 @@ def test_notebook_is_stamped_with_the_present_address(path):
     assert badges.stamped(before, path.name, badges.homepage()) == before, f"run `make badges`: {path.name} has other links"
 
 
-@pytest.mark.parametrize("page", ["notebooks/README.md", "README.md"])
-def test_tables_of_lessons_are_up_to_date(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
-    if "<!-- lessons:start -->" not in text:
-        pytest.skip(f"{page} has no table of lessons")
-    folder = "" if page.startswith("notebooks") else "notebooks/"
-    wanted = badges.table(lessons.lessons(), badges.homepage(), folder)
+def test_the_table_of_lessons_is_up_to_date():
+    text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    wanted = badges.table(lessons.lessons(), badges.homepage(), "")
     assert re.search(r"<!-- lessons:start -->\n(.*?)\n<!-- lessons:end -->", text, re.DOTALL)[1] == wanted, "run `make badges`"
 
 

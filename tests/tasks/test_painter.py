@@ -1,9 +1,8 @@
 """The painter against geometry: what must be where in the picture, worked out by hand for scenes of a few geoms."""
 
+import mujoco
 import numpy as np
 import pytest
-
-mujoco = pytest.importorskip("mujoco")
 
 from jatlab.tasks import raster, rendering, shapes
 from jatlab.tasks.painter import SAMPLES, Painter, scene_camera

@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 
+import gymnasium as gym
+import mujoco
 import numpy as np
 import pytest
-
-mujoco = pytest.importorskip("mujoco")
 
 from jatlab.tasks import rendering
 from jatlab.tasks.painter import scene_camera
@@ -155,7 +155,6 @@ def test_default_camera_follows_a_robot_that_walks_away(world, monkeypatch):
 
 
 def test_default_camera_shows_every_mujoco_task_whole(monkeypatch):
-    gym = pytest.importorskip("gymnasium")
     monkeypatch.setenv("JATLAB_RENDERER", "painter")
     names = "Ant HalfCheetah Hopper Humanoid HumanoidStandup Swimmer Walker2d Reacher InvertedPendulum InvertedDoublePendulum"
     for name in [f"{name}-v4" for name in names.split()] + ["Pusher-v5"]:

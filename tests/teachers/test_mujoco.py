@@ -1,5 +1,7 @@
 """MuJoCo's controllers: they reach their floors, act from the observation alone, and a file that does not fit is refused."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
 
+from jatlab.data.measuring import MEASURED_FILE
 from jatlab.data.playing import Disturbance, Player
 from jatlab.tasks import get_task, make_env, task_names
 from jatlab.teachers import describe, get_teacher, has_teacher
@@ -217,9 +220,7 @@ def test_the_table_says_who_teaches_and_how_well():
 
 def test_the_measured_score_is_that_of_the_shipped_controller():
     """The description holds a digest of the file: a controller that changed has to be measured again."""
-    from jatlab.data.measuring import MEASURED_FILE, _read
-
-    measured = _read(MEASURED_FILE)
+    measured = json.loads(MEASURED_FILE.read_text())
     for name in TAUGHT:
         assert measured[name]["teacher"]["policy"] == describe(name), f"measure again: jatlab teachers --measure {name}"
         assert read_controller(controller_file(name))[1]["task"] == name

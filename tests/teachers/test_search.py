@@ -335,10 +335,8 @@ def test_the_table_sets_a_measured_search_beside_human_and_expert(tmp_path, monk
 
 @pytest.fixture()
 def docs(monkeypatch):
-    """The folder docs, importable; skipped where the package is tested without it."""
+    """The folder docs, importable."""
     folder = Path(__file__).parents[2] / "docs"
-    if not folder.is_dir():
-        pytest.skip("the documentation's scripts are not here")
     monkeypatch.syspath_prepend(str(folder))
     return folder
 

@@ -19,7 +19,6 @@ from jatlab.viz.canvas import HEIGHT, WIDTH, draw_moment, picture_of
 from jatlab.viz.context import ContextProbe, value_of_context
 from jatlab.viz.watching import Watch
 
-pytest.importorskip("ipywidgets")
 GRID, PUSH, GAME, BROKEN = "app-grid", "app-push", "app-game", "app-broken"
 TINY = dict(
     hidden_size=24, num_layers=2, num_heads=2, attention_types=[[["global", "local"], 1]], max_position_embeddings=16, window_size=6, vocab_size=3072,
@@ -229,7 +228,7 @@ def test_menus_begin_anew(player):
     assert (player.watch.agent.memory.context, player.watch.agent.memory.policy) == (2, "published")
 
 
-def test_who_can_play_follows_the_task(player, agent):
+def test_who_can_play_follows_the_task(player):
     change(player, "task", "babyai-go-to-obj")
     assert player.controls.menus["who"].options == ("agent", "teacher", "random")
     change(player, "who", "teacher")

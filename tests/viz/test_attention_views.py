@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from jatlab.viz.attention import attention_heatmap, attention_strip, attention_timeline, bertviz_frame, by_timestep, distance_and_entropy, head_summary, reduce_heads
@@ -86,8 +87,6 @@ def test_views_draw_on_the_axes_given(view):
 
 
 def test_bertviz_stands_in_a_frame_that_says_when_it_stays_empty():
-    pytest.importorskip("bertviz")
-    torch = pytest.importorskip("torch")
     frame = bertviz_frame({"attention": [torch.eye(3, dtype=torch.float64)[None, None]], "tokens": ["o0", "a0 left", "o1"]}).data
     assert frame.startswith("<div><iframe") and frame.count("<iframe") == 1 and "could not be loaded" in frame
     assert "a0 left" in frame and "<script" not in frame  # escaped: the page around it runs nothing
