@@ -82,7 +82,7 @@ def find(name: str, source: str | Path = PUBLISHED, split: str = "train") -> Pub
     task, source = get_task(name), str(source)
     splits = _local_splits(task, source) if _is_folder(source) else _hub_splits(task, source)
     if not splits.get(split):
-        raise FileNotFoundError(_absent(task, source, split, f"{source} has no split {split!r} of {name}; it has {', '.join(splits) or 'none'}"))
+        raise FileNotFoundError(_absent(task, split, f"{source} has no split {split!r} of {name}; it has {', '.join(splits) or 'none'}"))
     return Published(task, source, split, tuple(splits[split]))
 
 
@@ -98,7 +98,7 @@ def _local_splits(task: Task, source: str) -> dict[str, list[str]]:
     if task.name in _declared(folder):
         return _split_files(str(folder), name=task.name)
     if not (folder / task.name).is_dir():
-        raise FileNotFoundError(_absent(task, source, "train", f"{source} has no task {task.name}, neither in its README.md nor as a folder"))
+        raise FileNotFoundError(_absent(task, "train", f"{source} has no task {task.name}, neither in its README.md nor as a folder"))
     found = {split: [*(folder / task.name).glob(f"{split}-*.parquet"), *(folder / task.name / split).glob("*.parquet")] for split in SPLITS}
     return {split: sorted(map(str, files)) for split, files in found.items() if files}
 
@@ -121,10 +121,10 @@ def _hub_splits(task: Task, source: str) -> dict[str, list[str]]:
     try:
         return _split_files(source, name=task.name) if task.name in _hub_names(source) else {}
     except DatasetNotFoundError:
-        raise FileNotFoundError(_absent(task, source, "train", f"there is no public data set {source!r} on the Hugging Face hub")) from None
+        raise FileNotFoundError(_absent(task, "train", f"there is no public data set {source!r} on the Hugging Face hub")) from None
     except Exception as error:  # the library raises whatever its transport raises
         reason = f"{source} on the Hugging Face hub could not be reached ({type(error).__name__})"
-        raise ConnectionError(_absent(task, source, "train", reason)) from error
+        raise ConnectionError(_absent(task, "train", reason)) from error
 
 
 @lru_cache(maxsize=8)
@@ -141,7 +141,7 @@ def _split_files(source: str, **options) -> dict[str, list[str]]:
     return {str(split): [str(file) for file in listed] for split, listed in files.items()}
 
 
-def _absent(task: Task, source: str, split: str, reason: str) -> str:
+def _absent(task: Task, split: str, reason: str) -> str:
     own = task.name if task.playable else {"text": "python-docs", "picture": "minigrid-captions"}[task.observation]
     return (f"{reason}. Looked for the configuration {task.name!r}, split {split!r}. To put its files there by hand, save them as "
             f"FOLDER/{task.name}/{split}-00000-of-00001.parquet … and name FOLDER instead (--from FOLDER, --stream FOLDER); or make data of your own: `jatlab record {own} --episodes N`")

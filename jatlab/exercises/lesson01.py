@@ -72,6 +72,7 @@ def check_merge(answer) -> None:
     expect(got == [5, 9, 7, 9], f"merging (1, 2) into 9 in {ids} gives [5, 9, 7, 9]; yours is {got}")
     expect(answer([3, 1, 2, 4], (1, 2), 9) == [3, 9, 4], "the last id got lost: 4 comes after the pair and stays")
     expect(answer([2, 1, 1], (1, 2), 9) == [2, 1, 1], "a pair has an order: (2, 1) is not (1, 2), nor is 1 at the end a pair")
+    expect(answer([11, 2, 1, 21], (1, 2), 9) == [11, 2, 1, 21], "11 2 does not hold the pair (1, 2): compare ids, not their digits in a text")
     overlap = answer([1, 1, 1], (1, 1), 9)
     expect(overlap == [9, 1], f"1 1 1 holds the pair (1, 1) once, because pairs do not overlap: [9, 1], not {overlap}")
     expect(answer([], (1, 2), 9) == [], "no ids, no pairs: []")

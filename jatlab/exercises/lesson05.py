@@ -78,6 +78,7 @@ def check_masked_mean(answer) -> None:
     expect(not np.isclose(got, errors.mean()), "the padding is in your mean: multiply the errors by the mask first")
     expect(not np.isclose(got, 14 / 6), "divided by all 6 places: divide by the number of real timesteps, the sum of the mask")
     expect(not np.isclose(got, 5.0), "this is the mean of the two windows' means: then a timestep of a short window counts more than one of a long window")
+    expect(not np.isclose(got, errors[mask].mean()), "errors[mask] with a mask of integers picks rows 0 and 1: multiply by the mask, or pick with mask == 1")
     expect(np.isclose(got, 3.5), f"(1 + 2 + 3 + 8) / 4 is 3.5; yours is {got:g}")
     rng = np.random.default_rng(0)
     errors, mask = rng.random((5, 7)), (rng.random((5, 7)) < 0.6).astype(float)

@@ -116,7 +116,7 @@ def check_pilot(answer) -> None:
     action = np.asarray(answer(rest.copy()), dtype=float)
     expect(action.shape == (2,), f"an action is two numbers, shape (2,), not {action.shape}")
     expect(np.isfinite(action).all() and np.abs(action).max() <= 1 + 1e-6, f"each thrust is from -1 to 1 (np.clip), yours is {action}")
-    expect(action @ (rest[4:6] - rest[:2]) > 0, "this steers away from the jetty: the way there is jetty - place")
+    expect(action @ (rest[4:6] - rest[:2]) > 0, "this does not steer towards the jetty: the way there is jetty - place")
     distances = [cross(answer, seed) for seed in range(12)]
     if np.mean(np.array(distances) < 0.1) >= 0.9:
         return

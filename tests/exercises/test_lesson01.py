@@ -1,5 +1,7 @@
 """Lesson 01: solutions pass, typical wrong answers are told their mistake."""
 
+import json
+
 import numpy as np
 import torch
 
@@ -28,6 +30,10 @@ def merged_without_last(ids, pair, new):
 
 def merged_in_any_order(ids, pair, new):
     return merge(merge(ids, pair, new), pair[::-1], new)
+
+
+def merged_as_text(ids, pair, new):
+    return json.loads(json.dumps(ids).replace(f"{pair[0]}, {pair[1]}", str(new)))
 
 
 def cut_by_columns(picture, size):
@@ -65,6 +71,7 @@ WRONG = {
         (merged_overlapping, "second id is still there"),
         (merged_without_last, "the last id got lost"),
         (merged_in_any_order, "a pair has an order"),
+        (merged_as_text, "compare ids"),
         (lambda ids, pair, new: tuple(merge(ids, pair, new)), "return a list"),
     ],
     "01.4": [

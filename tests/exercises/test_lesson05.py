@@ -49,6 +49,7 @@ WRONG = {
     "05.3": [
         (lambda errors, mask: errors.mean(), "the padding is in your mean"),
         (lambda errors, mask: (errors * mask).mean(), "divided by all 6 places"),
+        (lambda errors, mask: errors[mask].mean(), "picks rows"),
         (lambda errors, mask: ((errors * mask).sum(1) / mask.sum(1)).mean(), "the two windows' means"),
         (lambda errors, mask: (errors * mask).sum(1) / mask.sum(1), "one number"),
     ],

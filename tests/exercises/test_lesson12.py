@@ -48,7 +48,8 @@ def half(a, b):
 
 WRONG = {
     "12.3": [
-        (away, "steers away"),
+        (away, "does not steer towards"),
+        (lambda observation: np.zeros(2), "does not steer towards"),
         (toward, "does not brake"),
         (slow, "does not steer left"),
         (lambda observation: 5 * (observation[4:6] - observation[:2]), "from -1 to 1"),
