@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_what_was_there(model, tmp_path, monkeypatch):
 
 
 def test_killed_while_saving_leaves_a_whole_file(tmp_path):
-    """A process that does nothing but save is killed at several moments; what it leaves always loads."""
+    """A process that does nothing but save is killed in the middle of it; what it leaves loads."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path; from helpers import small; from jatlab.model import JatModel; from jatlab.model.files import save_weights\n"
