@@ -9,45 +9,26 @@ give. (Where nothing is trained it is the bootstrap over episodes.) `load("obser
 from __future__ import annotations
 
 import json
-import tempfile
-import warnings
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
+from jatlab.ablation_runs import AVERAGE, BATCH, EPISODES, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, STEPS, Variant, play, recipe, run_point
 from jatlab.config import JatConfig
 from jatlab.files import write_json
+from jatlab.new_tasks import NEW_TASKS
 from jatlab.statistics import bootstrap_interval
-from jatlab.tasks import DOMAINS, get_task
 
+__all__ = [
+    "ABLATIONS", "MODEL", "Ablation", "Variant", "ablate", "assemble", "difference", "differences", "load", "play", "reach_of", "recipe", "run_point", "shipped",
+    "side_by_side", "student_interval", "summary", "to_recall", "told", "told_summary", "with_kappa", "with_layers",
+]  # fmt: skip
 SHIPPED = Path(__file__).parent / "assets" / "ablations"
-OBJECT, REACH, RECALL = "babyai-go-to-obj", "metaworld-reach", "recall"
-MODEL = {"hidden_size": 96, "num_heads": 4, "image_channels": (4, 4, 4)}  # nano's four layers and 64 timesteps, half as wide
-STEPS, BATCH, LR, AVERAGE = 300, 512, 3e-3, 0.98
-SCALAR_BATCH = 64  # timesteps: some ten thousand tokens of a grid already
-EPISODES, SEEDS = 50, (0, 1, 2)
-RECORDINGS = {  # task: episodes of demonstration, noise
-    OBJECT: (1500, 0.3), REACH: (100, 0.8), "babyai-open-door": (1000, 0.3), "metaworld-drawer-open": (100, 0.8), RECALL: (500, 0.0),
-}  # fmt: skip
+SEEDS = (0, 1, 2)
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # Student's t, 97.5 %, for 1 to 9 degrees of freedom
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to do it. ``value``: its place on a numeric axis. ``model``: JatConfig fields. ``memory``: (cache policy, timesteps) of the shipped agent, which is
-    then played as it is. ``token``: what one stands for, a "timestep" or a "scalar" (`jatlab.scalar_agent`, batches of `SCALAR_BATCH` timesteps)."""
-
-    name: str
-    tasks: tuple[str, ...] = (OBJECT, REACH)
-    value: float | None = None
-    model: dict = field(default_factory=dict)
-    steps: int = STEPS
-    memory: tuple[str, int] | None = None
-    token: str = "timestep"
 
 
 @dataclass(frozen=True)
@@ -111,6 +92,12 @@ def _tokens() -> tuple[Variant, ...]:
     )  # fmt: skip
 
 
+def _new() -> tuple[Variant, ...]:
+    """Each task outside the benchmarks by itself: a whole nano from nothing, and the shipped agent trained on."""
+    kinds = {"from nothing": "nothing", "fine-tuned": "demo"}
+    return tuple(Variant(f"{task}: {name}", (task,), steps=STEPS // 2, start=start) for task in NEW_TASKS for name, start in kinds.items())
+
+
 def _beyond() -> tuple[Variant, ...]:
     sizes = {"recompute": (64, 16, 4, 2), "published": (32, 16, 4, 2)}
     return tuple(Variant(f"{policy}, {size}", (REACH,), size, memory=(policy, size)) for policy, some in sizes.items() for size in some)
@@ -125,6 +112,7 @@ ABLATIONS = {
         Ablation("time", "Do finer or coarser time steps matter?", _time()),
         Ablation("tokens", "A token for each timestep, or for each number of it?", _tokens()),
         Ablation("attention", "Global, local or both, and how wide a window?", _attention()),
+        Ablation("new-tasks", "Does what the shipped agent knows help on tasks outside JAT's benchmarks?", _new()),
         Ablation("generalists", "With equal training on each task, does company help or hurt?", _generalists()),
     )
 }
@@ -170,24 +158,6 @@ def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict
     return run
 
 
-def run_point(variant: Variant, seed: int = 0, episodes: int = EPISODES, data: str | Path = "runs/ablations/data") -> dict:
-    """One run: record what is missing in ``data``, train the variant's agent, play ``episodes`` of each of its tasks.
-
-    Returns {"variant", "seed", "steps", "minutes", "parameters", "timesteps", "act_milliseconds", "tasks": {task: {"mean", "success", "scores", "lengths"}}}; scores run from
-    the random policy (0) to our teacher (1); with kappa's variants "foresight" besides, see `jatlab.foresight`. For one point of the sweep over kappa: ``run_point(with_kappa(0.05), seed=0)``.
-    """
-    started = perf_counter()
-    agent, facts = trained(variant, seed, data) if variant.memory is None else (_limited(*variant.memory), {})
-    tasks = {task: play(agent, task, episodes) for task in variant.tasks}
-    if variant.memory is None:
-        facts["act_milliseconds"] = milliseconds_to_act(agent, variant.tasks[0])
-    if "observation_loss_coef" in variant.model:
-        from jatlab.foresight import measure_foresight
-
-        facts["foresight"] = {task: measure_foresight(agent, task, data) for task in variant.tasks}
-    return {"variant": variant.name, "seed": seed, **facts, "minutes": round((perf_counter() - started) / 60, 2), "tasks": tasks}
-
-
 def told(run: dict) -> str:
     """A run in one line."""
     scores = ", ".join(f"{task} {result['mean']:.3f}" for task, result in run["tasks"].items())
@@ -201,109 +171,6 @@ def told_summary(results: dict) -> str:
         lines += ["", f"{task}, {len(results['seeds'])} run(s) each, score of our teacher"]
         lines += [f"  {name:<24} {v['mean']:.3f}  [{v['interval'][0]:.3f}, {v['interval'][1]:.3f}]" for name, v in variants.items()]
     return "\n".join(lines)
-
-
-# --- one run -----------------------------------------------------------------------------------------------------------------
-
-
-def trained(variant: Variant, seed: int, data: str | Path) -> tuple:
-    """The agent that this variant's training gives, and {"steps", "timesteps", "training_minutes", "parameters"}. What must be recorded first is recorded."""
-    for task in variant.tasks:
-        demonstrate(task, data)
-    if variant.token == "scalar":
-        return trained_scalar(variant, seed, data)
-    from jatlab.checkpoints import load_agent
-    from jatlab.training import train
-
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # an encoder of frames so narrow, which these tasks do not use, has an empty layer
-        agent = load_agent(train(recipe(variant, seed, data, folder)))
-    info = agent.info
-    return agent, {"steps": info["step"], "timesteps": info["timesteps"], "training_minutes": info["minutes"], "parameters": info["parameters"]}
-
-
-def trained_scalar(variant: Variant, seed: int, data: str | Path) -> tuple:
-    """The same for an agent that reads a token for each scalar; no folder is needed."""
-    from jatlab.scalar_agent import train_scalar
-
-    started = perf_counter()
-    agent = train_scalar(replace(recipe(variant, seed, data, ""), batch_timesteps=SCALAR_BATCH))
-    facts = {"steps": agent.info["step"], "timesteps": agent.info["timesteps"], "parameters": agent.info["parameters"]}
-    return agent, facts | {"training_minutes": round((perf_counter() - started) / 60, 2)}
-
-
-def milliseconds_to_act(agent, task: str, decisions: int = 60) -> float:
-    """The median time of a decision, in one environment, with one thread or as many as torch has."""
-    from jatlab.tasks import make_env
-
-    env, start, times = make_env(task, render_mode=None), True, []
-    agent.reset(1, task)
-    observation, _ = env.reset(seed=0)
-    for _ in range(decisions):
-        started = perf_counter()
-        [action] = agent.act([observation], [0.0], [start])
-        times.append(1000 * (perf_counter() - started))
-        observation, _, terminated, truncated, _ = env.step(action)
-        if start := terminated or truncated:
-            observation, _ = env.reset()
-    env.close()
-    return round(float(np.median(times)), 2)
-
-
-def recipe(variant: Variant, seed: int, data: str | Path, output: str | Path):
-    """The variant's training recipe."""
-    from jatlab.training_recipe import TrainConfig
-
-    never = 10**9
-    return TrainConfig(
-        data=str(data), output=f"{output}/agent", tasks=list(variant.tasks), model=MODEL | variant.model, steps=variant.steps, batch_timesteps=BATCH, lr=LR,
-        average=AVERAGE, symmetries=any(task.startswith("babyai") for task in variant.tasks), seed=seed, val_fraction=0.0, save_every=never, progress=False,
-    )  # fmt: skip
-
-
-def demonstrate(task: str, data: str | Path) -> None:
-    """Record the demonstrations of a task, unless they are there."""
-    from jatlab.ablation_tasks import register_all
-    from jatlab.data.recording import record
-
-    register_all()
-    episodes, noise = RECORDINGS.get(task, RECORDINGS[REACH])
-    workers = 2 if get_task(task).domain in DOMAINS else 0  # another process does not know the tasks of `register_all`
-    record([task], data, episodes, workers, noise=noise, progress=False)
-
-
-def play(agent, task: str, episodes: int = EPISODES) -> dict:
-    """{"mean", "success", "scores", "lengths"} of the episodes from seed 1,000,000 on; of `recall` also "by_age": the share of right answers by timestep."""
-    from jatlab.ablation_tasks import score
-    from jatlab.evaluation import Settings, play_task
-
-    if task == RECALL:
-        return _play_recall(agent, episodes)
-    played = play_task(agent, task, Settings(episodes=episodes, envs=10))
-    scores = score(task, [episode.total for episode in played])
-    successes = [episode.success for episode in played]
-    rate = None if None in successes else round(float(np.mean(successes)), 4)
-    return {"mean": round(float(scores.mean()), 4), "success": rate, "scores": np.round(scores, 4).tolist(), "lengths": [episode.length for episode in played]}
-
-
-def _play_recall(agent, episodes: int) -> dict:
-    from jatlab.ablation_tasks import score
-    from jatlab.agent import rollout
-    from jatlab.tasks import make_env
-
-    env = make_env(RECALL)
-    rewards = np.stack([rollout(agent, env, seed=1_000_000 + number, greedy=True)["rewards"] for number in range(episodes)])  # (episodes, T)
-    scores = score(RECALL, rewards.sum(1))
-    return {"mean": round(float(scores.mean()), 4), "success": None, "scores": np.round(scores, 4).tolist(), "by_age": np.round(rewards.mean(0, dtype=float), 4).tolist()}
-
-
-def _limited(policy: str, timesteps: int):
-    """The shipped agent, remembering no more than ``timesteps`` under this cache policy."""
-    from jatlab.checkpoints import load_agent
-
-    agent = load_agent("demo", cache_policy=policy)
-    agent.context = timesteps
-    return agent
 
 
 # --- what came of it ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jatlab import ablations
+from jatlab import ablation_runs, ablations
 from jatlab.ablation_tasks import RECALL_STEPS, register_all, score
 from jatlab.ablations import ABLATIONS, Ablation, Variant, ablate, assemble, difference, differences, load, reach_of, run_point, student_interval, to_recall, with_kappa, with_layers
 from jatlab.config import JatConfig
@@ -20,7 +20,7 @@ QUICK = (replace(to_recall("dual", 8), steps=2), replace(to_recall("local", 4), 
 def quick(monkeypatch):
     """An ablation of seconds, called "quick"."""
     monkeypatch.setitem(ABLATIONS, "quick", Ablation("quick", "Does it run?", QUICK, (0, 1)))
-    monkeypatch.setitem(ablations.RECORDINGS, "recall", (8, 0.0))
+    monkeypatch.setitem(ablation_runs.RECORDINGS, "recall", (8, 0.0))
     return "quick"
 
 

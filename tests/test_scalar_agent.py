@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from jatlab import ablations, gato
-from jatlab.ablations import Variant, milliseconds_to_act, recipe, run_point
+from jatlab import ablation_runs, gato
+from jatlab.ablation_runs import Variant, milliseconds_to_act, recipe, run_point
 from jatlab.config import JatConfig
 from jatlab.data.windows import open_source
 from jatlab.scalar_agent import Layout, ScalarAgent, ScalarModel, batch_loss, train_scalar
@@ -144,10 +144,10 @@ def test_it_plays_only_what_it_learnt(tokenizer):
 
 
 def test_training_lowers_the_loss_and_the_run_says_what_it_cost(tmp_path, monkeypatch):
-    monkeypatch.setitem(ablations.RECORDINGS, REACH, (4, 0.0))
+    monkeypatch.setitem(ablation_runs.RECORDINGS, REACH, (4, 0.0))
     variant = Variant("scalar", (REACH,), token="scalar", steps=2, model=TINY | {"max_position_embeddings": 128})
     run = run_point(variant, episodes=1, data=tmp_path)
-    assert run["steps"] == 2 and 0 < run["timesteps"] <= 2 * ablations.SCALAR_BATCH and run["act_milliseconds"] > 0
+    assert run["steps"] == 2 and 0 < run["timesteps"] <= 2 * ablation_runs.SCALAR_BATCH and run["act_milliseconds"] > 0
     agents = [train_scalar(recipe(replace(variant, steps=steps), 0, tmp_path, "")) for steps in (1, 30)]
     source = open_source(REACH, tmp_path, agents[0].model.config, agents[0].tokenizer, agents[0].model.context)
     batch = source.batch(source.windows(np.random.default_rng(0)))
