@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import jatlab
-from jatlab.agent import RandomAgent
+from jatlab.agent import Agent, RandomAgent
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +102,20 @@ def test_the_first_reward_is_nothing(agent):
 
 @pytest.mark.parametrize("policy, context", [("recompute", 16), ("published", 8)])
 def test_endless_episodes(agent, policy, context):
-    agent.cache_policy = policy
-    try:
-        agent.reset(1, "babyai-go-to-obj")
-        rng = np.random.default_rng(4)
-        assert agent.memory.context == context
-        assert all(0 <= agent.act(grid(rng)) < 7 for _ in range(70))
-    finally:
-        agent.cache_policy = "recompute"
+    other, rng = Agent(agent.model, agent.tokenizer, cache_policy=policy), np.random.default_rng(4)
+    other.reset(1, "babyai-go-to-obj")
+    assert other.memory.context == context
+    assert all(0 <= other.act(grid(rng)) < 7 for _ in range(70))
+
+
+def test_context_limits_what_is_remembered(agent):
+    short, rng = Agent(agent.model, agent.tokenizer, context=2), np.random.default_rng(4)
+    short.reset(1, "babyai-go-to-obj")
+    held = []
+    for _ in range(6):
+        short.act(grid(rng))
+        held.append(int((short.last.key_index[0] % 2 == 0).sum()))  # observations
+    assert held == [1, 2, 2, 2, 2, 2]
 
 
 GOOD = {"discrete_observation": np.ones(148, dtype=np.int64), "text_observation": "go"}
