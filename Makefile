@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test fast notebooks browser badges lab bench ship language clean help
+.PHONY: demo test fast notebooks browser badges lab bench ship agent language clean help
 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make notebooks  run every lesson, shortened, and compare its checked cells (about 4 minutes)"
 	@echo "make bench  what the algorithms buy, as ratios"
+	@echo "make agent  jatlab-mini from nothing: a working day"
 
 demo: $(VENV)/installed-demo
 	$(BIN)/jatlab demo
@@ -65,6 +66,10 @@ EXTRAS_lab := notebooks
 # for maintainers: the finished demo's agent becomes the one that ships, and the README's tables and pictures are its own
 ship: demo
 	$(BIN)/python docs/ship.py
+
+# jatlab-mini from nothing, in a working day: recordings, agent and report in runs/mini; stopped, the same command goes on
+agent: $(VENV)/installed-demo
+	$(BIN)/jatlab mini
 
 # text and pictures in fifteen minutes of training, for the README's table
 language: $(VENV)/installed-demo
