@@ -200,13 +200,18 @@ def bertviz_frame(arguments: dict, height: int | None = None):
         from bertviz import head_view
     except ImportError as error:
         raise ImportError('this view needs bertviz: pip install "jatlab[notebooks]". attention_heatmap shows the same without it') from error
-    page = f"<style>body {{font-family: sans-serif; font-size: 13px}}</style><p>{NOT_LOADED}</p>{head_view(**arguments, html_action='return').data}"
+    page = f"{FRAME_HEAD}{head_view(**arguments, html_action='return').data}"
     height = 23 * len(arguments["tokens"]) + 150 if height is None else height  # pixels
     return HTML(f'<div><iframe title="{FRAME_TITLE}" srcdoc="{html.escape(page)}" width="100%" height="{height}" style="border: 0; background: white"></iframe></div>')
 
 
 FRAME_TITLE = "bertviz: lines of attention between tokens"
-NOT_LOADED = "Point at a token to see its lines alone. Nothing beneath this line? Then bertviz's scripts could not be loaded from their content network."
+FRAME_HEAD = """<style>body {font-family: sans-serif; font-size: 13px}</style>
+<p id="words">Point at a token to see its lines alone.</p>
+<script>window.onerror = () => {
+  document.getElementById("words").innerText = "bertviz's scripts could not be loaded from their content network: without it these lines cannot be drawn.";
+  return true;  // told; the page around need not hear of it
+}</script>"""
 
 
 def _whose(layer: int | None, head: int | None) -> str:
