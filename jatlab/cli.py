@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="jatlab", description="A lab around JAT, the open generalist agent (arXiv 2402.09844): build, train, play, look inside.")
     parser.add_argument("--version", action="version", version=f"jatlab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_fetch, _add_train, _add_evaluate,
+    for add in (_add_tasks, _add_record, _add_measure, _add_teachers, _add_teach, _add_correct, _add_fetch, _add_train, _add_evaluate,
                 _add_play, _add_generate, _add_export, _add_demo, _add_mini, _add_ablate, _add_bench, _add_cost):
         add(commands)
     return parser
@@ -98,6 +98,24 @@ def measure(**arguments) -> None:
     from jatlab.data.measuring import measure
 
     measure(**arguments)
+
+
+def _add_correct(commands) -> None:
+    parser = _command(commands, "correct", correct, "let an agent play and record what its teachers would have done (DAgger), beside their demonstrations")
+    parser.add_argument("agent", help="who plays: a folder, or an agent that ships")
+    parser.add_argument("tasks", nargs="+", **TASKS)
+    parser.add_argument("--episodes", type=int, default=100, help="episodes of each task")
+    parser.add_argument("--output", dest="root", default="data", help="folder that gets TASK/train/corrections-*.parquet")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--seed", type=int, default=50_000, help="episode i plays environment seed SEED + i, from 50000 to 99999; another round wants other seeds")
+    parser.add_argument("--max-steps", type=int, help="end an episode there")
+
+
+def correct(**arguments) -> None:
+    from jatlab.corrections import correct
+
+    for task, timesteps in correct(**arguments).items():
+        print(f"{task}: {timesteps:,} timesteps corrected")
 
 
 # --- fetch -------------------------------------------------------------------------------------------------------------------

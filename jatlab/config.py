@@ -51,6 +51,7 @@ class JatConfig:
     discrete_decoder_size: int | None = None  # hidden features an integer has in that prediction; None: H
     image_channels: tuple[int, int, int] = (32, 64, 128)
     image_pool: int | None = None  # pool the 11 x 11 image features to this many a side before the linear layer
+    frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted in training, drawn anew for each batch
     past_action_dropout: float = 0.0  # share of training windows whose observations cannot see past actions; 1: never, in acting too
 
     def __post_init__(self):
@@ -61,6 +62,7 @@ class JatConfig:
         _check(self.image_size % self.patch_size == 0, f"image_size {self.image_size} must be a multiple of patch_size {self.patch_size}")
         _check(self.max_position_embeddings >= 2, f"max_position_embeddings {self.max_position_embeddings}: one timestep needs two positions")
         _check(0 <= self.past_action_dropout <= 1, f"past_action_dropout {self.past_action_dropout} is a share: between 0 and 1")
+        _check(0 < self.frames_predicted <= 1, f"frames_predicted {self.frames_predicted} is a share: above 0, at most 1")
         _check(self.bottleneck > 0, f"hidden_size {self.hidden_size} // 50 leaves the discrete encoder nothing: set discrete_bottleneck")
         _check(not self.discrete_gates or self.max_text_tokens > 0, f"discrete_gates need mission tokens: max_discrete_value above {GRID_INTEGERS}")
         for name in ("vocab_size", "hidden_size", "num_layers", "window_size", "max_discrete_value", "max_continuous_size"):

@@ -108,14 +108,14 @@ class Player:
             label = self.teacher.act(observation, executed)
             action = executed = disturb(label) if level else label
             if keep:
-                steps.append((*_values(observation, self.task), label))
+                steps.append((*observed(observation, self.task), label))
             observation, reward, terminated, truncated, info = env.step(action)
             rewards.append(reward)
             done = terminated or truncated or len(rewards) == self.teacher.max_decisions
             if watch and len(rewards) % WATCH_EVERY == 0:
                 watch(f"seed {seed}: {sum(rewards):g} after {len(rewards):,} decisions")
         outcome = Outcome(seed, float(sum(rewards)), len(rewards), None if "success" not in info else bool(info["success"]))
-        return outcome, _stack(steps, rewards, self.task) if keep else None
+        return outcome, as_episode(steps, rewards, self.task) if keep else None
 
 
 class Disturbance:
@@ -150,13 +150,15 @@ class Disturbance:
         self.push = self.scale * self.rng.normal(size=shape) if pushed and not weak else 0.0
 
 
-def _values(observation: dict, task: Task) -> tuple:
+def observed(observation: dict, task: Task) -> tuple:
+    """What is kept of an observation: its values, after its mission where it has one."""
     if task.observation == "discrete":
         return observation["text_observation"], observation["discrete_observation"]
     return (observation[f"{task.observation}_observation"],)
 
 
-def _stack(steps: list[tuple], rewards: list[float], task: Task) -> Episode:
+def as_episode(steps: list[tuple], rewards: list[float], task: Task) -> Episode:
+    """The columns of an episode, from what was `observed` in each timestep and done, and the rewards that came after."""
     episode: Episode = {"rewards": np.array(rewards, dtype=np.float32)}
     for column, values in zip(column_names(task)[:-1], zip(*steps)):
         dtype = {"text_observations": object, "discrete_actions": np.int64}.get(column)

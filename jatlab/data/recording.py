@@ -236,8 +236,10 @@ def _summarise(name: str, root: Path, settings: Settings) -> dict | None:
     """Write ``recording.json`` from what the shards say about themselves; None if there are no shards."""
     folder = root / name
     try:
-        notes = [read_notes(file) for file in episode_files(folder / "train")]
+        notes = [note for file in episode_files(folder / "train") if "episodes" in (note := read_notes(file))]  # corrections have notes of their own
     except FileNotFoundError:
+        return None
+    if not notes:
         return None
     outcomes = [episode for note in notes for episode in note["episodes"]]
     returns = np.array([outcome["return"] for outcome in outcomes])

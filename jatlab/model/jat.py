@@ -7,6 +7,7 @@ the same trunk. There is one set of weights, and no task or modality flag: a bat
 Letters: B batch, T timesteps, L = 2T tokens, S text tokens, P picture patches, H hidden size, N heads, V vocabulary.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,12 +149,22 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
         masks = sequence_masks(self.config, tokens.shape[1], padding, self._blind(len(tokens), tokens.device), tokens.device)
         hidden, attentions, streams = self.trunk(tokens, masks, record=record)
         output = JatOutput(last_hidden_state=hidden)
-        features = {"action": self.decode(actions[0], hidden[:, ::2]), "observation": self._decode_observations(observations[0], hidden[:, 1::2])}
+        kept = self._predicted(observations) if return_loss else None
+        after = hidden[:, 1::2] if kept is None else hidden[:, 1::2][:, kept]
+        features = {"action": self.decode(actions[0], hidden[:, ::2]), "observation": self._decode_observations(observations[0], after)}
         output.pred_actions = _unrepeat(*actions, features["action"])
-        output.pred_observations = _unrepeat(*observations, features["observation"])
+        output.pred_observations = _unrepeat(*observations, features["observation"]) if kept is None else None
         if return_loss:
-            self._score(output, features, observations, actions, rewards, mask, weight)
+            self._score(output, features, observations, actions, rewards, mask, weight, kept)
         return output, attentions, streams
+
+    def _predicted(self, observations: tuple[str, Tensor]) -> Tensor | None:
+        """In training, of frames: the timesteps whose next one is predicted, the same for the whole batch; None for all. Decoding frames costs twice what encoding them does."""
+        name, values = observations
+        steps, share = values.shape[1] - 1, self.config.frames_predicted
+        if name != "image_observations" or not self.training or share == 1 or steps < 1:
+            return None
+        return torch.randperm(steps, device=values.device)[: math.ceil(share * steps)]
 
     # --- embed ---------------------------------------------------------------------------------------------------------------
 
@@ -197,14 +208,16 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
 
     # --- score ---------------------------------------------------------------------------------------------------------------
 
-    def _score(self, output: JatOutput, features: dict, observations, actions, rewards, mask, weight) -> None:
+    def _score(self, output: JatOutput, features: dict, observations, actions, rewards, mask, weight, kept: Tensor | None = None) -> None:
         mask = torch.ones_like(rewards) if mask is None else mask.to(rewards.dtype)
         weight = torch.ones_like(rewards) if weight is None else weight
         output.action_loss = self._error(*actions, features["action"], mask, weight)
         output.observation_loss = output.action_loss.new_zeros(())
         if features["observation"] is not None and rewards.shape[1] > 1:
             name, target = self._with_reward(*observations, rewards)
-            output.observation_loss = self._error(name, target[:, 1:], features["observation"][:, :-1], mask[:, 1:], weight[:, 1:])
+            arrived = slice(1, None) if kept is None else kept + 1
+            predicted = features["observation"][:, :-1] if kept is None else features["observation"]
+            output.observation_loss = self._error(name, target[:, arrived], predicted, mask[:, arrived], weight[:, arrived])
         output.loss = self.config.observation_loss_coef * output.observation_loss + self.config.action_loss_coef * output.action_loss
 
     @staticmethod

@@ -173,3 +173,20 @@ def test_the_larger_presets(name, hidden, layers, heads, positions):
     config = JatConfig.preset(name)
     assert (config.hidden_size, config.num_layers, config.num_heads, config.max_position_embeddings) == (hidden, layers, heads, positions)
     assert config.attention_layers == ["global", "local"] * (layers // 2)
+
+
+def test_some_frames_are_predicted_in_training_and_all_otherwise():
+    """The mean over many draws is the loss over all timesteps; without training, or without a loss, everything is predicted."""
+    torch.manual_seed(1)
+    model = JatModel(small(image_channels=(8, 8, 16), frames_predicted=0.3))
+    inputs = dict(image_observations=torch.rand(2, 7, 4, 84, 84) * 2 - 1, discrete_actions=torch.zeros(2, 7, dtype=torch.long), rewards=torch.zeros(2, 7))
+    inputs["attention_mask"] = torch.ones(2, 7, dtype=torch.long)
+    decoded = []
+    model.image_decoder.register_forward_pre_hook(lambda module, given: decoded.append(given[0].shape[1]))
+    with torch.no_grad():
+        drawn = torch.stack([model(**inputs).observation_loss for _ in range(300)])
+        assert set(decoded) == {2} and model(**inputs).pred_observations is None  # 0.3 of 6, rounded up
+        assert model(**inputs, return_loss=False).pred_observations.shape == (2, 7, 4, 84, 84)
+        whole = model.eval()(**inputs)
+    assert whole.pred_observations.shape == (2, 7, 4, 84, 84) and drawn.std() > 0
+    assert (drawn.mean() - whole.observation_loss).abs() < 4 * drawn.std() / 300**0.5
