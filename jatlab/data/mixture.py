@@ -29,8 +29,10 @@ def cut_batches(lengths: np.ndarray, batch_timesteps: int, rng: np.random.Genera
     """Group n windows of these lengths into batches of at most ``batch_timesteps`` padded timesteps: a list of index arrays, in random order.
 
     Every window is in exactly one batch. Windows of similar length go together, ties at random. A window longer than ``batch_timesteps`` has
-    a batch of its own.
+    a batch of its own. Raises ValueError for a window without timesteps.
     """
+    if len(lengths) and min(lengths) < 1:
+        raise ValueError(f"a window of {min(lengths)} timesteps: each has at least one")
     shuffled = rng.permutation(len(lengths))
     order = shuffled[np.argsort(-lengths[shuffled], kind="stable")]  # longest first
     ordered = lengths[order]

@@ -62,7 +62,10 @@ class TextSource:
         first = 2 * int(rng.integers(1, self.row_tokens // 2 + 1)) if self.shift else self.row_tokens
         starts = np.concatenate([[0], np.arange(first, self.total, self.row_tokens)])
         if len(starts) > 1 and self.row_tokens > 2 and self.total - starts[-1] == 1:
-            starts[-1] -= 2  # a row of one token would have nothing to predict
+            if starts[-1] - starts[-2] > 2:  # a row of one token would have nothing to predict: it takes two of the row before …
+                starts[-1] -= 2
+            else:  # … or joins it
+                starts = starts[:-1]
         return np.stack([starts, (np.diff(starts, append=self.total) + 1) // 2], axis=1)
 
     def batch(self, windows: np.ndarray) -> Batch:

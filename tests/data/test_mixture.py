@@ -210,3 +210,8 @@ def test_a_plan_says_what_it_is():
     source = WindowSource(store, 4)
     assert str(Plan(7, source, source.windows(None)[2:5])) == "batch 7 (metaworld-reach, episodes 1, 2)"
     assert str(Plan(7, source, source.windows(None))).endswith("episodes 0, 1, 2, 3, 4, 5, 6, 7 …)")
+
+
+def test_a_window_without_timesteps_is_refused():
+    with pytest.raises(ValueError, match="a window of 0 timesteps"):
+        cut_batches(np.array([3, 0]), 8, np.random.default_rng(0))

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from language_data import documents, write_texts
 
@@ -24,6 +24,7 @@ def source_of(lengths, row_tokens, shift=True):
     return TextSource("python-docs", Rows(np.arange(1, offsets[-1] + 1, dtype=np.uint32), offsets), "made-up", row_tokens, pad_id=0, shift=shift)
 
 
+@example(lengths=[3], half=2, seed=1, shift=True)  # a first row of two tokens, and then one token alone
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30), half=st.integers(1, 20), seed=st.integers(0, 99), shift=st.booleans())
 @settings(max_examples=100, deadline=None)
 def test_every_token_is_in_exactly_one_row_of_an_epoch(lengths, half, seed, shift):
