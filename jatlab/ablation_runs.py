@@ -107,8 +107,9 @@ def recipe(variant: Variant, seed: int, data: str | Path, output: str | Path):
     from jatlab.training_recipe import TrainConfig
 
     never, size = 10**9, MODEL if variant.start is None else {}
+    start = None if variant.start == "nothing" else variant.start
     return TrainConfig(
-        data=str(data), output=f"{output}/agent", tasks=list(variant.tasks), model=size | variant.model, start=None if variant.start == "nothing" else variant.start, steps=variant.steps, batch_timesteps=BATCH, lr=LR,
+        data=str(data), output=f"{output}/agent", tasks=list(variant.tasks), model=size | variant.model, start=start, steps=variant.steps, batch_timesteps=BATCH, lr=LR,
         average=AVERAGE, symmetries=any(task.startswith("babyai") for task in variant.tasks), seed=seed, val_fraction=0.0, save_every=never, progress=False,
     )  # fmt: skip
 

@@ -92,9 +92,9 @@ class Porter(Teacher):
         values = observation["continuous_observation"]
         block, goal, hand, fingers = values[:3], values[3:6], values[6:9], values[15:17]
         away = block - hand
-        beside = np.linalg.norm(away[:2]) > self.NEAR
-        if beside or np.linalg.norm(away) > 2 * self.NEAR:
-            height = self.ABOVE if beside and np.linalg.norm(away[:2]) > 2 * self.NEAR else 0.0
+        sideways = np.linalg.norm(away[:2])
+        if sideways > self.NEAR or np.linalg.norm(away) > 2 * self.NEAR:
+            height = self.ABOVE if sideways > 2 * self.NEAR else 0.0
             return self._towards(away + [0, 0, height], grip=1.0)
         held = fingers.sum() < 0.055
         return self._towards(goal - block if held else away, grip=-1.0)

@@ -125,14 +125,14 @@ class ScalarAgent:
         self.seen = torch.zeros(n, self.model.context, layout.before, dtype=torch.long)  # to encode the window anew from
         self.time = torch.zeros(n, dtype=torch.long)
         self.generators = [np.random.default_rng(row) for row in range(n)]
-        self.last = None
+        self.started = False
 
     @torch.inference_mode()
     def act(self, observations, rewards=0.0, starts=None, greedy: bool = False, temperature: float = 1.0, seeds=None) -> list:
         """The next action of each environment; arguments as in `jatlab.Agent.act`. Each number is drawn from its distribution, as Gato does, unless `greedy`."""
         if isinstance(observations, dict):
             return self.act([observations], None, None if starts is None else [starts], greedy, temperature, seeds)[0]
-        self._begin(np.full(len(observations), self.last is None) if starts is None else np.asarray(starts, bool), seeds)
+        self._begin(np.full(len(observations), not self.started) if starts is None else np.asarray(starts, bool), seeds)
         hidden = self._see(self._ids(observations))
         chosen = []
         for number in range(self.model.layout.actions):
@@ -141,7 +141,7 @@ class ScalarAgent:
                 ids, _ = self.model.layout.from_choices(chosen[-1])
                 hidden = self._feed(torch.from_numpy(ids)[:, None], self.model.layout.before + number)
         self._forget_action()
-        self.time, self.last = self.time + 1, True
+        self.time, self.started = self.time + 1, True
         return list(self.model.layout.from_choices(np.stack(chosen, axis=-1))[1])
 
     def _begin(self, starts: np.ndarray, seeds) -> None:

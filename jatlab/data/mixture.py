@@ -31,8 +31,8 @@ def cut_batches(lengths: np.ndarray, batch_timesteps: int, rng: np.random.Genera
     Every window is in exactly one batch. Windows of similar length go together, ties at random. A window longer than ``batch_timesteps`` has
     a batch of its own. Raises ValueError for a window without timesteps.
     """
-    if len(lengths) and min(lengths) < 1:
-        raise ValueError(f"a window of {min(lengths)} timesteps: each has at least one")
+    if len(lengths) and lengths.min() < 1:
+        raise ValueError(f"a window of {lengths.min()} timesteps: each has at least one")
     shuffled = rng.permutation(len(lengths))
     order = shuffled[np.argsort(-lengths[shuffled], kind="stable")]  # longest first
     ordered = lengths[order]
