@@ -1,12 +1,10 @@
-"""Can the search's demonstrations be imitated? One small policy a game, trained on that game's recordings alone, plays against its teacher.
+"""Can Atari's demonstrations be imitated? One small policy a game, trained on that game's recordings alone, plays against its teacher.
 
-    jatlab record atari-pong atari-boxing … --episodes 5        first: the demonstrations (below data/)
-    python docs/imitation.py                                    all eight games: training of 8 minutes each, then 5 episodes each
+    python docs/imitation.py                                    all eight games: recording, training of 8 minutes each, then 10 episodes each
     python docs/imitation.py atari-pong --minutes 1 --episodes 2 --output runs/imitation-short
 
-What is finished in the output folder is not done again; a training that was stopped goes on. The share is (agent - random) / (teacher - random): teacher is
-the mean return of the recorded episodes, random our measured policy. The agent's episodes are cut where the teacher's are, at 18,000 frames.
-The README's table is written when no game is missing.
+What is finished in the output folder is not done again; a training that was stopped goes on. The share is (agent - random) / (teacher - random), both as measured
+(`jatlab measure`). The agent's episodes are cut where the teacher's are, at 18,000 frames. The README's table is written when no game is missing.
 """
 
 import argparse
@@ -16,16 +14,17 @@ from pathlib import Path
 import torch
 from readme import insert
 
+from jatlab import mini
 from jatlab.checkpoints import load_agent
+from jatlab.data.recording import record
 from jatlab.evaluation import evaluate
 from jatlab.files import write_json
 from jatlab.tasks import expand, task_scores
-from jatlab.teachers.search import FRAMES_PER_DECISION, FRAMES_PER_EPISODE
+from jatlab.teachers.console import DECISIONS
 from jatlab.training import train
 from jatlab.training_recipe import TrainConfig
 from jatlab.training_state import checkpoints
 
-GAMES = ["pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"]
 ENOUGH = 0.5  # of the teacher
 WINDOW = 32  # timesteps, as published for Atari
 MODEL = {"image_pool": None, "frames_predicted": 0.125}  # where a ball is matters to a pixel or two; predicting every next frame would take half of the time
@@ -38,19 +37,19 @@ def main() -> None:
         result = imitate(task, asked)
         print(f"{task}: {result['agent']:.4g} ± {result['std']:.2g} over {result['episodes']} episodes, teacher {result['teacher']:.4g}, "
               f"random {result['random']:.4g}: {result['share']:.2f} of the teacher", flush=True)
-    found = [asked.output / f"atari-{game}" / "imitation.json" for game in GAMES]
+    found = [asked.output / game / "imitation.json" for game in mini.GAMES]
     if asked.table and all(path.exists() for path in found):
         insert("imitation", table([json.loads(path.read_text()) for path in found]))
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", default=[f"atari-{game}" for game in GAMES])
-    parser.add_argument("--data", default="data", help="folder with the recordings")
+    parser.add_argument("tasks", nargs="*", default=mini.GAMES)
+    parser.add_argument("--data", default="data", help="folder with the recordings; what is missing is recorded")
     parser.add_argument("--output", type=Path, default=Path("runs/imitation"))
     parser.add_argument("--minutes", type=float, default=8.0, help="of training, each game")
-    parser.add_argument("--episodes", type=int, default=5, help="to play, each game")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--episodes", type=int, default=10, help="to play, each game")
+    parser.add_argument("--threads", type=int, default=1, help="and processes of recording and playing")
     parser.add_argument("--table", action="store_true", help="write the README's table when all eight games are there")
     return parser.parse_args()
 
@@ -60,13 +59,11 @@ def imitate(task: str, asked: argparse.Namespace) -> dict:
     folder, file = asked.output / task, asked.output / task / "imitation.json"
     if file.exists():
         return json.loads(file.read_text())
-    shown = json.loads((Path(asked.data) / task / "recording.json").read_text())
-    random, teacher = task_scores(task).random.mean, shown["mean_return"]
-    if teacher <= random:
-        raise ValueError(f"{task}: the demonstrations return {teacher:.4g}, random play {random:.4g}; there is nothing to imitate")
+    scores = task_scores(task)
+    random, teacher = scores.random.mean, scores.teacher.mean
+    shown = record(task, asked.data, mini.episodes(task), asked.threads, noise=mini.NOISE["atari"])[task]
     train_once(task, folder / "agent", asked)
-    limit = FRAMES_PER_EPISODE // FRAMES_PER_DECISION
-    played = evaluate(load_agent(folder / "agent"), task, asked.episodes, envs=asked.episodes, output=folder / "played", max_steps=limit)["tasks"][task]
+    played = evaluate(load_agent(folder / "agent"), task, asked.episodes, envs=asked.episodes, output=folder / "played", max_steps=DECISIONS)["tasks"][task]
     agent, std = played["return"]["mean"], played["return"]["std"]
     result = {"task": task, "agent": agent, "std": std, "episodes": asked.episodes, "teacher": teacher, "random": random,
               "share": (agent - random) / (teacher - random), "held_out_loss": held_out_loss(folder / "agent", task), "decisions": shown["timesteps"],
@@ -94,7 +91,7 @@ def held_out_loss(folder: Path, task: str) -> float | None:
 def table(results: list[dict]) -> str:
     rows = [f"| {r['task'].removeprefix('atari-')} | {r['agent']:,.1f} ± {r['std']:,.1f} | {r['teacher']:,.1f} | {r['random']:,.1f} | {r['share']:.2f} |" for r in results]
     enough = sum(r["share"] >= ENOUGH for r in results)
-    told = (f"Imitated from {min(r['decisions'] for r in results):,} decisions or more of one game alone (`nano`, {results[0]['minutes']:g} minutes of training, "
+    told = (f"Imitated from {min(r['decisions'] for r in results):,} decisions or more of one game alone (`nano`, {results[0]['minutes']:g} minutes of training on one core, "
             f"{results[0]['episodes']} episodes): at least half of the teacher on {enough} of {len(results)} games.")
     return "\n".join([told, "", "| game | imitator | teacher | random | share |", "| --- | ---: | ---: | ---: | ---: |", *rows])
 

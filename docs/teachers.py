@@ -17,9 +17,10 @@ PICTURE = Path(__file__).parent / "images" / "teachers.png"
 COLUMNS = (("babyai", "mujoco"), ("metaworld",), ("atari",))
 TITLES = {"atari": "Atari", "babyai": "BabyAI", "metaworld": "Meta-World", "mujoco": "MuJoCo"}
 LIMITS = (-0.3, 1.7)  # what lies beyond is drawn at the edge, with its value
-HUMAN = "#009e73"
-WHO = {"random": ("random, ours", MUTED, "|", 7), "human": ("human, published (Atari)", HUMAN, "D", 4), "teacher": ("teacher, ours", AGENT, "o", 5.5)}
-OFFSETS = {"human": -3.0, "teacher": 3.0, "random": 3.0}  # points; values at the same edge stand apart
+HUMAN, SEARCH = "#009e73", "#e69f00"
+WHO = {"random": ("random, ours", MUTED, "|", 7), "human": ("human, published (Atari)", HUMAN, "D", 4), "search": ("look-ahead search, ours (Atari)", SEARCH, "s", 4.5),
+       "teacher": ("teacher, ours", AGENT, "o", 5.5)}
+OFFSETS = {"human": -3.0, "teacher": 3.0, "search": 3.0, "random": 3.0}  # points; values at the same edge stand apart
 ROW, HEAD = 0.17, 0.62  # inches: a task, and a panel's title and axis
 
 
@@ -65,7 +66,7 @@ def panel(figure: Figure, column: int, top: float, domain: str) -> float:
 def draw_row(axes, row: int, name: str) -> None:
     scores = task_scores(name)
     for who, (label, colour, mark, size) in WHO.items():
-        score = getattr(scores, who)
+        score = None if who == "teacher" and scores.teacher is scores.search else getattr(scores, who)
         share = None if score is None or score.source == "published" and who == "random" else normalise(name, score.mean, by="expert")
         if share is None:
             continue

@@ -48,6 +48,7 @@ def _command(commands, name: str, function, help: str) -> argparse.ArgumentParse
     return parser
 
 
+WHO = ("teacher", "random", "search")  # of jatlab.teachers, whose import would slow every command
 TASKS = dict(metavar="TASK", help="names, patterns ('babyai-go-to-*') or domains ('metaworld')")
 
 # --- tasks -------------------------------------------------------------------------------------------------------------------
@@ -75,7 +76,7 @@ def _add_record(commands) -> None:
     parser.add_argument("--output", dest="root", default="data", help="folder that gets TASK/train/*.parquet")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--seed", type=int, default=0, help="episode i plays environment seed SEED + i")
-    parser.add_argument("--teacher", choices=("teacher", "random"), default="teacher", help="who plays")
+    parser.add_argument("--teacher", choices=WHO, default="teacher", help="who plays; search: Atari's look-ahead, where a controller teaches")
     parser.add_argument("--noise", type=float, default=0.0, help="disturb what is executed, and record the teacher's answers")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds after which an episode is dropped")
 
@@ -91,7 +92,7 @@ def _add_measure(commands) -> None:
     parser.add_argument("tasks", nargs="+", **TASKS)
     parser.add_argument("--episodes", type=int, default=100, help="episodes of each task and policy")
     parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--who", nargs="+", choices=("teacher", "random"), default=("teacher", "random"), help="which policies; default both")
+    parser.add_argument("--who", nargs="+", choices=WHO, default=("teacher", "random"), help="which policies; default teacher and random")
 
 
 def measure(**arguments) -> None:
@@ -145,7 +146,7 @@ def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> No
 
 
 def _add_teach(commands) -> None:
-    parser = _command(commands, "teach", teach, "find a MuJoCo controller again, the way the shipped one was found")
+    parser = _command(commands, "teach", teach, "find a controller of a MuJoCo task or an Atari game again, the way the shipped one was found")
     parser.add_argument("tasks", nargs="+", **TASKS | {"help": "names, patterns ('mujoco-*') or the domain ('mujoco')"})
     parser.add_argument("--output", default="runs/teach", help="folder for the search and what it finds; the same command goes on from there")
     parser.add_argument("--rounds", type=int, help="a shorter or longer search than the recipe's")

@@ -51,6 +51,7 @@ class JatConfig:
     discrete_decoder_size: int | None = None  # hidden features an integer has in that prediction; None: H
     image_channels: tuple[int, int, int] = (32, 64, 128)
     image_pool: int | None = None  # pool the 11 x 11 image features to this many a side before the linear layer
+    image_decoder_side: int | None = None  # side of the features that the next frame is drawn from; None: as many as the encoder's
     frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted in training, drawn anew for each batch
     past_action_dropout: float = 0.0  # share of training windows whose observations cannot see past actions; 1: never, in acting too
 
@@ -130,14 +131,15 @@ def _dual(num_layers: int) -> list:
 
 _SMALL = dict(
     vocab_size=3072, tokenizer="jatlab", predict_discrete_observations=True, discrete_decoder_size=16, discrete_encoder_layers=1,
-    image_pool=6, past_action_dropout=1.0, continuous_waves=True, image_size=112,
+    past_action_dropout=1.0, continuous_waves=True, image_size=112,
 )  # fmt: skip
 
 PRESETS = {
     "nano": dict(hidden_size=192, num_layers=4, num_heads=6, attention_types=_dual(4), max_position_embeddings=128, window_size=32,
-                 discrete_bottleneck=8, discrete_gates=48, initializer_range=0.06, image_channels=(16, 32, 24), **_SMALL),
+                 discrete_bottleneck=8, discrete_gates=48, initializer_range=0.06, image_channels=(16, 32, 24), image_pool=6, **_SMALL),
     "mini": dict(hidden_size=256, num_layers=6, num_heads=8, attention_types=_dual(6), max_position_embeddings=256, window_size=64,
-                 discrete_bottleneck=12, discrete_gates=48, initializer_range=0.05, image_channels=(32, 64, 48), **_SMALL),
+                 discrete_bottleneck=12, discrete_gates=48, initializer_range=0.05, image_channels=(32, 64, 24), image_decoder_side=6,
+                 frames_predicted=0.125, **_SMALL),
     "paper": dict(),
     "medium": dict(hidden_size=2048, num_layers=24, num_heads=16, attention_types=_dual(24), max_position_embeddings=1024),
     "large": dict(hidden_size=2560, num_layers=32, num_heads=20, attention_types=_dual(32), max_position_embeddings=2048),

@@ -11,6 +11,7 @@ Letters: B batch, T timesteps, L tokens, P picture patches, H hidden size, N hea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from jatlab.config import GRID_CELLS, GRID_CLASSES, GRID_INTEGERS, JatConfig
@@ -90,7 +91,7 @@ def attention_flops(config: JatConfig, length: int, seen_only: bool = False) -> 
 
 
 def forward_flops(config: JatConfig, window: Window, seen_only: bool = False) -> dict[str, int]:
-    """FLOPs of one forward pass over one window, part by part.
+    """FLOPs of one forward pass over one window in training, part by part.
 
     ``first`` holds those of the layers that read the data itself: no gradient flows on from there, so their backward pass is half as dear.
     """
@@ -105,8 +106,9 @@ def forward_flops(config: JatConfig, window: Window, seen_only: bool = False) ->
         parts["decoder"] += _discrete_decoder(config, t) if config.predict_discrete_observations else 0
     if window.kind == "image":
         first, *others = _convolutions(config)
-        parts["first"], parts["encoder"] = t * first, t * (sum(others) + _image_linear(config) + sum(_gate(c) for c in config.image_channels))
-        parts["decoder"] += t * (_image_linear(config) + sum(_transposed(config)) + sum(_gate(c) for c in config.image_channels[:2]))
+        parts["first"], parts["encoder"] = t * first, t * (sum(others) + _image_linear(config, encoder_side(config)) + sum(_gate(c) for c in config.image_channels))
+        decoded = _image_linear(config, decoder_side(config)) + sum(_transposed(config)) + sum(_gate(c) for c in config.image_channels[:2])
+        parts["decoder"] += frames_decoded(config, t) * decoded
     if window.kind == "picture":
         parts["first"] = 2 * window.patches * config.num_channels * config.patch_size**2 * h
     return parts
@@ -142,8 +144,24 @@ def _transposed(config: JatConfig) -> list[int]:
     return [2 * 9 * a * b * side**2 for a, b, side in ((c3, c2, SIDES[3]), (c2, c1, SIDES[2]), (c1, 4, SIDES[1]))]
 
 
-def _image_linear(config: JatConfig) -> int:
-    return 2 * config.image_channels[-1] * (config.image_pool or SIDES[-1]) ** 2 * config.hidden_size
+def encoder_side(config: JatConfig) -> int:
+    """Side of the features that a frame is read from."""
+    return config.image_pool or SIDES[-1]
+
+
+def decoder_side(config: JatConfig) -> int:
+    """Side of the features that the next frame is drawn from."""
+    return config.image_decoder_side or encoder_side(config)
+
+
+def frames_decoded(config: JatConfig, timesteps: int) -> int:
+    """Of a window's timesteps, those whose next frame is predicted in training: all, or a share of those that have one."""
+    share = config.frames_predicted
+    return timesteps if share == 1 or timesteps < 2 else math.ceil(share * (timesteps - 1))
+
+
+def _image_linear(config: JatConfig, side: int) -> int:
+    return 2 * config.image_channels[-1] * side**2 * config.hidden_size
 
 
 def _gate(channels: int) -> int:
@@ -190,7 +208,9 @@ def _ends_bytes(config: JatConfig, window: Window, low: int) -> int:
     if window.kind == "discrete":
         return words + t * _discrete_bytes(config, low)
     if window.kind == "image":
-        return words + t * (low * (_frame_maps(config) + h) + (copied + low + 4) * 4 * SIDES[0] ** 2)  # tanh and the error keep frames too
+        read, drawn = _frame_maps(config)
+        frame = 4 * SIDES[0] ** 2
+        return words + t * (low * read + copied * frame) + frames_decoded(config, t) * (low * (drawn + h) + (low + 4) * frame)  # tanh and the error keep frames too
     return words + copied * window.patches * config.num_channels * config.patch_size**2
 
 
@@ -206,12 +226,12 @@ def _discrete_bytes(config: JatConfig, low: int) -> int:
     return kept
 
 
-def _frame_maps(config: JatConfig) -> int:
-    """Numbers that both image branches keep of a frame: each convolution's output, before and after norm, ReLU and gate."""
+def _frame_maps(config: JatConfig) -> tuple[int, int]:
+    """Numbers that the two image branches, encoder and decoder, keep of a frame: each convolution's output, before and after norm, ReLU and gate."""
     c1, c2, c3 = config.image_channels
     encoder = sum(4 * c * side**2 for c, side in zip(config.image_channels, SIDES[1:]))
     decoder = c3 * SIDES[3] ** 2 + c2 * (2 * (2 * SIDES[3]) ** 2 + 2 * SIDES[2] ** 2) + c1 * 4 * SIDES[1] ** 2
-    return encoder + decoder
+    return encoder, decoder
 
 
 def head_bytes(config: JatConfig, window: Window, low: int = 2) -> int:

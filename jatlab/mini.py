@@ -16,8 +16,9 @@ from jatlab.tasks import get_task, task_names
 from jatlab.tasks.scores import task_scores
 
 GAMES = tuple(f"atari-{game}" for game in ("pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"))
-TIMESTEPS = {"babyai": 300_000, "metaworld": 30_000, "mujoco": 100_000, "atari": 20_000}  # of demonstration, of each task
-NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.2, "atari": 0.02}  # disturbs what teachers do, not what they say
+TIMESTEPS = {"babyai": 150_000, "metaworld": 30_000, "mujoco": 300_000, "atari": 40_000}  # of demonstration, of each task
+MOST = 10_000  # episodes of a task: BabyAI's shortest have five timesteps
+NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # disturbs what teachers do, not what they say
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
 SHARES = {"babyai": 0.5, "metaworld": 0.2, "mujoco": 0.1, "atari": 0.12, "text": 0.03, "vision": 0.05}  # of the turns in training
 HOURS = 6.5  # of training; recording and playing take the rest of the day
@@ -52,18 +53,20 @@ def record_all(names: Iterable[str], data: Path, workers: int, quick: bool = Fal
     """Every task's demonstrations, those that are missing."""
     from jatlab.data.recording import record
 
-    for name in names:
-        record([name], data, 2 if quick else episodes(name), workers, noise=NOISE.get(get_task(name).domain, 0.0))
+    domains = {domain: [name for name in names if get_task(name).domain == domain] for domain in SHARES}
+    for domain, names in domains.items():
+        if names:
+            record(names, data, {name: 2 if quick else episodes(name) for name in names}, workers, noise=NOISE.get(domain, 0.0))
 
 
 def episodes(name: str) -> int:
-    """How many episodes hold the timesteps that a task is to have, going by its teacher's mean length. Raises ValueError where that was not measured."""
+    """How many episodes hold the timesteps that a task is to have, going by its teacher's mean length; at most ``MOST``. Raises ValueError where that was not measured."""
     if name in LANGUAGE:
         return LANGUAGE[name]
     teacher = task_scores(name).teacher
     if teacher is None:
         raise ValueError(f"nobody has measured the teacher of {name}, so the length of its episodes is not known: jatlab teachers --measure {name}")
-    return math.ceil(TIMESTEPS[get_task(name).domain] / teacher.length)
+    return min(math.ceil(TIMESTEPS[get_task(name).domain] / teacher.length), MOST)
 
 
 def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False):

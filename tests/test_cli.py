@@ -29,7 +29,7 @@ def test_importing_is_light_and_help_as_well(start):
         (["tasks", "babbai"], "no task matches 'babbai'"),
         (["play", "random", "babyai-goto-obj"], "babyai-go-to-obj"),
         (["play", "nobody", "babyai-go-to-obj"], "no agent 'nobody'"),
-        (["teach", "mujoco-ant", "atari-pong", "--output", "DIR"], "no recipe for atari-pong"),
+        (["teach", "mujoco-ant", "atari-alien", "--output", "DIR"], "no recipe for atari-alien"),
         (["teachers", "mujoco-and"], "did you mean mujoco-ant"),
         (["teachers", "python-docs"], "none of these tasks has a teacher"),
         (["train", "--data", "DIR", "--steps", "2", "--output", "DIR/out"], "no recorded task"),

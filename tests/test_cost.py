@@ -21,6 +21,7 @@ SIZES = dict(
 CONFIGS = {
     "published choices": JatConfig(**SIZES),
     "ours": JatConfig(**SIZES, discrete_gates=12, predict_discrete_observations=True, discrete_decoder_size=16, discrete_encoder_layers=1, image_pool=6, continuous_waves=True),
+    "few frames drawn": JatConfig(**SIZES, image_decoder_side=5, frames_predicted=0.4),
 }
 
 

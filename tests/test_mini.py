@@ -30,7 +30,8 @@ def test_domains_have_their_shares_of_the_turns():
 @pytest.mark.parametrize("name", ["babyai-go-to-local", "babyai-key-corridor", "metaworld-reach", "mujoco-ant"])
 def test_enough_episodes_for_the_timesteps(name):
     length = jatlab.tasks.scores.task_scores(name).teacher.length
-    assert 0 <= mini.episodes(name) * length - mini.TIMESTEPS[get_task(name).domain] < length
+    excess = mini.episodes(name) * length - mini.TIMESTEPS[get_task(name).domain]
+    assert 0 <= excess < length if length > 15 else mini.episodes(name) == mini.MOST
 
 
 def test_a_teacher_that_was_never_measured_is_named():

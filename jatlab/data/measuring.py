@@ -1,6 +1,6 @@
 """Measuring teachers and the random policy: the returns that scores are normalised by.
 
-``measured_scores.json`` maps a task to ``{"teacher": entry, "random": entry}``. An entry holds mean and standard deviation of the return over
+``measured_scores.json`` maps a task to ``{"teacher": entry, "random": entry}``, an Atari game to one of the ``"search"`` too. An entry holds mean and standard deviation of the return over
 ``episodes`` seeds from 2,000,000 on (``seeds``: first and last), the success rate where the task has one, how many episodes were dropped because the
 teacher failed (they are in no mean), the policy in words, and the versions of the packages. A teacher that searches adds what it cost: see its ``facts``.
 Its episodes take minutes, so each is kept beside the file (``measured_scores.TASK.json``) until the task is finished, and a killed run goes on from there.
@@ -18,11 +18,11 @@ import numpy as np
 from tqdm import tqdm
 
 from jatlab.data.episodes import explain_full_disk
-from jatlab.data.playing import TEACHERS, Outcome, Player, versions
+from jatlab.data.playing import Outcome, Player, versions
 from jatlab.data.workers import run_jobs
 from jatlab.files import write_json
 from jatlab.tasks import expand, get_task, task_names
-from jatlab.teachers import TeacherFailed, describe, has_teacher
+from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
 
 MEASURED_FILE = Path(__file__).parent.parent / "tasks" / "measured_scores.json"
 FIRST_SEED = 2_000_000
@@ -40,21 +40,22 @@ class MeasureJob:
     path: str
 
 
-def measure(tasks: str | Iterable[str], episodes: int = 100, workers: int = 2, who: Iterable[str] = TEACHERS, seed: int = FIRST_SEED, timeout: float = 120.0,
+def measure(tasks: str | Iterable[str], episodes: int = 100, workers: int = 2, who: Iterable[str] = ("teacher", "random"), seed: int = FIRST_SEED, timeout: float = 120.0,
             path: str | Path = MEASURED_FILE, again: bool = False, progress: bool = True) -> dict[str, dict]:
     """Measure teacher and random returns of ``tasks`` (names, patterns, domains) and merge them into the file at ``path``; return all it holds.
 
-    ``who``: "teacher", "random" or both; tasks without a teacher are measured with the random policy alone. Each entry is stored as soon as it is known, so a
+    ``who``: "teacher", "random", for Atari "search", or several of them; tasks without a teacher are measured with the random policy alone. Each entry is stored as soon as it is known, so a
     killed run loses little and the next one skips what is there: the same policy, versions, and at least these seeds. ``again`` measures anyway.
 
     Raises ValueError for unknown tasks or policies, OSError when the file cannot be written.
     """
-    unknown = set(who) - set(TEACHERS)
+    unknown = set(who) - set(WHO)
     if unknown or episodes < 1:
-        raise ValueError(f"measure {' and '.join(TEACHERS)} over at least 1 episode, not {sorted(unknown) or ''} {episodes}")
+        raise ValueError(f"measure {', '.join(WHO)} over at least 1 episode, not {sorted(unknown) or ''} {episodes}")
     path, scores, names = Path(path), _read(Path(path)), expand(tasks)
-    jobs = [MeasureJob(name, policy, episodes, seed, timeout, str(path)) for name in names for policy in who
-            if policy == "random" or has_teacher(name)]
+    for name in names if "search" in who else ():
+        require_teacher(name, "search")
+    jobs = [MeasureJob(name, policy, episodes, seed, timeout, str(path)) for name in names for policy in who if policy != "teacher" or has_teacher(name)]
     jobs = [job for job in jobs if again or not _is_known(job, scores)]
     with tqdm(total=episodes * len(jobs), unit=" episodes", disable=not progress or not jobs, dynamic_ncols=True) as bar:
         for kind, job, value in run_jobs(measure_one, jobs, workers):
@@ -163,6 +164,6 @@ def _store(path: Path, job: MeasureJob, entry: dict) -> dict:
         write_json(path, scores)
     except OSError as error:
         raise explain_full_disk(error, path) from error
-    if job.who == "teacher":
+    if job.who != "random":
         partial_file(path, job.task).unlink(missing_ok=True)
     return scores

@@ -14,14 +14,13 @@ import numpy as np
 
 from jatlab.data.episodes import Episode, column_names
 from jatlab.tasks import get_task, make_env
-from jatlab.teachers import RandomTeacher, Teacher, TeacherFailed, get_teacher
+from jatlab.teachers import Teacher, TeacherFailed, get_teacher
 
 if TYPE_CHECKING:
     import gymnasium as gym
 
     from jatlab.tasks import Task
 
-TEACHERS = ("teacher", "random")
 WATCH_EVERY = 50  # decisions of a slow teacher
 _PACKAGES = {"babyai": ("minigrid",), "metaworld": ("metaworld", "mujoco"), "mujoco": ("mujoco",), "atari": ("ale-py",)}
 
@@ -63,14 +62,14 @@ def time_limit(seconds: float):
 
 
 class Player:
-    """One task's environment and teacher, kept from episode to episode. ``who`` is "teacher" or "random".
+    """One task's environment and teacher, kept from episode to episode. ``who`` is one of `jatlab.teachers.WHO`.
 
-    Raises ValueError for an unknown task and for a task without a teacher.
+    Raises ValueError for an unknown task and for one that ``who`` does not play.
     """
 
     def __init__(self, task_name: str, who: str = "teacher", noise: float = 0.0):
         self.task, self.who, self.noise = get_task(task_name), who, noise
-        self.teacher: Teacher = RandomTeacher() if who == "random" else get_teacher(task_name)
+        self.teacher: Teacher = get_teacher(task_name, who)
         self._env: gym.Env | None = None
 
     @property

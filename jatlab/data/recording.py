@@ -12,7 +12,7 @@ to what is there. A shard's facts travel inside its file; ``recording.json`` is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from jatlab.data.episodes import column_names, episode_files, explain_full_disk, read_notes, write_episodes
 from jatlab.data.measuring import measure
-from jatlab.data.playing import TEACHERS, Outcome, Player, as_record, versions
+from jatlab.data.playing import Outcome, Player, as_record, versions
 from jatlab.data.workers import run_jobs
 from jatlab.files import remove_leftovers, write_json
 from jatlab.tasks import expand, get_task
@@ -57,11 +57,11 @@ class ShardJob:
     settings: Settings
 
 
-def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers: int = 2, seed: int = 0, timeout: float = 60.0,
+def record(tasks: str | Iterable[str], root: str | Path, episodes: int | Mapping[str, int], workers: int = 2, seed: int = 0, timeout: float = 60.0,
            teacher: str = "teacher", noise: float = 0.0, progress: bool = True) -> dict[str, dict]:
-    """Record ``episodes`` episodes of every task into ``root`` and return each task's summary (what its ``recording.json`` says).
+    """Record ``episodes`` episodes of every task, or of each its own number, into ``root`` and return each task's summary (what its ``recording.json`` says).
 
-    ``tasks``: names, patterns or domains, as ``jatlab.tasks.expand`` takes them. ``teacher`` is "teacher" or "random". An episode that takes longer than
+    ``tasks``: names, patterns or domains, as ``jatlab.tasks.expand`` takes them. ``teacher`` is "teacher", "random" or, for Atari, "search". An episode that takes longer than
     ``timeout`` seconds is dropped; Atari's teacher, which searches, may take a hundred times as long. ``workers`` are processes; 0 records in this one, as tasks and
     teachers that a notebook defines need it. Tasks of text and pictures have ``episodes`` pictures, see ``jatlab.data.language_recording``. ``noise`` > 0 disturbs what is *executed* (continuous: by a Gaussian of that standard deviation; discrete: with that probability
     another action at random; each episode draws its own level from 0 to ``noise``), so that the data also shows the way back; the recorded actions are then the teacher's answers, not the executed ones.
@@ -73,15 +73,16 @@ def record(tasks: str | Iterable[str], root: str | Path, episodes: int, workers:
     other settings; OSError when the disk is full.
     """
     root, named, settings = Path(root), expand(tasks), Settings(seed, teacher, float(noise), float(timeout))
+    counts = dict(episodes) if isinstance(episodes, Mapping) else dict.fromkeys(named, episodes)
     names = [name for name in named if get_task(name).playable]
     language = [name for name in named if name not in names]
-    _check(names, episodes, settings)
+    _check(names, [counts[name] for name in named], settings)
     if language:
         from jatlab.data.language_recording import record_language
 
-        summaries = record_language(language, root, episodes, workers, seed, progress)
-        return summaries | (record(names, root, episodes, workers, seed, timeout, teacher, noise, progress) if names else {})
-    jobs = [job for name in names for job in _missing_shards(name, root, episodes, settings)]
+        summaries = {name: record_language([name], root, counts[name], workers, seed, progress)[name] for name in language}
+        return summaries | (record(names, root, counts, workers, seed, timeout, teacher, noise, progress) if names else {})
+    jobs = [job for name in names for job in _missing_shards(name, root, counts[name], settings)]
     try:
         _run(jobs, workers, progress)
     except BaseException as problem:
@@ -105,20 +106,18 @@ def report_line(summary: dict) -> str:
             f"return {summary['mean_return']:.4g} ± {summary['std_return']:.2g}{success}{dropped}")
 
 
-def _check(names: list[str], episodes: int, settings: Settings) -> None:
-    if settings.teacher not in TEACHERS:
-        raise ValueError(f"teacher is {' or '.join(map(repr, TEACHERS))}, not {settings.teacher!r}")
-    if episodes < 1:
-        raise ValueError(f"episodes must be at least 1, got {episodes}")
-    if settings.seed < 0 or settings.seed + episodes > SPARE_SEEDS:
-        raise ValueError(f"recording uses seeds 0 to {SPARE_SEEDS - 1:,}: seed {settings.seed} with {episodes} episodes leaves that range")
+def _check(names: list[str], episodes: list[int], settings: Settings) -> None:
+    fewest, most = min(episodes), max(episodes)
+    if fewest < 1:
+        raise ValueError(f"episodes must be at least 1, got {fewest}")
+    if settings.seed < 0 or settings.seed + most > SPARE_SEEDS:
+        raise ValueError(f"recording uses seeds 0 to {SPARE_SEEDS - 1:,}: seed {settings.seed} with {most} episodes leaves that range")
     if not 0 <= settings.noise <= 1:
         raise ValueError(f"noise is a number from 0 to 1, got {settings.noise}")
     if settings.timeout <= 0:
         raise ValueError(f"timeout is a number of seconds above 0, got {settings.timeout}")
-    if settings.teacher == "teacher":
-        for name in names:  # better now than after an hour of recording the others
-            require_teacher(name)
+    for name in names:  # better now than after an hour of recording the others
+        require_teacher(name, settings.teacher)
 
 
 # --- what is there, what is missing ----------------------------------------------------------------------------------------------------------

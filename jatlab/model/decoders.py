@@ -37,7 +37,7 @@ class ImageDecoder(nn.Module):
     def __init__(self, config: JatConfig):
         super().__init__()
         c1, c2, c3 = config.image_channels
-        self.shape = (c3, *[config.image_pool or IMAGE_SIDES[-1]] * 2)
+        self.shape = (c3, *[config.image_decoder_side or config.image_pool or IMAGE_SIDES[-1]] * 2)
         self.linear = nn.Linear(config.hidden_size, c3 * self.shape[1] ** 2)
         self.convolutions = nn.ModuleList(nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1) for a, b in ((c3, c2), (c2, c1), (c1, 4)))
         self.gates = nn.ModuleList(SqueezeExcite(c) for c in (c2, c1))

@@ -51,12 +51,16 @@ class Shrink:
 
 
 class AtariGame(gym.Wrapper):
-    """An ALE environment (frameskip 1) with the published preprocessing; ``image_observation`` is uint8 (4, 84, 84), newest last."""
+    """An ALE environment (frameskip 1) with the published preprocessing; ``image_observation`` is uint8 (4, 84, 84), newest last.
+
+    Without ``pictures`` the stack stays black: most of the time goes into them, and who reads the console's memory needs none.
+    """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # 60 frames a second, 4 a decision
 
-    def __init__(self, env: gym.Env):
+    def __init__(self, env: gym.Env, pictures: bool = True):
         super().__init__(env)
+        self.pictures = pictures
         self._ale = env.unwrapped.ale
         self._actions = self._ale.getMinimalActionSet()
         self._opening = (1, 2) if "FIRE" in env.unwrapped.get_action_meanings() else ()
@@ -66,15 +70,23 @@ class AtariGame(gym.Wrapper):
 
     def reset(self, *, seed=None, options=None):
         _, info = self.env.reset(seed=seed, options=options)
-        for _ in range(self.unwrapped.np_random.integers(1, MAX_NOOPS + 1)):
+        self._begin(self.unwrapped.np_random)
+        return self._observation(), info
+
+    def restart(self, seed: int) -> None:
+        """Another game, without the tenth of a second in which ``reset(seed=…)`` loads it anew; its start is not that of ``reset`` with this seed."""
+        self._ale.reset_game()
+        self._begin(np.random.default_rng(seed))
+
+    def _begin(self, rng: np.random.Generator) -> None:
+        for _ in range(rng.integers(1, MAX_NOOPS + 1)):
             self._ale.act(ale_py.Action.NOOP)
         self._restart_if_over()
         screen = self._ale.getScreenRGB()
         for action in self._opening:
             _, screen = self._hold(action)
             self._restart_if_over()
-        self._stack[:] = self._shrink(screen)
-        return self._observation(), info
+        self._fill(screen)
 
     def step(self, action):
         lives = self._ale.lives()
@@ -82,26 +94,33 @@ class AtariGame(gym.Wrapper):
         if self._ale.lives() < lives and not self._ale.game_over():
             bonus, screen = self._next_life()
             reward += bonus
-            self._stack[:] = self._shrink(screen)
-        else:
+            self._fill(screen)
+        elif self.pictures:
             self._stack[:-1] = self._stack[1:]
             self._stack[-1] = self._shrink(screen)
         over, truncated = self._ale.game_over(with_truncation=False), self._ale.game_truncated()
         return self._observation(), float(reward), over, truncated, {"lives": self._ale.lives()}
 
-    def _hold(self, action: int) -> tuple[float, np.ndarray]:
-        """Holds an action for four frames, less if the game ends: the reward, and the maximum of the last two screens."""
+    def _fill(self, screen: np.ndarray | None) -> None:
+        """A stack of one picture."""
+        if self.pictures:
+            self._stack[:] = self._shrink(screen)
+
+    def _hold(self, action: int) -> tuple[float, np.ndarray | None]:
+        """Holds an action for four frames, less if the game ends: the reward, and the maximum of the last two screens (None without pictures)."""
         reward, screen = 0.0, None
         for frame in range(FRAMES_PER_DECISION):
             reward += self._ale.act(self._actions[action])
             if self._ale.game_over():
                 break
-            if frame == FRAMES_PER_DECISION - 2:
+            if self.pictures and frame == FRAMES_PER_DECISION - 2:
                 screen = self._ale.getScreenRGB()
+        if not self.pictures:
+            return reward, None
         last = self._ale.getScreenRGB()
         return reward, last if screen is None else np.maximum(screen, last)
 
-    def _next_life(self) -> tuple[float, np.ndarray]:
+    def _next_life(self) -> tuple[float, np.ndarray | None]:
         reward, screen = self._hold(0)
         for action in self._opening:
             if not self._ale.game_over():
@@ -117,8 +136,8 @@ class AtariGame(gym.Wrapper):
         return {"image_observation": self._stack.copy()}
 
 
-def make(task: Task, render_mode: str | None = "rgb_array") -> gym.Env:
-    """The environment of an Atari task. Actions never stick, and index the game's minimal action set."""
+def make(task: Task, render_mode: str | None = "rgb_array", pictures: bool = True) -> gym.Env:
+    """The environment of an Atari task. Actions never stick, and index the game's minimal action set. ``pictures=False``: see `AtariGame`."""
     limit = {"max_num_frames_per_episode": MONTEZUMA_FRAMES} if task.name == "atari-montezumarevenge" else {}
     env = gym.make(task.env_id, frameskip=1, repeat_action_probability=0.0, render_mode=render_mode, disable_env_checker=True, **limit)
-    return AtariGame(env)
+    return AtariGame(env, pictures)

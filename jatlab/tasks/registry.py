@@ -173,7 +173,7 @@ def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_
     An observation is a dict with ``continuous_observation`` float32 (n,), or ``discrete_observation`` int64 (148,) and
     ``text_observation`` str, or ``image_observation`` uint8 (4, 84, 84). ``reset(seed=s)`` determines the episode; the first
     reset without a seed uses ``seed``. ``render()`` gives RGB uint8 (h, w, 3), without OpenGL.
-    ``options`` go to the domain's ``make``: ``camera`` and ``size`` of the pictures (MuJoCo, Meta-World), ``hide_goal`` (Meta-World).
+    ``options`` go to the domain's ``make``: ``camera`` and ``size`` of the pictures (MuJoCo, Meta-World), ``hide_goal`` (Meta-World), ``pictures`` (Atari).
 
     Raises ValueError for an unknown task or option, ImportError when the environment's package is missing.
     """

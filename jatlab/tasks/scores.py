@@ -34,13 +34,15 @@ class Score:
 
 @dataclass(frozen=True)
 class TaskScores:
-    """The scores of a task; None where there is none. ``random`` is the measured one if it exists, else the published."""
+    """The scores of a task; None where there is none. ``random`` is the measured one if it exists, else the published. ``search``: of Atari's look-ahead, which is
+    the ``teacher`` too where no other was measured."""
 
     random: Score | None = None
     teacher: Score | None = None
     expert: Score | None = None
     human: Score | None = None
     jat: Score | None = None
+    search: Score | None = None
     published_random: Score | None = None
 
 
@@ -96,10 +98,11 @@ def task_scores(name: str) -> TaskScores:
     random = published.get("random")
     return TaskScores(
         random=measured.get("random", random),
-        teacher=measured.get("teacher"),
+        teacher=measured.get("teacher", measured.get("search")),
         expert=published.get("expert"),
         human=published.get("human"),
         jat=published.get("jat"),
+        search=measured.get("search"),
         published_random=random,
     )
 

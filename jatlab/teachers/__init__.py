@@ -1,13 +1,14 @@
-"""Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned, MuJoCo controllers, and
-look-ahead search for Atari; and the random policy, for comparison."""
+"""Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned, controllers for MuJoCo and some
+Atari games, look-ahead search for all of them; and the random policy, for comparison."""
 
 from collections.abc import Callable
 
 from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
 
 TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco", "atari")
+WHO = ("teacher", "random", "search")  # who may play; a game's teacher is its controller where one ships, and the search where none does
 
-__all__ = ["TAUGHT_DOMAINS", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "has_teacher", "register_teacher", "require_teacher"]
+__all__ = ["TAUGHT_DOMAINS", "WHO", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "has_teacher", "register_teacher", "require_teacher"]
 
 _MAKERS: dict[str, tuple[Callable[[], Teacher], str]] = {}  # of registered teachers: how one is made, and who it is in words
 
@@ -25,17 +26,21 @@ def register_teacher(task_name: str, make: Callable[[], Teacher], about: str) ->
     _MAKERS[task_name] = (make, about)
 
 
-def require_teacher(task_name: str) -> None:
-    """Raise ValueError for an unknown task and for one without a teacher. Imports no environment."""
+def require_teacher(task_name: str, who: str = "teacher") -> None:
+    """Raise ValueError for an unknown task and for one that ``who`` (of ``WHO``) does not play. Imports no environment."""
     from jatlab.tasks import get_task
 
-    if task_name in _MAKERS:
+    if who not in WHO:
+        raise ValueError(f"who plays is {' or '.join(map(repr, WHO))}, not {who!r}")
+    if who == "search" and get_task(task_name).domain != "atari":
+        raise ValueError(f"look-ahead search plays Atari games, not {task_name}")
+    if task_name in _MAKERS or who != "teacher":
         return
     if get_task(task_name).domain not in TAUGHT_DOMAINS:
         raise ValueError(f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
                          "The random policy plays every task: teacher=\"random\"")
     if get_task(task_name).domain == "mujoco":
-        from jatlab.teachers.mujoco import controller_file
+        from jatlab.teachers.controller import controller_file
 
         controller_file(task_name)
 
@@ -56,13 +61,13 @@ def describe(task_name: str, who: str = "teacher") -> str:
     """Who plays a task, in words that change when the policy does. Imports no environment. Raises ValueError like ``require_teacher``."""
     if who == "random":
         return "uniformly random actions"
-    require_teacher(task_name)
+    require_teacher(task_name, who)
     if task_name in _MAKERS:
         return _MAKERS[task_name][1]
     if task_name.startswith("babyai-"):
         return "MiniGrid's BabyAIBot, which looks for keys elsewhere"
-    if task_name.startswith("mujoco-"):
-        from jatlab.teachers.mujoco import describe_controller
+    if who != "search" and _has_controller(task_name):
+        from jatlab.teachers.controller import describe_controller
 
         return describe_controller(task_name)
     if task_name.startswith("atari-"):
@@ -74,12 +79,20 @@ def describe(task_name: str, who: str = "teacher") -> str:
     return str(tuned_parameters(task_name))
 
 
-def get_teacher(task_name: str) -> Teacher:
-    """The teacher of a task. It is made once and serves one environment after another: ``reset(env)`` before each episode.
+def _has_controller(task_name: str) -> bool:
+    from jatlab.teachers.controller import has_controller
 
-    Raises ValueError for an unknown task and for one without a teacher, ImportError when the domain's package is missing.
+    return has_controller(task_name)
+
+
+def get_teacher(task_name: str, who: str = "teacher") -> Teacher:
+    """Who plays a task: its teacher, or another of ``WHO``. It is made once and serves one environment after another: ``reset(env)`` before each episode.
+
+    Raises ValueError for an unknown task and for one that ``who`` does not play, ImportError when the domain's package is missing.
     """
-    require_teacher(task_name)
+    if who == "random":
+        return RandomTeacher()
+    require_teacher(task_name, who)
     if task_name in _MAKERS:
         return _MAKERS[task_name][0]()
     try:
@@ -87,12 +100,12 @@ def get_teacher(task_name: str) -> Teacher:
             from jatlab.teachers.babyai import BotTeacher
 
             return BotTeacher()
-        if task_name.startswith("atari-"):
+        if who != "search" and _has_controller(task_name):
+            from jatlab.teachers.controller import make_teacher
+        elif task_name.startswith("atari-"):
             from jatlab.teachers.search import SearchTeacher
 
             return SearchTeacher()
-        if task_name.startswith("mujoco-"):
-            from jatlab.teachers.mujoco import make_teacher
         else:
             from jatlab.teachers.metaworld import make_teacher
 

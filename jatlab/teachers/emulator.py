@@ -36,7 +36,7 @@ class Emulator:
     """
 
     def __init__(self, env):
-        self._judged = _judged(env)
+        self._judged = judged(env)
         self.game = Path(env.unwrapped.spec.kwargs["game"]).name
         self.actions = self._judged.getMinimalActionSet()
         self._own = ale_py.ALEInterface()
@@ -48,7 +48,7 @@ class Emulator:
 
     def watches(self, env) -> bool:
         """Whether this is the emulator for ``env``."""
-        return self._judged is _judged(env)
+        return self._judged is judged(env)
 
     def observe(self) -> ale_py.ALEState:
         """Where the judged game is now, without its random numbers."""
@@ -87,8 +87,9 @@ class Emulator:
         return Step(float(reward), lost, over)
 
 
-def _judged(env) -> ale_py.ALEInterface:
+def judged(env) -> ale_py.ALEInterface:
+    """The console that ``env`` plays on. Raises ValueError if it is not an ALE game."""
     ale = getattr(env.unwrapped, "ale", None)
     if ale is None:
-        raise ValueError(f"look-ahead search plays games of the Arcade Learning Environment, whose state can be restored; {env} is none")
+        raise ValueError(f"Atari's teachers play games of the Arcade Learning Environment, whose memory they read; {env} is none")
     return ale

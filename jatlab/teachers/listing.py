@@ -44,22 +44,22 @@ def format_teachers(names: Iterable[str]) -> str:
 
 
 def search_table(names: Iterable[str]) -> list[dict]:
-    """One row a task whose teacher searches and was measured: ``task``, ``teacher``, ``std``, ``episodes``; the published ``random``, ``human``, ``jat`` and ``expert``;
+    """One row a game that the search was measured on: ``task``, ``teacher``, ``std``, ``episodes``; the published ``random``, ``human``, ``jat`` and ``expert``;
     ``human_share`` and ``expert_share``, (teacher - random) / (that - random); ``budget``, ``simulated``, ``decisions_per_second`` and ``blind``, the share of decisions without a reward in sight."""
     scores = {name: task_scores(name) for name in names}
-    return [_search_row(name, score) for name, score in scores.items() if score.teacher and score.teacher.search]
+    return [_search_row(name, score) for name, score in scores.items() if score.search]
 
 
 def _search_row(name: str, scores: TaskScores) -> dict:
     references = {who: score.mean if score else None for who, score in
                   (("random", scores.published_random), ("human", scores.human), ("jat", scores.jat), ("expert", scores.expert))}
-    teacher = scores.teacher
+    teacher = scores.search
     shares = {f"{by}_share": None if (share := normalise(name, teacher.mean, by=by)) is None else float(share) for by in ("human", "expert")}
     return {"task": name, "teacher": teacher.mean, "std": teacher.std, "episodes": teacher.episodes} | references | shares | teacher.search
 
 
 def format_searches(names: Iterable[str]) -> str:
-    """The searching teachers beside human, published JAT and expert, as text; empty if none of the tasks has one that was measured."""
+    """Atari's search beside human, published JAT and expert, as text; empty if it was measured on none of the tasks."""
     rows = search_table(names)
     if not rows:
         return ""

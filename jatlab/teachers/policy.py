@@ -2,7 +2,8 @@
 
     action = limit * clip(layers((observation - mean) * scale), -1, 1)
 
-As tensors in a file: ``mean`` and ``scale`` (n,), ``limit`` (m,), ``weight.0`` (h, n), ``bias.0`` (h,), ``weight.1`` … up to m outputs.
+As tensors in a file: ``mean`` and ``scale`` (n,), ``limit`` (m,), ``weight.0`` (h, n), ``bias.0`` (h,), ``weight.1`` … up to m outputs. Where actions are
+choices, the layers' outputs are their scores, and ``limit`` is 1.
 """
 
 from __future__ import annotations
@@ -52,8 +53,12 @@ class Policy:
         """Observations, (…, n), in standard deviations from the mean."""
         return _cut((observation - self.mean) * self.scale, FARTHEST)
 
+    def choose(self, observation: np.ndarray) -> int:
+        """Of a discrete task, where the last layer scores the actions: the best one for an observation (n,)."""
+        return int(self.mean_action(observation).argmax())
+
     def mean_action(self, observation: np.ndarray) -> np.ndarray:
-        """Before the cut: (…, n) -> (…, m), where 1 is the limit."""
+        """Before the cut: (…, n) -> (…, m), where 1 is the limit; of a discrete task, the actions' scores."""
         values = self.normalise(observation)
         for i, (weight, bias) in enumerate(self.layers):
             values = (np.tanh(values) if i else values) @ weight + bias

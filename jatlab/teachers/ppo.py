@@ -13,15 +13,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from jatlab.teachers.heads import Choice, make_head
 from jatlab.teachers.policy import Normaliser, Policy
-from jatlab.teachers.simulation import Simulation
+from jatlab.teachers.simulation import make_simulation
 
 SEARCH_SEED = 4_000_000  # apart from recording, evaluation and measuring
 
 
 @dataclass(frozen=True)
 class PpoSettings:
-    """``discount`` and ``trace`` (lambda) a step; ``clip`` of the probability ratio; ``spread``: the first standard deviation of the actions, in limits."""
+    """``discount`` and ``trace`` (lambda) a step; ``clip`` of the probability ratio; ``spread``: the first standard deviation of the actions, in limits;
+    ``entropy``: what a nat of it is worth, for choices; ``novelty``: see ``ConsoleGame``."""
 
     envs: int = 16
     steps: int = 256
@@ -34,21 +36,23 @@ class PpoSettings:
     clip: float = 0.2
     change: float = 0.015
     spread: float = 0.5
+    entropy: float = 0.0
     alive_bonus: float = 0.0
+    novelty: float = 0.0
 
 
 class Networks(nn.Module):
     """Policy and value, apart from each other, both on normalised observations."""
 
-    def __init__(self, observations: int, actions: int, hidden: tuple[int, ...], spread: float):
+    def __init__(self, observations: int, hidden: tuple[int, ...], head: nn.Module):
         super().__init__()
-        self.policy = _network((observations, *hidden, actions), last_gain=0.01)
+        self.policy = _network((observations, *hidden, head.size), last_gain=0.01)
         self.value = _network((observations, *hidden, 1), last_gain=1.0)
-        self.log_spread = nn.Parameter(torch.full((actions,), math.log(spread)))
+        self.head = head
 
-    def log_probability(self, mean: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Of actions (B, m) under the policy's Gaussian, (B,), less a constant."""
-        return (-0.5 * ((action - mean) / self.log_spread.exp()) ** 2 - self.log_spread).sum(-1)
+    def distribution(self, observations: torch.Tensor) -> torch.Tensor:
+        """Of the actions for observations (B, n): the head's parameters, (B, …)."""
+        return self.head(self.policy(observations))
 
 
 def _network(widths: tuple[int, ...], last_gain: float) -> nn.Sequential:
@@ -67,11 +71,11 @@ class Ppo:
     def __init__(self, task_name: str, settings: PpoSettings, seed: int = 0):
         torch.set_num_threads(1)
         self.settings, self.seed, self.rounds, self.episodes = settings, seed, 0, 0
-        self.simulations = [Simulation(task_name, settings.alive_bonus) for _ in range(settings.envs)]
-        self.limit = self.simulations[0].limit
+        self.simulations = [make_simulation(task_name, True, settings.alive_bonus, settings.novelty) for _ in range(settings.envs)]
+        head = make_head(self.simulations[0], settings.spread)
         observations = len(self.simulations[0].observation)
         torch.manual_seed(seed)
-        self.networks = Networks(observations, len(self.limit), settings.hidden, settings.spread)
+        self.networks = Networks(observations, settings.hidden, head)
         self.optimizer = torch.optim.Adam(self.networks.parameters(), lr=settings.rate, eps=1e-5, fused=True)
         self.normaliser, self.reward_scale = Normaliser(observations), Normaliser(1)
         self.discounted = np.zeros(settings.envs)  # each environment's discounted return so far, to scale rewards by
@@ -99,17 +103,16 @@ class Ppo:
 
     def _play(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """``steps`` steps (T) of every environment (N): arrays (T, N, …)."""
-        s, policy = self.settings, self.policy()
-        spread = self.networks.log_spread.detach().exp().numpy()
-        size, actions_size = len(self.normaliser.mean), len(self.limit)
-        seen = {"observations": np.zeros((s.steps + 1, s.envs, size), np.float32), "actions": np.zeros((s.steps, s.envs, actions_size), np.float32)}
+        s, policy, head = self.settings, self.policy(), self.networks.head
+        size = len(self.normaliser.mean)
+        seen = {"observations": np.zeros((s.steps + 1, s.envs, size), np.float32), "actions": head.no_actions(s.steps, s.envs)}
         seen |= {name: np.zeros((s.steps, s.envs), np.float32) for name in ("rewards", "ended", "cut")}
         seen["last"] = np.zeros((s.steps, s.envs, size), np.float32)  # what was observed where an episode was cut off
         for t in range(s.steps):
             observations = np.stack([simulation.observation for simulation in self.simulations])
             seen["observations"][t] = observations
-            seen["actions"][t] = policy.mean_action(observations) + spread * rng.normal(size=(s.envs, actions_size)).astype(np.float32)
-            executed = self.limit * np.clip(seen["actions"][t], -1.0, 1.0)
+            seen["actions"][t] = head.draw(policy.mean_action(observations), rng)
+            executed = head.executed(seen["actions"][t])
             for i, simulation in enumerate(self.simulations):
                 observation, reward, terminated, truncated = simulation.step(executed[i])
                 seen["rewards"][t, i], self.totals[i] = reward, self.totals[i] + reward
@@ -152,30 +155,28 @@ class Ppo:
         return np.clip(rewards * np.float32(self.reward_scale.scale[0]), -10.0, 10.0)
 
     def _learn(self, observations, actions, advantages, targets, rng: np.random.Generator) -> None:
-        s, networks = self.settings, self.networks
+        s, networks, head = self.settings, self.networks, self.networks.head
         with torch.no_grad():
-            old_mean, old_spread = networks.policy(observations), networks.log_spread.exp().clone()
-            old = networks.log_probability(old_mean, actions)
+            before = networks.distribution(observations)
+            old = head.log_probability(before, actions)
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
         for _ in range(s.passes):
             for rows in torch.from_numpy(rng.permutation(len(actions))).split(s.minibatch):
-                mean = networks.policy(observations[rows])
-                ratio = (networks.log_probability(mean, actions[rows]) - old[rows]).exp()
+                now = networks.distribution(observations[rows])
+                ratio = (head.log_probability(now, actions[rows]) - old[rows]).exp()
                 gain = torch.minimum(ratio * advantages[rows], ratio.clamp(1 - s.clip, 1 + s.clip) * advantages[rows]).mean()
                 error = (networks.value(observations[rows])[:, 0] - targets[rows]).square().mean()
                 self.optimizer.zero_grad()
-                (error - gain).backward()
+                (error - gain - s.entropy * head.entropy(now)).backward()
                 nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
                 self.optimizer.step()
-            self._adapt(self._change(observations, old_mean, old_spread))
+            self._adapt(self._change(observations, before))
 
     @torch.no_grad()
-    def _change(self, observations: torch.Tensor, old_mean: torch.Tensor, old_spread: torch.Tensor) -> float:
-        """Kullback-Leibler divergence of the policy from that of before the round, in nats a step."""
+    def _change(self, observations: torch.Tensor, before: torch.Tensor) -> float:
+        """Kullback-Leibler divergence of the policy from that of ``before`` the round, in nats a step."""
         rows = slice(None, None, 4)
-        mean, spread = self.networks.policy(observations[rows]), self.networks.log_spread.exp()
-        each = (spread / old_spread).log() + (old_spread**2 + (old_mean[rows] - mean) ** 2) / (2 * spread**2) - 0.5
-        return float(each.sum(-1).mean())
+        return float(self.networks.head.change(before[rows], self.networks.distribution(observations[rows])))
 
     def _adapt(self, change: float) -> None:
         group = self.optimizer.param_groups[0]
@@ -190,11 +191,12 @@ class Ppo:
         """The policy without its noise."""
         linear = [layer for layer in self.networks.policy if isinstance(layer, nn.Linear)]
         layers = {f"{kind}.{i}": getattr(layer, kind).detach().numpy().copy() for i, layer in enumerate(linear) for kind in ("weight", "bias")}
-        return Policy({"mean": self.normaliser.mean, "scale": self.normaliser.scale, "limit": self.limit, **layers})
+        return Policy({"mean": self.normaliser.mean, "scale": self.normaliser.scale, "limit": self.networks.head.limit, **layers})
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The policy as it is now, for ``jatlab.teachers.policy.Policy``."""
-        return self.policy().tensors
+        """The policy as it is now, for ``jatlab.teachers.policy.Policy``; weights that score choices in half precision, which they bear and which halves the file."""
+        tensors = self.policy().tensors
+        return {name: value.astype(np.float16 if name.startswith("weight") and isinstance(self.networks.head, Choice) else np.float32) for name, value in tensors.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """All that the next round depends on."""

@@ -1,8 +1,8 @@
-"""How each MuJoCo controller is found: the method, its settings, how many rounds, and how long that takes."""
+"""How each controller is found: the method, its settings, how many rounds, and how long that takes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jatlab.tasks import get_task
 from jatlab.teachers.ars import Ars, ArsSettings
@@ -37,6 +37,8 @@ class Recipe:
         return METHODS[type(self.settings)][1](task, self.settings, seed)
 
 
+CONSOLE = PpoSettings(envs=32, steps=128, hidden=(256, 256), passes=4, change=0.01, entropy=0.01)  # an Atari game's memory
+
 RECIPES = {
     "mujoco-pendulum": Recipe(LqrSettings(errors=(1.0, 10.0), speeds=(0.1, 0.1), effort=1.0), 1, 0.1),
     "mujoco-doublependulum": Recipe(LqrSettings(errors=(1.0, 10.0, 10.0), speeds=(0.1, 0.1, 0.1), effort=1.0), 1, 0.1),
@@ -49,6 +51,14 @@ RECIPES = {
     "mujoco-ant": Recipe(PpoSettings(), 240, 5),
     "mujoco-humanoid": Recipe(PpoSettings(), 480, 15),
     "mujoco-standup": Recipe(PpoSettings(), 400, 15),
+    "atari-pong": Recipe(CONSOLE, 600, 15, check_every=100),
+    "atari-boxing": Recipe(CONSOLE, 200, 8, check_every=100),
+    "atari-breakout": Recipe(CONSOLE, 600, 19, check_every=100),
+    "atari-freeway": Recipe(replace(CONSOLE, novelty=0.01), 200, 10),
+    "atari-qbert": Recipe(CONSOLE, 300, 9, check_every=100),
+    "atari-mspacman": Recipe(CONSOLE, 300, 8, check_every=100),
+    "atari-seaquest": Recipe(CONSOLE, 300, 8, check_every=100),
+    "atari-spaceinvaders": Recipe(CONSOLE, 600, 17, check_every=100),
 }
 
 

@@ -1,17 +1,27 @@
-"""A MuJoCo task for a search: the environment without its wrappers, which give the same numbers and cost more than the physics."""
+"""A task for a search of controllers: the environment without what such a search does not need. Of MuJoCo, the wrappers, which give the same numbers and cost
+more than the physics; of Atari, the pictures (``jatlab.teachers.console``)."""
 
 from __future__ import annotations
 
 import mujoco
 import numpy as np
 
-from jatlab.tasks import make_env
+from jatlab.tasks import get_task, make_env
 
 EVERYTHING = mujoco.mjtState.mjSTATE_INTEGRATION  # all that the next step depends on, the solver's warm start too
 
 
+def make_simulation(task_name: str, learning: bool = False, alive_bonus: float = 0.0, novelty: float = 0.0):
+    """A task's simulation; ``learning``: of an Atari game a life an episode, with a bonus for novelty, of a MuJoCo task rewards less the bonus."""
+    if get_task(task_name).domain == "atari":
+        from jatlab.teachers.console import ConsoleGame
+
+        return ConsoleGame(task_name, by_life=learning, novelty=novelty if learning else 0.0)
+    return Simulation(task_name, alive_bonus if learning else 0.0)
+
+
 class Simulation:
-    """One environment of a task: the same observations, rewards and ends as ``make_env``'s, in float32 and plain tuples.
+    """One environment of a MuJoCo task: the same observations, rewards and ends as ``make_env``'s, in float32 and plain tuples.
 
     ``alive_bonus`` is taken off every reward: a search that is paid for standing still learns to stand still.
     """
@@ -51,8 +61,8 @@ class Simulation:
         mujoco.mj_setState(self._env.model, self._env.data, np.ascontiguousarray(state[1 + size:]), EVERYTHING)  # forward moved the warm start
 
 
-def play(simulation: Simulation, act, seed: int) -> tuple[float, int]:
-    """Return and length of the episode of ``seed``; ``act`` maps an observation (n,) to an action (m,)."""
+def play(simulation, act, seed: int) -> tuple[float, int]:
+    """Return and length of the episode of ``seed``; ``act`` maps an observation (n,) to an action."""
     observation, total = simulation.reset(seed), 0.0
     while True:
         observation, reward, terminated, truncated = simulation.step(act(observation))

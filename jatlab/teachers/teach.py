@@ -1,4 +1,4 @@
-"""`jatlab teach TASK`: find a MuJoCo controller again, the way the shipped one was found.
+"""`jatlab teach TASK`: find the controller of a MuJoCo task or an Atari game again, the way the shipped one was found.
 
     OUTPUT/TASK/state.safetensors       where the search stands; the same command goes on from there
     OUTPUT/TASK/log.jsonl               a line a check: rounds, steps, minutes of processor time, mean return
@@ -22,10 +22,11 @@ from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from jatlab.files import whole_file
-from jatlab.teachers.mujoco import FOLDER, read_controller
+from jatlab.tasks import get_task
+from jatlab.teachers.controller import FOLDER, read_controller
 from jatlab.teachers.policy import Policy
 from jatlab.teachers.recipes import Recipe, recipe_of
-from jatlab.teachers.simulation import Simulation, play
+from jatlab.teachers.simulation import make_simulation, play
 
 CHECK_SEED = 3_300_000  # apart from searching, recording, evaluation and measuring
 SAVE_SECONDS = 30.0
@@ -115,7 +116,7 @@ def _check(task: str, recipe: Recipe, search: Search, done: Progress, folder: Pa
         done.best = mean
         about = {"task": task, "method": recipe.method, "rounds": str(search.rounds), "steps": str(done.steps), "check": f"{mean:.1f}"}
         with whole_file(folder / f"{task}.safetensors") as temporary:
-            save_file({name: np.asarray(value, np.float32) for name, value in tensors.items()}, temporary, about)
+            save_file({name: value if value.dtype == np.float16 else np.asarray(value, np.float32) for name, value in tensors.items()}, temporary, about)
     line = {"rounds": search.rounds, "steps": done.steps, "minutes": round(done.seconds / 60, 2), "search": round(float(seen["return"]), 2), "check": round(mean, 2)}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.jsonl").open("a") as log:
@@ -124,8 +125,8 @@ def _check(task: str, recipe: Recipe, search: Search, done: Progress, folder: Pa
 
 def evaluate(task: str, policy: Policy, seeds: range) -> np.ndarray:
     """The return of a policy on each seed."""
-    simulation = Simulation(task)
-    return np.array([play(simulation, policy, seed)[0] for seed in seeds])
+    simulation, act = make_simulation(task), policy.choose if get_task(task).action == "discrete" else policy
+    return np.array([play(simulation, act, seed)[0] for seed in seeds])
 
 
 def _save(search: Search, done: Progress, folder: Path, facts: dict[str, str]) -> None:

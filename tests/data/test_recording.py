@@ -57,6 +57,15 @@ def test_any_number_of_workers_and_any_order_of_asking_make_the_same_files(tmp_p
     assert summary["timesteps"] == sum(len(e["rewards"]) for e in episodes) and summary["success_rate"] == 1.0
 
 
+def test_each_task_may_have_its_own_number_of_episodes(tmp_path):
+    counts = {GO_TO: 2, "babyai-open-door": 3, "minigrid-captions": 4}
+    summaries = quiet(list(counts), tmp_path, episodes=counts, workers=0)
+    assert [summaries[name]["episodes"] for name in (GO_TO, "babyai-open-door")] == [2, 3]
+    assert summaries["minigrid-captions"]["train"]["rows"] == 4
+    with pytest.raises(ValueError, match="episodes must be at least 1, got 0"):
+        quiet(list(counts), tmp_path, episodes=counts | {GO_TO: 0})
+
+
 def test_what_is_there_is_not_recorded_again(tmp_path):
     quiet(GO_TO, tmp_path, episodes=6, workers=1)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
@@ -144,7 +153,7 @@ def shard_job(path, **settings):
 
 
 def test_a_teacher_that_loops_for_ever_is_dropped_counted_and_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(playing, "get_teacher", lambda name: Stubborn())
+    monkeypatch.setattr(playing, "get_teacher", lambda name, who: Stubborn())
     monkeypatch.setattr(recording, "_player", None)
     reports = []
     recording.record_shard(shard_job(tmp_path / "00001.parquet"), reports.append)
@@ -167,7 +176,7 @@ def test_a_teacher_that_always_fails_ends_the_recording(tmp_path, monkeypatch):
         def reset(self, env, seed=None):
             raise TeacherFailed("nothing works")
 
-    monkeypatch.setattr(playing, "get_teacher", lambda name: Hopeless())
+    monkeypatch.setattr(playing, "get_teacher", lambda name, who: Hopeless())
     monkeypatch.setattr(recording, "_player", None)
     with pytest.raises(ValueError, match="failed on 46 seeds within 5 episodes; the last reason was: nothing works"):
         recording.record_shard(shard_job(tmp_path / "00001.parquet"), lambda steps: None)
@@ -180,7 +189,7 @@ def test_a_teacher_that_always_fails_ends_the_recording(tmp_path, monkeypatch):
     ({"noise": 1.5}, "noise is a number from 0 to 1, got 1.5"),
     ({"seed": 99_999}, "seed 99999 with 2 episodes leaves that range"),
     ({"timeout": 0}, "timeout is a number of seconds above 0"),
-    ({"teacher": "nobody"}, "teacher is 'teacher' or 'random', not 'nobody'"),
+    ({"teacher": "nobody"}, "who plays is 'teacher' or 'random' or 'search', not 'nobody'"),
     ({"tasks": "babyai-go-too"}, "did you mean babyai-go-to"),
 ])
 def test_bad_arguments_are_refused_before_anything_is_written(change, message, tmp_path):

@@ -13,8 +13,8 @@ from jatlab.data.measuring import MEASURED_FILE
 from jatlab.data.playing import Disturbance, Player
 from jatlab.tasks import get_task, make_env, task_names
 from jatlab.teachers import describe, get_teacher, has_teacher
+from jatlab.teachers.controller import FOLDER, controller_file, load_controller, make_teacher, read_controller
 from jatlab.teachers.listing import format_teachers, teacher_table
-from jatlab.teachers.mujoco import FOLDER, controller_file, load_controller, make_teacher, read_controller
 from jatlab.teachers.policy import Normaliser, Policy
 from jatlab.teachers.simulation import Simulation, play
 
@@ -118,7 +118,7 @@ def test_a_broken_or_missing_file_says_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "mujoco-ant.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ValueError, match="is not a controller that can be read .*jatlab teach"):
         load_controller("mujoco-ant", tmp_path / "mujoco-ant.safetensors")
-    monkeypatch.setattr("jatlab.teachers.mujoco.FOLDER", tmp_path)
+    monkeypatch.setattr("jatlab.teachers.controller.FOLDER", tmp_path)
     with pytest.raises(ValueError, match="mujoco-hopper has no controller .*jatlab teach mujoco-hopper --install"):
         get_teacher("mujoco-hopper")
     assert not has_teacher("mujoco-hopper")

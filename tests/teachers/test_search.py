@@ -12,12 +12,12 @@ import pytest
 
 from jatlab.data import measuring
 from jatlab.data.playing import Player
-from jatlab.tasks import get_task, make_env
+from jatlab.tasks import get_task, make_env, task_scores
 from jatlab.tasks.scores import FOLDER
 from jatlab.teachers import TeacherFailed, describe, get_teacher
 from jatlab.teachers.emulator import Emulator, Step
 from jatlab.teachers.listing import format_searches, search_table
-from jatlab.teachers.search import GRACE, NoRewardInSight, Plan, SearchSettings, SearchTeacher
+from jatlab.teachers.search import GRACE, NoRewardInSight, Plan, SearchSettings, SearchTeacher, describe_search
 
 TINY = SearchSettings(budget=20, alarm=20, horizon=25)
 
@@ -300,8 +300,8 @@ def test_an_episode_is_recorded_with_the_agents_pictures_and_bounded(monkeypatch
 
 def test_measuring_goes_on_after_a_kill_and_says_what_searching_cost(tmp_path, monkeypatch):
     monkeypatch.setattr(SearchTeacher, "max_decisions", 4)
-    monkeypatch.setattr("jatlab.data.playing.get_teacher", lambda name: SearchTeacher(TINY))
-    job, reports = measuring.MeasureJob("atari-pong", "teacher", 2, 2_000_000, 60.0, str(tmp_path / "scores.json")), []
+    monkeypatch.setattr("jatlab.data.playing.get_teacher", lambda name, who: SearchTeacher(TINY))
+    job, reports = measuring.MeasureJob("atari-pong", "search", 2, 2_000_000, 60.0, str(tmp_path / "scores.json")), []
     with pytest.raises(KeyboardInterrupt):
         measuring.measure_one(job, lambda value: (_ for _ in ()).throw(KeyboardInterrupt))
     partial = measuring.partial_file(job.path, job.task)
@@ -316,18 +316,22 @@ def test_measuring_goes_on_after_a_kill_and_says_what_searching_cost(tmp_path, m
 
 
 def test_who_teaches_atari_is_said_with_budget_and_limit():
-    assert isinstance(get_teacher("atari-pong"), SearchTeacher)
+    assert isinstance(get_teacher("atari-alien"), SearchTeacher) and isinstance(get_teacher("atari-pong", "search"), SearchTeacher)
+    assert describe("atari-pong", "search") == describe("atari-alien") == describe_search()
+    with pytest.raises(ValueError, match="look-ahead search plays Atari games, not mujoco-ant"):
+        get_teacher("mujoco-ant", "search")
     words = describe("atari-montezumarevenge")
     assert f"{SearchSettings().budget} simulated steps a decision" in words and "18,000 frames" in words
 
 
 def test_the_table_sets_a_measured_search_beside_human_and_expert(tmp_path, monkeypatch):
     entry = {"mean": 20.5, "std": 0.5, "episodes": 3, "seeds": [2_000_000, 2_000_002], "budget": 20, "simulated": 19.5, "frames_limit": 18_000, "blind": 0.1, "decisions_per_second": 21.3}
-    for file, content in (("measured_scores.json", {"atari-pong": {"teacher": entry}}), ("published_scores.json", json.loads((FOLDER / "published_scores.json").read_text()))):
+    for file, content in (("measured_scores.json", {"atari-pong": {"search": entry, "teacher": {"mean": 19.0}}, "atari-alien": {"search": entry}}), ("published_scores.json", json.loads((FOLDER / "published_scores.json").read_text()))):
         (tmp_path / file).write_text(json.dumps(content))
     monkeypatch.setattr("jatlab.tasks.scores.FOLDER", tmp_path)
     [row] = search_table(["atari-pong", "atari-boxing"])
-    assert row["human_share"] == pytest.approx((20.5 - row["random"]) / (row["human"] - row["random"])) and row["budget"] == 20
+    assert (task_scores("atari-pong").teacher.mean, task_scores("atari-alien").teacher.mean) == (19.0, 20.5)  # where nobody else teaches, the search does
+    assert row["teacher"] == 20.5 and row["human_share"] == pytest.approx((20.5 - row["random"]) / (row["human"] - row["random"])) and row["budget"] == 20
     text = format_searches(["atari-pong", "atari-boxing"])
     assert "20 simulated steps" in text and "18,000 frames" in text and "Above the human on 1 of 1 games" in text and "21.3" in text
     assert format_searches(["atari-boxing"]) == ""
@@ -342,12 +346,12 @@ def docs(monkeypatch):
 
 
 def test_the_games_to_measure_are_said_beforehand(docs):
-    games = dict(re.findall(r'^(recorded|others)="(.*)"$', (docs / "search.sh").read_text(), re.MULTILINE))
-    recorded, others = games["recorded"].split(), games["others"].split()
-    assert set(recorded) == {"pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"}
-    assert len({*recorded, *others}) == len(recorded) + len(others) == 27
-    assert all(get_task(f"atari-{game}").domain == "atari" for game in (*recorded, *others))
-    assert recorded == importlib.import_module("imitation").GAMES
+    games = dict(re.findall(r'^(learnt|others)="(.*)"$', (docs / "search.sh").read_text(), re.MULTILINE))
+    learnt, others = games["learnt"].split(), games["others"].split()
+    assert set(learnt) == {"pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"}
+    assert len({*learnt, *others}) == len(learnt) + len(others) == 27
+    assert all(get_task(f"atari-{game}").domain == "atari" for game in (*learnt, *others))
+    assert {f"atari-{game}" for game in learnt} == set(importlib.import_module("imitation").mini.GAMES)
 
 
 def test_the_readme_table_has_a_line_a_game_and_counts_who_is_beaten(docs):
@@ -377,7 +381,7 @@ def test_a_state_that_cannot_be_restored_is_said(monkeypatch):
 
 
 def test_an_environment_without_an_emulator_is_refused():
-    with pytest.raises(ValueError, match="plays games of the Arcade Learning Environment"):
+    with pytest.raises(ValueError, match="play games of the Arcade Learning Environment"):
         SearchTeacher().reset(make_env("babyai-go-to-obj", render_mode=None), 0)
 
 

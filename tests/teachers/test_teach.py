@@ -9,16 +9,18 @@ import torch
 from jatlab.cli import main
 from jatlab.teachers import recipes
 from jatlab.teachers.ars import Ars, ArsSettings
+from jatlab.teachers.heads import Choice, Gaussian
 from jatlab.teachers.lqr import regulator
-from jatlab.teachers.mujoco import load_controller, read_controller
+from jatlab.teachers.controller import load_controller, read_controller
 from jatlab.teachers.policy import Policy
-from jatlab.teachers.ppo import Networks, Ppo, PpoSettings
+from jatlab.teachers.ppo import Ppo, PpoSettings
 from jatlab.teachers.recipes import RECIPES, Recipe, recipe_of
 from jatlab.teachers.teach import teach
 
 TINY = {
     "mujoco-reacher": Recipe(PpoSettings(envs=2, steps=60, hidden=(8,), passes=2, minibatch=64), rounds=4, minutes=0.1, check_every=2, check_episodes=2),
     "mujoco-pendulum": Recipe(ArsSettings(directions=2, best=1), rounds=4, minutes=0.1, check_every=2, check_episodes=2),
+    "atari-breakout": Recipe(PpoSettings(envs=2, steps=60, hidden=(8,), passes=2, minibatch=64, entropy=0.01), rounds=4, minutes=0.1, check_every=2, check_episodes=2),
 }
 
 
@@ -64,12 +66,27 @@ def test_policy_optimisation_learns_to_balance():
     assert first < 30 and any(search.round()["return"] > 3 * first for _ in range(12))
 
 
-def test_the_probability_is_the_gaussians():
-    networks = Networks(5, 3, (8,), spread=0.4)
-    mean, action = torch.randn(7, 3), torch.randn(7, 3)
-    wanted = torch.distributions.Normal(mean, 0.4).log_prob(action).sum(-1)
-    own = networks.log_probability(mean, action)
-    assert torch.allclose(own - own[0], wanted - wanted[0], atol=1e-4)
+def test_gaussian_actions_against_torch():
+    head = Gaussian(np.ones(3, np.float32), spread=0.4)
+    outputs, others, actions = torch.randn(3, 7, 3)
+    before, now = head(outputs).detach(), head(others) - 0.3
+    wanted = torch.distributions.Normal(outputs, 0.4)
+    own = head.log_probability(before, actions)
+    assert torch.allclose(own - own[0], (wanted.log_prob(actions) - wanted.log_prob(actions)[0]).sum(-1), atol=1e-4)
+    moved = torch.distributions.Normal(now[:, 0], now[:, 1].exp())
+    assert torch.allclose(head.change(before, now), torch.distributions.kl_divergence(wanted, moved).sum(-1).mean(), atol=1e-4)
+    assert torch.allclose(head.entropy(now) - head.entropy(before), (moved.entropy() - wanted.entropy()).sum(-1).mean(), atol=1e-4)
+
+
+def test_choices_against_torch():
+    head = Choice(4)
+    outputs, others, actions = *torch.randn(2, 7, 4), torch.randint(4, (7,))
+    before, now = (torch.distributions.Categorical(logits=scores) for scores in (outputs, others))
+    assert torch.allclose(head.log_probability(head(others), actions), now.log_prob(actions))
+    assert torch.allclose(head.change(head(outputs), head(others)), torch.distributions.kl_divergence(before, now).mean())
+    assert torch.allclose(head.entropy(head(others)), now.entropy().mean())
+    drawn = head.draw(np.tile(outputs[:1].numpy(), (20_000, 1)), np.random.default_rng(0))
+    assert np.bincount(drawn, minlength=4) / 20_000 == pytest.approx(before.probs[0].numpy(), abs=0.015)
 
 
 def test_advantages_are_discounted_sums_cut_where_episodes_end():
@@ -182,10 +199,11 @@ def test_mistakes_are_refused(tiny, tmp_path):
         teach("mujoco-pendulum", tmp_path, progress=False)
 
 
-def test_every_mujoco_task_has_a_recipe():
+def test_every_controller_has_a_recipe():
+    from jatlab.mini import GAMES
     from jatlab.tasks import task_names
 
-    assert set(RECIPES) == set(task_names("mujoco"))
+    assert set(RECIPES) == {*task_names("mujoco"), *GAMES}
     for name, recipe in RECIPES.items():
         assert recipe.rounds >= 1 and recipe.minutes > 0 and recipe.method, name
 

@@ -1,4 +1,4 @@
-"""MuJoCo's teachers: small controllers that ship with the package and act from the observation alone.
+"""Controllers that ship with the package: the teachers of MuJoCo and of some Atari games.
 
 ``controllers/TASK.safetensors`` holds a task's numbers, a policy of one to three layers (``jatlab.teachers.policy``); ``jatlab teach TASK`` finds them again
 (``jatlab.teachers.teach``). Playing one needs NumPy alone, besides the environment.
@@ -17,6 +17,7 @@ from jatlab.teachers.base import Teacher
 from jatlab.teachers.policy import Policy
 
 FOLDER = Path(__file__).with_name("controllers")
+CONSOLE_SIZE = 256  # what a policy sees of an Atari game, see ``jatlab.teachers.console``
 
 
 class ControllerTeacher(Teacher):
@@ -27,6 +28,11 @@ class ControllerTeacher(Teacher):
 
     def act(self, observation: dict, executed=None) -> np.ndarray:
         return self.policy(observation["continuous_observation"])
+
+
+def has_controller(task_name: str) -> bool:
+    """Whether a controller of this task ships."""
+    return (FOLDER / f"{task_name}.safetensors").exists()
 
 
 def controller_file(task_name: str) -> Path:
@@ -54,14 +60,19 @@ def load_controller(task_name: str, path: str | Path | None = None) -> Policy:
     if about.get("task", task_name) != task_name:
         raise ValueError(f"{path} is a controller of {about['task']}, not of {task_name}")
     try:
-        return Policy(tensors, (task.observation_size, task.action_size))
+        return Policy(tensors, (CONSOLE_SIZE if task.domain == "atari" else task.observation_size, task.action_size))
     except ValueError as error:
         raise ValueError(f"{path} does not fit {task_name}: {error}") from error
 
 
 def make_teacher(task_name: str, path: str | Path | None = None) -> Teacher:
-    """The teacher of a MuJoCo task, with the shipped controller or the one in a file."""
-    return ControllerTeacher(load_controller(task_name, path))
+    """The teacher of a MuJoCo task or an Atari game, with the shipped controller or the one in a file."""
+    policy = load_controller(task_name, path)
+    if get_task(task_name).domain == "atari":
+        from jatlab.teachers.console import ConsoleTeacher
+
+        return ConsoleTeacher(policy)
+    return ControllerTeacher(policy)
 
 
 def describe_controller(task_name: str) -> str:
