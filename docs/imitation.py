@@ -1,6 +1,6 @@
 """Can Atari's demonstrations be imitated? One small policy a game, trained on that game's recordings alone, plays against its teacher.
 
-    python docs/imitation.py                                    all eight games: recording, training of 8 minutes each, then 10 episodes each
+    python docs/imitation.py                                    all eight games: recording, training of 6 minutes each, then 30 episodes each
     python docs/imitation.py atari-pong --minutes 1 --episodes 2 --output runs/imitation-short
 
 What is finished in the output folder is not done again; a training that was stopped goes on. The share is (agent - random) / (teacher - random), both as measured
@@ -47,8 +47,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("tasks", nargs="*", default=mini.GAMES)
     parser.add_argument("--data", default="data", help="folder with the recordings; what is missing is recorded")
     parser.add_argument("--output", type=Path, default=Path("runs/imitation"))
-    parser.add_argument("--minutes", type=float, default=8.0, help="of training, each game")
-    parser.add_argument("--episodes", type=int, default=10, help="to play, each game")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of training, each game")
+    parser.add_argument("--episodes", type=int, default=30, help="to play, each game")
     parser.add_argument("--threads", type=int, default=1, help="and processes of recording and playing")
     parser.add_argument("--table", action="store_true", help="write the README's table when all eight games are there")
     return parser.parse_args()
