@@ -6,8 +6,6 @@ Each measurement pits the package's way against the obvious one. A ratio travels
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 from jatlab.agent import Agent
 from jatlab.config import JatConfig
 from jatlab.files import write_json
+from jatlab.machine import call_apart, peak_megabytes
 from jatlab.model import JatModel
 from jatlab.model.encoders import DiscreteEncoder
 from jatlab.model.memory import Memory
@@ -96,30 +95,19 @@ def _encoder_pass(form: str, timesteps: int) -> Callable:
     return once
 
 
-def _encoder_memory(form: str) -> float:
-    """Megabytes that a pass adds to a process's peak, measured in a process of its own."""
-    code = f"from jatlab import bench; bench._print_peak({form!r})"
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-
-
-def _print_peak(form: str) -> None:
+def encoder_memory(form: str) -> float:
+    """Megabytes that a pass adds to this process's peak."""
     once = _encoder_pass(form, 1024)
-    before = _peak_megabytes()
+    before = peak_megabytes()
     once()
-    print(_peak_megabytes() - before)
-
-
-def _peak_megabytes() -> float:
-    """The most memory this process ever held (Linux; `getrusage` would count its parent's)."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    return peak_megabytes() - before
 
 
 def discrete_encoder() -> list[Ratio]:
     """Distinct integers projected once, against every integer projected; and never slower for a single timestep."""
     ours, direct = alternate(_encoder_pass("ours", 1024), _encoder_pass("direct", 1024), repeats=3)
     one_ours, one_direct = alternate(_acting_encoder("ours"), _acting_encoder("direct"), repeats=9)
-    memory = {form: _encoder_memory(form) for form in ("ours", "direct")}
+    memory = {form: call_apart("jatlab.bench", "encoder_memory", form) for form in ("ours", "direct")}
     return [
         Ratio("discrete encoder, 1,024 timesteps, time", direct / ours, 5, f"{1e3 * direct:.0f} -> {1e3 * ours:.0f} ms"),
         Ratio("discrete encoder, 1,024 timesteps, memory", memory["direct"] / memory["ours"], 5, f"{memory['direct']:.0f} -> {memory['ours']:.0f} MB"),

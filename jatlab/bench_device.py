@@ -6,9 +6,6 @@ against the device's published peak; against the CPU's own matrix products, meas
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,6 +19,7 @@ from jatlab.config import JatConfig
 from jatlab.cost import KINDS, Window, full_window, training_flops
 from jatlab.cost_report import measured_peak, published_peak, table
 from jatlab.files import write_json
+from jatlab.machine import call_apart, peak_megabytes
 from jatlab.model import JatModel
 
 NAMES = {"continuous": "Meta-World, MuJoCo", "discrete": "BabyAI", "image": "Atari", "text": "text", "picture": "captions"}
@@ -56,7 +54,7 @@ def run_on(device: str, presets: list[str], command: str, output: str | Path | N
     _check_device(device)
     for preset in presets:
         JatConfig.preset(preset)
-    speeds = [_in_a_process(device, preset, kind, timesteps) for preset in presets for kind in kinds]
+    speeds = [Speed(**call_apart("jatlab.bench_device", "measure", device, preset, kind, timesteps)) for preset in presets for kind in kinds]
     if output:
         write_json(output, {"device": device_name(device), "date": date.today().isoformat(), "command": command, "speeds": [asdict(speed) for speed in speeds]})
     return f"{device_name(device)}, torch {torch.__version__}, {date.today().isoformat()}, `{command}`\n\n{_table(speeds)}"
@@ -86,17 +84,8 @@ def _table(speeds: list[Speed]) -> str:
 # --- one measurement ---------------------------------------------------------------------------------------------------------
 
 
-def _in_a_process(device: str, preset: str, kind: str, timesteps: int | None) -> Speed:
-    code = f"import json; from dataclasses import asdict; from jatlab.bench_device import measure; print(json.dumps(asdict(measure({device!r}, {preset!r}, {kind!r}, {timesteps!r}))))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    if result.returncode:
-        reason = result.stderr.strip().splitlines()[-1:] or ["it was killed: too little memory?"]
-        raise OSError(f"{preset} could not be measured on {kind} batches: {reason[0]}")
-    return Speed(**json.loads(result.stdout.splitlines()[-1]))
-
-
-def measure(device: str, preset: str, kind: str, timesteps: int | None = None) -> Speed:
-    """Train ``preset`` on one batch over and over; the speed, and the most memory that it took."""
+def measure(device: str, preset: str, kind: str, timesteps: int | None = None) -> dict:
+    """Train ``preset`` on one batch over and over; the fields of its ``Speed``: the most memory is this process's."""
     config = JatConfig.preset(preset)
     window, place = full_window(config, kind, timesteps), torch.device(device)
     torch.manual_seed(0)
@@ -104,7 +93,7 @@ def measure(device: str, preset: str, kind: str, timesteps: int | None = None) -
     seconds = _seconds_a_step(step, place, SECONDS[device])
     tflops = WINDOWS[device] * training_flops(config, window) / seconds / 1e12
     peak = measured_peak() if device == "cpu" else published_peak(device_name(device))
-    return Speed(preset, kind, WINDOWS[device], window.tokens, WINDOWS[device] * window.tokens / seconds, tflops, peak, _memory(device))
+    return asdict(Speed(preset, kind, WINDOWS[device], window.tokens, WINDOWS[device] * window.tokens / seconds, tflops, peak, _memory(device)))
 
 
 def training_step(model: JatModel, batch: dict[str, Tensor]) -> Callable:
@@ -158,6 +147,4 @@ def _memory(device: str) -> float:
     """GB: what tensors took at most on a GPU; on a CPU what the whole process did (Linux; 0 elsewhere)."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
-    status = Path("/proc/self/status")
-    line = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM")), "VmHWM: 0 kB") if status.exists() else "VmHWM: 0 kB"
-    return int(line.split()[1]) * 1024 / 1e9
+    return peak_megabytes() * 2**20 / 1e9

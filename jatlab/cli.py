@@ -378,10 +378,17 @@ def _add_bench(commands) -> None:
     parser.add_argument("--device", help="instead: the speed and memory of training on this device, cuda or cpu, as a table")
     parser.add_argument("--gpu", dest="device", action="store_const", const="cuda", help="the same as --device cuda")
     parser.add_argument("--presets", nargs="+", metavar="PRESET", help="sizes for --device; mini and paper, if none is given")
-    parser.set_defaults(output=None, device=None, presets=None)
+    parser.add_argument("--agent", help="instead: how soon this agent is loaded, how fast it acts on one core, and its memory, as a table")
+    parser.set_defaults(output=None, device=None, presets=None, agent=None)
 
 
-def bench(output: str | None, check: bool, device: str | None, presets: list[str] | None) -> int:
+def bench(output: str | None, check: bool, device: str | None, presets: list[str] | None, agent: str | None) -> int:
+    if agent:
+        from jatlab import bench_agent
+
+        found = bench_agent.run(agent)
+        print(bench_agent.in_words(agent, found))
+        return int(check and not all(line.met for line in found))
     if device:
         from jatlab.bench_device import run_on
 

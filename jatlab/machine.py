@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -33,3 +36,23 @@ def limit_threads() -> None:
 
     if torch.get_num_threads() > cores():
         torch.set_num_threads(cores())
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process ever held (Linux; 0 elsewhere). `getrusage` would count its parent's."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
+
+
+def call_apart(module: str, function: str, *arguments):
+    """What ``module.function(*arguments)`` returns in a process of its own, whose peak of memory and time of loading are its own.
+
+    Arguments as ``repr`` writes them, the answer as JSON does. Raises OSError with the last line of what the process said where it failed.
+    """
+    code = f"import json, {module}; print(json.dumps({module}.{function}(*{arguments!r})))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if result.returncode:
+        reason = result.stderr.strip().splitlines()[-1:] or ["it was killed: too little memory?"]
+        raise OSError(f"{function}{arguments!r} failed in its process: {reason[0]}")
+    return json.loads(result.stdout.splitlines()[-1])

@@ -56,5 +56,5 @@ def test_a_device_that_is_not_there(capsys, monkeypatch):
 
 
 def test_a_measurement_that_fails_is_told():
-    with pytest.raises(OSError, match="nano could not be measured on text batches: .*positions"):
+    with pytest.raises(OSError, match="'nano', 'text'.* failed in its process: .*positions"):
         run_on("cpu", ["nano"], "", kinds=("text",), timesteps=4000)
