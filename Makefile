@@ -65,7 +65,7 @@ EXTRAS_lab := notebooks
 
 # for maintainers: the finished demo's agent becomes the one that ships, and the README's tables and pictures are its own
 ship: demo
-	$(BIN)/python docs/ship.py
+	$(BIN)/python docs/ship.py demo
 
 # jatlab-mini from nothing, in a working day: recordings, agent and report in runs/mini; stopped, the same command goes on
 agent: $(VENV)/installed-demo

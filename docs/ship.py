@@ -1,8 +1,12 @@
-"""Turn a finished demo into what ships: the agent in bfloat16 with its report, the README's tables and its picture. `make ship` runs it.
+"""Turn a finished run into what ships: the agent in bfloat16 with its report, the README's tables and its picture.
 
-The table is the shipped agent's own: it is evaluated here as it will be loaded, after rounding its weights.
+    python docs/ship.py demo           after `make demo`; `make ship` does both
+    python docs/ship.py jatlab-mini    after `make agent`
+
+The tables are the shipped agent's own: it is evaluated here as it will be loaded, after rounding its weights.
 """
 
+import argparse
 import json
 import re
 import shutil
@@ -13,33 +17,79 @@ import torch
 from huggingface_hub import ModelCard
 from readme import insert
 
+from jatlab import bench_agent, mini
 from jatlab.agent import rollout
 from jatlab.bench import run as run_bench
 from jatlab.card import model_card
 from jatlab.checkpoints import SHIPPED, load_agent, save_agent
 from jatlab.demo import EPISODES
 from jatlab.report import DOMAINS, evaluate_and_report
+from jatlab.report_text import interval
 from jatlab.tasks import make_env
+from jatlab.viz.grid import grid, tile, tile_size
 from jatlab.viz.video import caption, save_small_gif
 
 ROOT = Path(__file__).parent.parent
-RUN = ROOT / "runs" / "demo"
-SHOWN = ("babyai-go-to-local", "babyai-open-door", "metaworld-reach", "metaworld-drawer-open")
-COMMAND = "jatlab evaluate demo --tasks " + " ".join(EPISODES) + " --episodes 100"
+IMAGES = ROOT / "docs" / "images"
+DEMO, MINI = ROOT / "runs" / "demo", ROOT / "runs" / "mini"
+DEMO_SHOWN = ("babyai-go-to-local", "babyai-open-door", "metaworld-reach", "metaworld-drawer-open")
+DEMO_COMMAND = "jatlab evaluate demo --tasks " + " ".join(EPISODES) + " --episodes 100"
+MINI_SHOWN = ("babyai-go-to", "babyai-pickup-loc", "metaworld-pick-place", "metaworld-window-open", "mujoco-halfcheetah", "mujoco-hopper", "atari-boxing", "atari-freeway")
+MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join(mini.GAMES)} --episodes {mini.EPISODES}"
+LONGEST, FRAMES = 200, 60  # timesteps of an episode that are shown, and in how many frames
+TARGETS = {"babyai": (0.862, 0.862), "metaworld": (0.9, 0.6), "mujoco": (0.85, 0.735), "atari": (0.5, 0.41)}  # by our teacher, by the published expert
 
 
 def main() -> None:
-    folder = SHIPPED / "demo"
-    save_agent(load_agent(RUN / "agent"), folder, torch.bfloat16)
-    agent = load_agent("demo")
-    shutil.rmtree(RUN / "shipped", ignore_errors=True)
-    evaluate_and_report(agent, list(EPISODES), RUN / "shipped", RUN / "agent", episodes=100, command=COMMAND)
-    shutil.copy(RUN / "shipped" / "report.json", folder / "report.json")
-    write_card(folder)
-    figures()
-    insert("results", tables(RUN / "shipped" / "README.md"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("agent", choices=("demo", "jatlab-mini"))
+    {"demo": ship_demo, "jatlab-mini": ship_mini}[parser.parse_args().agent]()
+
+
+def ship_demo() -> None:
+    agent = round_weights("demo", DEMO / "agent")
+    shutil.rmtree(DEMO / "shipped", ignore_errors=True)
+    evaluate_and_report(agent, list(EPISODES), DEMO / "shipped", DEMO / "agent", episodes=100, command=DEMO_COMMAND)
+    keep_report("demo", DEMO / "shipped", "", "A generalist of eight tasks", "make demo")
+    insert("results", tables(DEMO / "shipped" / "README.md"))
     insert("bench", "\n".join(["| what | ratio | target | |", "| --- | ---: | ---: | --- |", *(bench_row(ratio) for ratio in run_bench())]))
-    save_small_gif(picture(agent), ROOT / "docs" / "images" / "demo.gif", fps=8, limit=1_500_000)
+    save_small_gif(picture(agent), IMAGES / "demo.gif", fps=8, limit=1_500_000)
+
+
+def ship_mini() -> None:
+    agent = round_weights("jatlab-mini", MINI / "agent")
+    names = mini.all_tasks()
+    evaluate_and_report(agent, names, MINI / "shipped", MINI / "agent", episodes=mini.EPISODES, workers=2, data=MINI / "data", command=MINI_COMMAND)
+    keep_report("jatlab-mini", MINI / "shipped", "mini-", f"A generalist of {len(names) - len(mini.LANGUAGE)} tasks that also reads and writes", "make agent")
+    found = json.loads((MINI / "shipped" / "report.json").read_text())
+    insert("mini", domain_table(found) + "\n\n" + bench_agent.in_words("jatlab-mini", bench_agent.run("jatlab-mini")))
+    save_small_gif(sheet(agent), IMAGES / "mini.gif", fps=8, limit=1_500_000)
+
+
+def round_weights(name: str, run: Path):
+    """The run's agent in bfloat16 under the name that it ships by, loaded from there."""
+    save_agent(load_agent(run), SHIPPED / name, torch.bfloat16)
+    return load_agent(name)
+
+
+def keep_report(name: str, report: Path, prefix: str, what: str, command: str) -> None:
+    """The evaluation beside the weights: report, card and figures."""
+    shutil.copy(report / "report.json", SHIPPED / name / "report.json")
+    write_card(SHIPPED / name, prefix, what, command)
+    for path in (report / "figures").glob("*.png"):
+        shutil.copy(path, IMAGES / f"{prefix}{path.name}")
+
+
+def domain_table(results: dict) -> str:
+    """A row a domain: this agent, what it was to reach, and the published JAT."""
+    rows = []
+    for domain, (taught, expert) in TARGETS.items():
+        found = results["domains"][domain]
+        ours = [f"{found[scale]['mean']:.2f} [{interval(found[scale]['mean_interval'], 2)}]" for scale in ("by_teacher", "by_expert")]
+        rows.append(f"| {DOMAINS[domain]}, {len(found['tasks'])} | {ours[0]} | {taught:.2f} | {ours[1]} | {expert:.2f} | {found['by_expert']['jat']:.2f} |")
+    head = "| domain, tasks | by our teacher | to reach | by the published expert | to reach | published JAT (192.7 M), same tasks |"
+    told = f"Means of task scores, {results['settings']['episodes']} episodes a task, seeds from {results['settings']['seed']:,}; 95 % intervals in brackets. `{MINI_COMMAND}`"
+    return "\n".join([told, "", head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
 
 
 def tables(report: Path) -> str:
@@ -48,45 +98,49 @@ def tables(report: Path) -> str:
     return re.sub(r"^## ", "### ", text, flags=re.MULTILINE).strip()
 
 
-def figures() -> None:
-    for path in (RUN / "shipped" / "figures").glob("*.png"):
-        shutil.copy(path, ROOT / "docs" / "images" / path.name)
-
-
 def bench_row(ratio) -> str:
     return f"| {ratio.name} | {ratio.value:.1f} x | {ratio.target:g} x | {ratio.detail} |"
 
 
-def write_card(folder: Path) -> None:
+def write_card(folder: Path, prefix: str, what: str, command: str) -> None:
     """The evaluation's model card, with what the agent is and how it was made."""
     info = json.loads((folder / "training.json").read_text())
     recipe = ", ".join(f"{name} {value}" for name, value in info["recipe"].items() if name in ("preset", "batch_timesteps", "lr", "average", "symmetries", "seed"))
     about = (
-        f"A generalist of eight tasks. {info['parameters']:,} parameters, stored in bfloat16. Made by `make demo`: {info['minutes']} minutes on {info['threads']} CPU "
+        f"{what}. {info['parameters']:,} parameters, stored in bfloat16. Made by `{command}`: {info['minutes']} minutes on {info['threads']} CPU "
         f"threads, {info['step']:,} steps, {info['timesteps']:,} timesteps ({recipe}). Data, episodes and versions: `training.json`. "
         "Trained on demonstrations that `jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000."
     )
     card = model_card(json.loads((folder / "report.json").read_text()), DOMAINS, about, "apache-2.0")
-    (folder / "README.md").write_text(card.replace("](figures/", "](../../../docs/images/"))
+    (folder / "README.md").write_text(card.replace("](figures/", f"](../../../docs/images/{prefix}"))
 
 
 def picture(agent) -> list[np.ndarray]:
-    """One episode of each of four tasks, side by side, each staying on its last frame until all are done."""
-    films = [film(agent, task) for task in SHOWN]
+    """One episode of each of the demo's four tasks, side by side, each staying on its last frame until all are done."""
+    films = [film(agent, task) for task in DEMO_SHOWN]
     longest = max(map(len, films))
     rows = [[f[min(i, len(f) - 1)] for f in films] for i in range(longest)]
     return [np.concatenate([np.concatenate(row[:2], axis=1), np.concatenate(row[2:], axis=1)]) for row in rows]
 
 
 def film(agent, task: str) -> list[np.ndarray]:
-    env = make_env(task)
-    episode = rollout(agent, env, seed=1_000_003, render=True)
-    env.close()
+    episode = played(agent, task)
     words = episode["text_observations"][0] if "text_observations" in episode else task
     totals = np.concatenate([[0], np.cumsum(episode["rewards"])])
     step = 3 if task.startswith("metaworld") else 1
-    keep = [*range(0, len(totals), step)]
-    return [caption(episode["frames"][t], words, t, totals[t]) for t in keep]
+    return [caption(episode["frames"][t], words, t, totals[t]) for t in range(0, len(totals), step)]
+
+
+def sheet(agent) -> list[np.ndarray]:
+    """The beginnings of eight episodes of jatlab-mini's, side by side, two of each domain."""
+    return grid({"": {task: tile(played(agent, task, LONGEST)["frames"], tile_size(len(MINI_SHOWN)), FRAMES) for task in MINI_SHOWN}})
+
+
+def played(agent, task: str, most: int | None = None) -> dict:
+    env = make_env(task)
+    episode = rollout(agent, env, seed=1_000_003, render=True, max_steps=most)
+    env.close()
+    return episode
 
 
 if __name__ == "__main__":

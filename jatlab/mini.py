@@ -21,6 +21,7 @@ MOST = 10_000  # episodes of a task: BabyAI's shortest have five timesteps
 NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # disturbs what teachers do, not what they say
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
 SHARES = {"babyai": 0.5, "metaworld": 0.2, "mujoco": 0.1, "atari": 0.12, "text": 0.03, "vision": 0.05}  # of the turns in training
+EPISODES = 30  # to play, of each task
 HOURS = 6.5  # of training; recording and playing take the rest of the day
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
 
@@ -37,7 +38,7 @@ def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quic
     with stage("2/3 one agent learns them all"):
         train_once(recipe(names, folder / "data", folder / "agent", hours, quick))
     with stage("3/3 the agent plays seeds it has never seen"):
-        options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": 30}
+        options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES}
         agent = load_agent(folder / "agent")
         evaluate_and_report(agent, names, folder / "report", folder / "agent", data=folder / "data", workers=workers, command="jatlab mini", **options)
     print(f"\n{(time.monotonic() - started) / 3600:.1f} hours in this sitting. Open {folder / 'report' / 'report.html'} in a browser.")
