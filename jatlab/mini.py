@@ -76,7 +76,7 @@ def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quic
 
     return TrainConfig(
         data=str(data), output=str(agent), tasks=names, preset="mini", minutes=None if quick else 60 * hours, steps=14 if quick else None,
-        batch_timesteps=256 if quick else 1024, lr=1e-3, average=0.999, symmetries=True, random_start=True, task_weights=turns(names), val_every=2000,
+        batch_timesteps=256 if quick else 1024, lr=1e-3, average=0.999, symmetries=True, random_start=True, task_weights=turns(names), val_every=3000, val_batches=1,
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ from jatlab.config import JatConfig
 from jatlab.data.mixture import Mixture, Plan, cut_batches, prefetch
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import Batch, open_source, to_tensors
+from jatlab.machine import keep_memory
 from jatlab.model import JatModel
 from jatlab.tasks import expand, language_tasks, task_names
 from jatlab.tokenization import TextTokenizer
@@ -61,6 +62,7 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, on_report: Callable[[dict], None] | None = None):
         self.config, self.output, self.on_report = config, Path(config.output), on_report
+        keep_memory()
         self.accelerator = make_accelerator(config)
         self.sharding = sharding_plugin(self.accelerator)
         self.bf16 = uses_bf16(config, self.accelerator.device)

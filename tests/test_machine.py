@@ -1,6 +1,9 @@
 """How many cores a process may use, in containers of several kinds."""
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -47,3 +50,31 @@ def test_torch_gets_fewer_threads_but_never_more(many_cores):
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+FREED = """
+import torch
+from pathlib import Path
+from jatlab import machine
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+{call}
+block = torch.ones(50_000_000)  # 200 MB
+before = resident()
+del block
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize("call, given_back", [("machine.keep_memory()", False), ("", True)])
+def test_freed_memory_is_kept_when_asked_for(call, given_back):
+    result = subprocess.run([sys.executable, "-c", FREED.format(call=call)], capture_output=True, text=True, check=True)
+    assert (float(result.stdout) > 150) is given_back
+
+
+def test_another_library_is_no_error(monkeypatch):
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: object())
+    assert machine.keep_memory() is False
