@@ -35,7 +35,7 @@ DEMO, MINI = ROOT / "runs" / "demo", ROOT / "runs" / "mini"
 DEMO_SHOWN = ("babyai-go-to-local", "babyai-open-door", "metaworld-reach", "metaworld-drawer-open")
 DEMO_COMMAND = "jatlab evaluate demo --tasks " + " ".join(EPISODES) + " --episodes 100"
 MINI_SHOWN = ("babyai-go-to", "babyai-pickup-loc", "metaworld-pick-place", "metaworld-window-open", "mujoco-halfcheetah", "mujoco-hopper", "atari-boxing", "atari-freeway")
-MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join(mini.GAMES)} --episodes {mini.EPISODES}"
+MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES}"
 LONGEST, FRAMES = 200, 60  # timesteps of an episode that are shown, and in how many frames
 TARGETS = {"babyai": (0.862, 0.862), "metaworld": (0.9, 0.6), "mujoco": (0.85, 0.735), "atari": (0.5, 0.41)}  # by our teacher, by the published expert
 
@@ -59,7 +59,7 @@ def ship_demo() -> None:
 def ship_mini() -> None:
     agent = round_weights("jatlab-mini", MINI / "agent")
     names = mini.all_tasks()
-    evaluate_and_report(agent, names, MINI / "shipped", MINI / "agent", episodes=mini.EPISODES, workers=2, data=MINI / "data", command=MINI_COMMAND)
+    evaluate_and_report(agent, names, MINI / "shipped", MINI / "agent", episodes=mini.EPISODES, workers=2, data=MINI / "data", command=MINI_COMMAND, videos=False)
     keep_report("jatlab-mini", MINI / "shipped", "mini-", f"A generalist of {len(names) - len(mini.LANGUAGE)} tasks that also reads and writes", "make agent")
     found = json.loads((MINI / "shipped" / "report.json").read_text())
     insert("mini", domain_table(found) + "\n\n" + bench_agent.in_words("jatlab-mini", bench_agent.run("jatlab-mini")))

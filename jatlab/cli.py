@@ -342,7 +342,7 @@ def demo(**arguments) -> None:
 
 
 def _add_mini(commands) -> None:
-    parser = _command(commands, "mini", mini, "jatlab-mini from nothing, in a working day: record, train, evaluate, report")
+    parser = _command(commands, "mini", mini, "jatlab-mini from nothing, in a working day: record, train, correct, train on, evaluate, report")
     parser.add_argument("--output", default="runs/mini", help="folder for data, agent and report; what is finished there is not done again")
     parser.add_argument("--hours", type=float, default=argparse.SUPPRESS, help="of training; what a working day leaves for it, unless given")
     parser.add_argument("--workers", type=int, default=2, help="processes")

@@ -1,14 +1,14 @@
 """`jatlab mini`: jatlab-mini from nothing, on two CPU cores in a working day.
 
 One set of weights for all 39 BabyAI, 50 Meta-World and 11 MuJoCo tasks and eight Atari games, for text and for questions about scenes. Teachers show
-them, one agent learns them, plays seeds that were never recorded, and a report says how well. It can be stopped anywhere; the same command goes on.
+them, one agent learns them, plays, is corrected by its teachers, learns on, plays seeds that were never recorded, and a report says how well. It can be stopped anywhere; the same command goes on.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jatlab.making import stage, train_once
@@ -18,26 +18,36 @@ from jatlab.tasks.scores import task_scores
 GAMES = tuple(f"atari-{game}" for game in ("pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"))
 TIMESTEPS = {"babyai": 80_000, "metaworld": 30_000, "mujoco": 300_000, "atari": 40_000}  # of demonstration, of each task
 MOST = 10_000  # episodes of a task: BabyAI's shortest have five timesteps
+CORRECTED = {"babyai": 20_000, "metaworld": 10_000, "mujoco": 50_000, "atari": 10_000}  # timesteps of each task that the agent plays and its teacher corrects
+MOST_CORRECTED = 2000  # episodes
 NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # disturbs what teachers do, not what they say
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
 SHARES = {"babyai": 0.5, "metaworld": 0.2, "mujoco": 0.1, "atari": 0.12, "text": 0.03, "vision": 0.05}  # of the turns in training
 EPISODES = 30  # to play, of each task
-HOURS = 6.5  # of training; recording and playing take the rest of the day
+HOURS, AFTERWARDS = 6.5, 0.5  # of training, recording and playing take the rest of the day; its share that follows the corrections
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
 
 
 def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quick: bool = False) -> Path:
-    """Record, train, evaluate, report; returns the report's path. ``quick`` does one task of each kind for seconds, to see that all works."""
+    """Record, train, correct, train on, evaluate, report; returns the report's path. ``hours`` are of training; what is there after the first half is kept in ``imitation``.
+
+    ``quick`` does one task of each kind for seconds, to see that all works.
+    """
     from jatlab.checkpoints import load_agent
     from jatlab.report import evaluate_and_report
 
     folder, started = Path(output), time.monotonic()
     names = list(QUICK) if quick else all_tasks()
-    with stage(f"1/3 teachers show {len(names)} tasks"):
+    imitator = folder / "imitation"
+    with stage(f"1/5 teachers show {len(names)} tasks"):
         record_all(names, folder / "data", workers, quick)
-    with stage("2/3 one agent learns them all"):
-        train_once(recipe(names, folder / "data", folder / "agent", hours, quick))
-    with stage("3/3 the agent plays seeds it has never seen"):
+    with stage("2/5 one agent learns them all"):
+        train_once(recipe(names, folder / "data", imitator, hours * (1 - AFTERWARDS), quick))
+    with stage("3/5 it plays, and its teachers say what they would have done"):
+        correct_all(names, imitator, folder / "data", workers, quick)
+    with stage("4/5 it learns from that as well"):
+        train_once(recipe(names, folder / "data", folder / "agent", hours * AFTERWARDS, quick, imitator))
+    with stage("5/5 the agent plays seeds it has never seen"):
         options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES}
         agent = load_agent(folder / "agent")
         evaluate_and_report(agent, names, folder / "report", folder / "agent", data=folder / "data", workers=workers, command="jatlab mini", **options)
@@ -60,22 +70,31 @@ def record_all(names: Iterable[str], data: Path, workers: int, quick: bool = Fal
             record(names, data, {name: 2 if quick else episodes(name) for name in names}, workers, noise=NOISE.get(domain, 0.0))
 
 
-def episodes(name: str) -> int:
+def correct_all(names: Iterable[str], agent: Path, data: Path, workers: int, quick: bool = False) -> None:
+    """What teachers say to the agent's own play (DAgger), in every task that is played."""
+    from jatlab.corrections import correct
+
+    for name in (name for name in names if name not in LANGUAGE):
+        count, limit = (2, 20) if quick else (min(episodes(name, CORRECTED), MOST_CORRECTED), None)
+        correct(agent, name, data, count, workers, max_steps=limit)
+
+
+def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
     """How many episodes hold the timesteps that a task is to have, going by its teacher's mean length; at most ``MOST``. Raises ValueError where that was not measured."""
     if name in LANGUAGE:
         return LANGUAGE[name]
     teacher = task_scores(name).teacher
     if teacher is None:
         raise ValueError(f"nobody has measured the teacher of {name}, so the length of its episodes is not known: jatlab teachers --measure {name}")
-    return min(math.ceil(TIMESTEPS[get_task(name).domain] / teacher.length), MOST)
+    return min(math.ceil(timesteps[get_task(name).domain] / teacher.length), MOST)
 
 
-def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False):
-    """jatlab-mini's training recipe."""
+def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False, start: Path | None = None):
+    """jatlab-mini's training recipe, from nothing or from the agent in ``start``."""
     from jatlab.training_recipe import TrainConfig
 
     return TrainConfig(
-        data=str(data), output=str(agent), tasks=names, preset="mini", minutes=None if quick else 60 * hours, steps=14 if quick else None,
+        data=str(data), output=str(agent), tasks=names, preset="mini", start=start and str(start), minutes=None if quick else 60 * hours, steps=14 if quick else None,
         batch_timesteps=256 if quick else 1024, lr=1e-3, average=0.999, symmetries=True, random_start=True, task_weights=turns(names), val_every=3000, val_batches=1,
     )  # fmt: skip
 

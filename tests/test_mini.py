@@ -52,7 +52,10 @@ def test_the_whole_recipe_shortened(tmp_path, capsys):
     played = {*results["tasks"], *results["language"]}
     assert played == set(mini.QUICK)
     assert not results["failed"]
-    assert jatlab.load_agent(tmp_path / "agent").info["step"] == 14
+    assert [jatlab.load_agent(tmp_path / name).info["step"] for name in ("imitation", "agent")] == [14, 14]
+    corrected = {path.parent.parent.name for path in tmp_path.glob("data/*/train/corrections-*.parquet")}
+    assert corrected == set(results["tasks"])  # every task that is played
+    assert jatlab.load_agent(tmp_path / "agent").info["recipe"]["start"] == str(tmp_path / "imitation")
     written = (tmp_path / "agent" / "model.safetensors").stat().st_mtime_ns
     assert main(command) == 0
     assert "is trained already" in capsys.readouterr().out
