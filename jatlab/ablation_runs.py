@@ -13,14 +13,15 @@ import numpy as np
 from jatlab.new_tasks import NEW_TASKS, register_new_tasks
 from jatlab.tasks import DOMAINS, get_task, register_scores
 
-OBJECT, REACH, RECALL = "babyai-go-to-obj", "metaworld-reach", "recall"
+OBJECT, REACH, RECALL, GAME = "babyai-go-to-obj", "metaworld-reach", "recall", "atari-mspacman"
+FRAMES = {2: "mspacman-2-frames", 4: GAME, 8: "mspacman-8-frames", 16: "mspacman-16-frames"}  # of a decision
 MODEL = {"hidden_size": 96, "num_heads": 4, "image_channels": (4, 4, 4)}  # nano's four layers and 64 timesteps, half as wide
 STEPS, BATCH, LR, AVERAGE = 300, 512, 3e-3, 0.98
 SCALAR_BATCH = 64  # timesteps: some ten thousand tokens of a grid already
 EPISODES = 50
 RECORDINGS = {  # task: episodes of demonstration, noise
     OBJECT: (1500, 0.3), REACH: (100, 0.8), "babyai-open-door": (1000, 0.3), "metaworld-drawer-open": (100, 0.8), RECALL: (500, 0.0),
-    "lander": (40, 0.2), "fetch": (100, 0.5), "highway": (100, 0.0),
+    "lander": (40, 0.2), "fetch": (100, 0.5), "highway": (100, 0.0), **dict.fromkeys(FRAMES.values(), (60, 0.2)),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jatlab.ablation_runs import AVERAGE, BATCH, EPISODES, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, STEPS, Variant, play, recipe, run_point
+from jatlab.ablation_runs import AVERAGE, BATCH, EPISODES, FRAMES, GAME, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, STEPS, Variant, play, recipe, run_point
 from jatlab.config import JatConfig
 from jatlab.files import write_json
 from jatlab.new_tasks import NEW_TASKS
@@ -81,6 +81,12 @@ def _time() -> tuple[Variant, ...]:
     return tuple(Variant(f"{100 / length:g} decisions", (task,), 100 / length, steps=STEPS // 2) for length, task in names.items())
 
 
+def _frames() -> tuple[Variant, ...]:
+    """Pictures want more of an agent than reach does: convolutions of nano's width, and finer features."""
+    model = {"image_channels": [16, 32, 24], "image_pool": None, "frames_predicted": 0.125}
+    return tuple(Variant(f"{frames} frames", (task,), frames, model, steps=2 * STEPS) for frames, task in sorted(FRAMES.items(), key=lambda item: item[1] != GAME))
+
+
 def _tokens() -> tuple[Variant, ...]:
     """Each task by itself, with the steps that a core makes in minutes; 1,024 positions, as Gato has, for tokens that are scalars."""
     gato = {"token": "scalar", "model": {"attention_types": [[["global"], 4]], "max_position_embeddings": 1024}}
@@ -110,6 +116,7 @@ ABLATIONS = {
         Ablation("beyond-the-window", "What happens when an episode outlasts what the agent remembers?", _beyond(), (0,)),
         Ablation("memory", "How far back does each attention pattern reach, where the task is to remember?", _memory()),
         Ablation("time", "Do finer or coarser time steps matter?", _time()),
+        Ablation("frame-skip", "How many frames of an Atari game should a decision last?", _frames()),
         Ablation("tokens", "A token for each timestep, or for each number of it?", _tokens()),
         Ablation("attention", "Global, local or both, and how wide a window?", _attention()),
         Ablation("new-tasks", "Does what the shipped agent knows help on tasks outside JAT's benchmarks?", _new()),

@@ -164,6 +164,23 @@ def test_finer_and_coarser_time_is_the_same_task(task, steps):
     assert score(task, [outcome.total])[0] == normalise("metaworld-reach", [outcome.total])[0] > 0.9
 
 
+@pytest.mark.parametrize("frames", [2, 8])
+def test_an_atari_game_with_other_decisions_is_the_same_game(frames):
+    """As many frames of it pass, its memory is known four frames back, and its teacher still plays far above random (247)."""
+    register_all()
+    task = f"mspacman-{frames}-frames"
+    outcome, episode = Player(task).play(seed=3, timeout=60)
+    assert outcome.total > 500 and episode["image_observations"].shape[1:] == (4, 84, 84)
+    assert score(task, [outcome.total])[0] == normalise("atari-mspacman", [outcome.total])[0]
+    env = make_env(task, render_mode=None)
+    env.reset(seed=0)
+    before = env.unwrapped.ale.getFrameNumber()
+    env.step(0)
+    assert env.unwrapped.ale.getFrameNumber() - before == frames
+    memories = env.get_wrapper_attr("memories")
+    assert len(memories) == min(frames, 4) + 1 and np.array_equal(memories[-1], env.unwrapped.ale.getRAM())
+
+
 def test_reach_itself_is_as_long_as_ever():
     register_all()
     env = make_env("metaworld-reach", render_mode=None)

@@ -53,14 +53,14 @@ class Shrink:
 class AtariGame(gym.Wrapper):
     """An ALE environment (frameskip 1) with the published preprocessing; ``image_observation`` is uint8 (4, 84, 84), newest last.
 
-    Without ``pictures`` the stack stays black: most of the time goes into them, and who reads the console's memory needs none.
+    Without ``pictures`` the stack stays black: most of the time goes into them, and who reads the console's memory needs none. A decision lasts ``frames`` frames.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # 60 frames a second, 4 a decision
 
-    def __init__(self, env: gym.Env, pictures: bool = True):
+    def __init__(self, env: gym.Env, pictures: bool = True, frames: int = FRAMES_PER_DECISION):
         super().__init__(env)
-        self.pictures = pictures
+        self.pictures, self.frames = pictures, frames
         self._ale = env.unwrapped.ale
         self._actions = self._ale.getMinimalActionSet()
         self._opening = (1, 2) if "FIRE" in env.unwrapped.get_action_meanings() else ()
@@ -107,18 +107,21 @@ class AtariGame(gym.Wrapper):
             self._stack[:] = self._shrink(screen)
 
     def _hold(self, action: int) -> tuple[float, np.ndarray | None]:
-        """Holds an action for four frames, less if the game ends: the reward, and the maximum of the last two screens (None without pictures)."""
+        """Holds an action for a decision's frames, less if the game ends: the reward, and the maximum of the last two screens (None without pictures)."""
         reward, screen = 0.0, None
-        for frame in range(FRAMES_PER_DECISION):
-            reward += self._ale.act(self._actions[action])
+        for frame in range(self.frames):
+            reward += self._frame(self._actions[action])
             if self._ale.game_over():
                 break
-            if self.pictures and frame == FRAMES_PER_DECISION - 2:
+            if self.pictures and frame == self.frames - 2:
                 screen = self._ale.getScreenRGB()
         if not self.pictures:
             return reward, None
         last = self._ale.getScreenRGB()
         return reward, last if screen is None else np.maximum(screen, last)
+
+    def _frame(self, action: ale_py.Action) -> float:
+        return self._ale.act(action)
 
     def _next_life(self) -> tuple[float, np.ndarray | None]:
         reward, screen = self._hold(0)

@@ -102,6 +102,9 @@ class ConsoleTeacher(Teacher):
 
     def act(self, observation: dict, executed=None) -> int:
         now = self._ale.getRAM()
-        seen = sense(now, now if self._before is None else self._before)
-        self._before = now
-        return self.policy.choose(seen)
+        return self.policy.choose(sense(now, self._earlier(now)))
+
+    def _earlier(self, now: np.ndarray) -> np.ndarray:
+        """The memory at the decision before; at the first one, that of now."""
+        before, self._before = self._before, now
+        return now if before is None else before
