@@ -37,6 +37,7 @@ DEMO_COMMAND = "jatlab evaluate demo --tasks " + " ".join(EPISODES) + " --episod
 MINI_SHOWN = ("babyai-go-to", "babyai-pickup-loc", "metaworld-pick-place", "metaworld-window-open", "mujoco-halfcheetah", "mujoco-hopper", "atari-boxing", "atari-freeway")
 MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES}"
 LONGEST, FRAMES = 200, 60  # timesteps of an episode that are shown, and in how many frames
+MINI_MADE = "the first two stages of `jatlab mini --hours 1.83`: demonstrations, without corrections"
 TARGETS = {"babyai": (0.862, 0.862), "metaworld": (0.9, 0.6), "mujoco": (0.85, 0.735), "atari": (0.5, 0.41)}  # by our teacher, by the published expert
 
 
@@ -50,7 +51,7 @@ def ship_demo() -> None:
     agent = round_weights("demo", DEMO / "agent")
     shutil.rmtree(DEMO / "shipped", ignore_errors=True)
     evaluate_and_report(agent, list(EPISODES), DEMO / "shipped", DEMO / "agent", episodes=100, command=DEMO_COMMAND)
-    keep_report("demo", DEMO / "shipped", "", "A generalist of eight tasks", "make demo")
+    keep_report("demo", DEMO / "shipped", "", "A generalist of eight tasks", "`make demo`")
     insert("results", tables(DEMO / "shipped" / "README.md"))
     insert("bench", "\n".join(["| what | ratio | target | |", "| --- | ---: | ---: | --- |", *(bench_row(ratio) for ratio in run_bench())]))
     save_small_gif(picture(agent), IMAGES / "demo.gif", fps=8, limit=1_500_000)
@@ -60,7 +61,7 @@ def ship_mini() -> None:
     agent = round_weights("jatlab-mini", MINI / "agent")
     names = mini.all_tasks()
     evaluate_and_report(agent, names, MINI / "shipped", MINI / "agent", episodes=mini.EPISODES, workers=2, data=MINI / "data", command=MINI_COMMAND, videos=False)
-    keep_report("jatlab-mini", MINI / "shipped", "mini-", f"A generalist of {len(names) - len(mini.LANGUAGE)} tasks that also reads and writes", "make agent")
+    keep_report("jatlab-mini", MINI / "shipped", "mini-", f"A generalist of {len(names) - len(mini.LANGUAGE)} tasks that also reads and writes", MINI_MADE)
     found = json.loads((MINI / "shipped" / "report.json").read_text())
     insert("mini", domain_table(found) + "\n\n" + bench_agent.in_words("jatlab-mini", bench_agent.run("jatlab-mini")))
     save_small_gif(sheet(agent), IMAGES / "mini.gif", fps=8, limit=1_500_000)
@@ -76,8 +77,9 @@ def keep_report(name: str, report: Path, prefix: str, what: str, command: str) -
     """The evaluation beside the weights: report, card and figures."""
     shutil.copy(report / "report.json", SHIPPED / name / "report.json")
     write_card(SHIPPED / name, prefix, what, command)
-    for path in (report / "figures").glob("*.png"):
-        shutil.copy(path, IMAGES / f"{prefix}{path.name}")
+    for domain in DOMAINS:
+        if (figure := report / "figures" / f"{domain}.png").exists():
+            shutil.copy(figure, IMAGES / f"{prefix}{figure.name}")
 
 
 def domain_table(results: dict) -> str:
@@ -107,7 +109,7 @@ def write_card(folder: Path, prefix: str, what: str, command: str) -> None:
     info = json.loads((folder / "training.json").read_text())
     recipe = ", ".join(f"{name} {value}" for name, value in info["recipe"].items() if name in ("preset", "batch_timesteps", "lr", "average", "symmetries", "seed"))
     about = (
-        f"{what}. {info['parameters']:,} parameters, stored in bfloat16. Made by `{command}`: {info['minutes']} minutes on {info['threads']} CPU "
+        f"{what}. {info['parameters']:,} parameters, stored in bfloat16. Made by {command}: {info['minutes']} minutes on {info['threads']} CPU "
         f"threads, {info['step']:,} steps, {info['timesteps']:,} timesteps ({recipe}). Data, episodes and versions: `training.json`. "
         "Trained on demonstrations that `jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000."
     )

@@ -6,10 +6,14 @@ import pytest
 
 import jatlab
 from jatlab import mini
+from jatlab.checkpoints import SHIPPED
 from jatlab.cli import main
 from jatlab.config import JatConfig
+from jatlab.evaluation import evaluate, identity
 from jatlab.model import JatModel
 from jatlab.tasks import get_task
+
+SURE = ("babyai-open-red-door", "metaworld-drawer-close", "mujoco-swimmer", "atari-freeway")
 
 
 def test_what_it_learns():
@@ -41,6 +45,29 @@ def test_a_teacher_that_was_never_measured_is_named():
 
 def test_it_is_small():
     assert sum(p.numel() for p in JatModel(JatConfig.preset("mini")).parameters()) <= 10_000_000
+
+
+def test_the_agent_that_ships():
+    """Small enough, evaluated on every task it was shown, and its card says what its report does."""
+    folder = SHIPPED / "jatlab-mini"
+    agent, results = jatlab.load_agent("jatlab-mini"), json.loads((folder / "report.json").read_text())
+    assert sum(p.numel() for p in agent.model.parameters()) <= 10_000_000
+    assert (folder / "model.safetensors").stat().st_size < 21e6
+    assert results["agent"]["fingerprint"] == identity(agent)["fingerprint"]
+    assert set(results["tasks"]) | set(results["language"]) == set(mini.all_tasks()) and not results["failed"]
+    assert all(len(task["returns"]) >= mini.EPISODES and min(task["seeds"]) >= 1_000_000 for task in results["tasks"].values())
+    card = (folder / "README.md").read_text()
+    for domain in ("babyai", "metaworld", "mujoco", "atari"):
+        found = results["domains"][domain]["by_teacher"]
+        assert f"mean | {found['mean']:.2f} [" in card and found["tasks"] == [name for name in results["tasks"] if name.startswith(domain)]
+
+
+@pytest.mark.parametrize("task", SURE)
+def test_it_plays_as_reported(task):
+    """Two episodes of what it was evaluated on, in tasks that it does well; floors are half of its reported score."""
+    reported = json.loads((SHIPPED / "jatlab-mini" / "report.json").read_text())["tasks"][task]["by_teacher"]["mean"]
+    scores = evaluate(jatlab.load_agent("jatlab-mini"), task, 2, progress=False)["tasks"][task]["by_teacher"]
+    assert scores["mean"] > reported / 2 > 0.2
 
 
 @pytest.mark.slow
