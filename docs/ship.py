@@ -36,7 +36,7 @@ DEMO_SHOWN = ("babyai-go-to-local", "babyai-open-door", "metaworld-reach", "meta
 DEMO_COMMAND = "jatlab evaluate demo --tasks " + " ".join(EPISODES) + " --episodes 100"
 MINI_SHOWN = ("babyai-go-to", "babyai-pickup-loc", "metaworld-pick-place", "metaworld-window-open", "mujoco-halfcheetah", "mujoco-hopper", "atari-boxing", "atari-freeway")
 MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES}"
-LONGEST, FRAMES = 200, 60  # timesteps of an episode that are shown, and in how many frames
+LONGEST, FRAMES = 200, 24  # timesteps of an episode that are shown, and in how many frames
 MINI_MADE = "the first two stages of `jatlab mini --hours 1.83`: demonstrations, without corrections"
 TARGETS = {"babyai": (0.862, 0.862), "metaworld": (0.9, 0.6), "mujoco": (0.85, 0.735), "atari": (0.5, 0.41)}  # by our teacher, by the published expert
 
@@ -64,7 +64,7 @@ def ship_mini() -> None:
     keep_report("jatlab-mini", MINI / "shipped", "mini-", f"A generalist of {len(names) - len(mini.LANGUAGE)} tasks that also reads and writes", MINI_MADE)
     found = json.loads((MINI / "shipped" / "report.json").read_text())
     insert("mini", domain_table(found) + "\n\n" + bench_agent.in_words("jatlab-mini", bench_agent.run("jatlab-mini")))
-    save_small_gif(sheet(agent), IMAGES / "mini.gif", fps=8, limit=1_500_000)
+    save_small_gif(sheet(agent), IMAGES / "mini.gif", fps=4, limit=2_200_000)
 
 
 def round_weights(name: str, run: Path):

@@ -89,6 +89,15 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monk
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
+def test_gif_keeps_the_colours_of_small_things(tmp_path):
+    """A purple ball in a grey room, beside a photograph's worth of browns: it is still purple, and not the floor's grey."""
+    frame = np.random.default_rng(0).normal((120, 90, 70), 25, (96, 192, 3)).clip(0, 255).astype(np.uint8)
+    frame[:, :96] = np.random.default_rng(1).normal(100, 25, (96, 96, 1)).clip(0, 255).astype(np.uint8)
+    frame[40:46, 40:46] = 112, 39, 195
+    shown = np.array(Image.open(save_video([frame], tmp_path / "a.gif")).convert("RGB"), dtype=int)[42, 42]
+    assert np.abs(shown - (112, 39, 195)).max() < 24
+
+
 def test_small_gif_fits_its_limit(tmp_path):
     frames = film(48, height=48, width=64, noise=True)
     path = save_small_gif(frames, tmp_path / "a.gif", limit=40_000)
