@@ -185,7 +185,7 @@ class Agent:
         if features is None:
             return None
         features = features[:, 0]
-        features = features[:, : self.task.observation_size] if self.task.observation == "continuous" else features
+        features = self.model.in_its_units(name, features[:, : self.task.observation_size]) if self.task.observation == "continuous" else features
         return (features.argmax(-1) if self.task.observation == "discrete" else features.float()).cpu().numpy()
 
     # --- check ---------------------------------------------------------------------------------------------------------------

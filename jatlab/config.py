@@ -44,6 +44,7 @@ class JatConfig:
     # --- ours
     tokenizer: str = "gpt2"  # whose ids `wte` holds: "gpt2", or "jatlab" for the package's own
     continuous_waves: bool = False  # show the repeated copies of a continuous vector as sines of rising frequency
+    continuous_symlog: bool = False  # see and predict continuous observations as sign(x) ln(1 + |x|): speeds of thousands beside metres
     discrete_bottleneck: int | None = None  # features an integer keeps in the discrete encoder; None: H // 50
     discrete_encoder_layers: int = 0  # residual MLPs after the discrete encoder
     discrete_gates: int = 0  # features of each grid cell that the mission opens or closes, beside the published encoder
@@ -53,6 +54,7 @@ class JatConfig:
     image_pool: int | None = None  # pool the 11 x 11 image features to this many a side before the linear layer
     image_decoder_side: int | None = None  # side of the features that the next frame is drawn from; None: as many as the encoder's
     frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted in training, drawn anew for each batch
+    observations_predicted: float = 1.0  # share of the training batches that predict observations; the others do without action tokens, in half of the time
     past_action_dropout: float = 0.0  # share of training windows whose observations cannot see past actions; 1: never, in acting too
 
     def __post_init__(self):
@@ -63,6 +65,9 @@ class JatConfig:
         _check(self.image_size % self.patch_size == 0, f"image_size {self.image_size} must be a multiple of patch_size {self.patch_size}")
         _check(self.max_position_embeddings >= 2, f"max_position_embeddings {self.max_position_embeddings}: one timestep needs two positions")
         _check(0 <= self.past_action_dropout <= 1, f"past_action_dropout {self.past_action_dropout} is a share: between 0 and 1")
+        _check(0 < self.observations_predicted <= 1, f"observations_predicted {self.observations_predicted} is a share: above 0, at most 1")
+        alone = self.observations_predicted == 1 or self.past_action_dropout == 1
+        _check(alone, f"observations_predicted {self.observations_predicted}: batches without action tokens need observations that never see past actions (past_action_dropout 1)")
         _check(0 < self.frames_predicted <= 1, f"frames_predicted {self.frames_predicted} is a share: above 0, at most 1")
         _check(self.bottleneck > 0, f"hidden_size {self.hidden_size} // 50 leaves the discrete encoder nothing: set discrete_bottleneck")
         _check(not self.discrete_gates or self.max_text_tokens > 0, f"discrete_gates need mission tokens: max_discrete_value above {GRID_INTEGERS}")

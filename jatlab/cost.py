@@ -115,9 +115,29 @@ def forward_flops(config: JatConfig, window: Window, seen_only: bool = False) ->
 
 
 def training_flops(config: JatConfig, window: Window, seen_only: bool = False) -> int:
-    """FLOPs of a forward and a backward pass over one window: each product of the forward pass has two in the backward pass."""
-    parts = forward_flops(config, window, seen_only)
+    """FLOPs of a forward and a backward pass over one window: each product of the forward pass has two in the backward pass.
+
+    Where some batches do without action tokens (`JatConfig.observations_predicted`), the mean over batches.
+    """
+    share = config.observations_predicted if window.timesteps else 1
+    alone = acting_flops(config, window, seen_only) if share < 1 else {"first": 0}
+    return round(share * _there_and_back(forward_flops(config, window, seen_only)) + (1 - share) * _there_and_back(alone))
+
+
+def _there_and_back(parts: dict[str, int]) -> int:
     return 3 * sum(parts.values()) - parts["first"]
+
+
+def acting_flops(config: JatConfig, window: Window, seen_only: bool = False) -> dict[str, int]:
+    """As `forward_flops`, of a window's observation tokens alone, from which actions are predicted and nothing else."""
+    h, size, t = config.hidden_size, config.max_continuous_size, window.timesteps
+    parts = forward_flops(config, window, seen_only)
+    parts["linear layers"] //= 2
+    parts["attention"] = attention_flops(config.replace(window_size=max(config.window_size // 2, 1)), t, seen_only)
+    parts["decoder"] = 2 * window.words * h * config.vocab_size
+    if window.kind == "continuous":
+        parts["first"], parts["decoder"] = 2 * t * size * h, 2 * t * h * size
+    return parts
 
 
 def _discrete_encoder(config: JatConfig, t: int) -> int:

@@ -22,7 +22,8 @@ CORRECTED = {"babyai": 20_000, "metaworld": 10_000, "mujoco": 50_000, "atari": 1
 MOST_CORRECTED = 2000  # episodes
 NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # disturbs what teachers do, not what they say
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
-SHARES = {"babyai": 0.5, "metaworld": 0.2, "mujoco": 0.1, "atari": 0.12, "text": 0.03, "vision": 0.05}  # of the turns in training
+SHARES = {"babyai": 0.45, "metaworld": 0.27, "mujoco": 0.15, "atari": 0.08, "text": 0.02, "vision": 0.03}  # of the turns in training
+MODEL = {"observations_predicted": 0.125, "continuous_symlog": True}  # beside the preset
 EPISODES = 30  # to play, of each task
 HOURS, AFTERWARDS = 6.5, 0.5  # of training, recording and playing take the rest of the day; its share that follows the corrections
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
@@ -90,12 +91,17 @@ def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
 
 
 def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False, start: Path | None = None):
-    """jatlab-mini's training recipe, from nothing or from the agent in ``start``."""
+    """jatlab-mini's training recipe: at a steady learning rate from nothing, or with a falling one from the agent in ``start``.
+
+    Each step is four batches, of several tasks each where tasks have one shape, so that it moves the weights for many tasks at once; in such company the
+    published weight of Meta-World's losses, 50, would drown the others' gradients. docs/agent-log.md has what each of these choices changed.
+    """
     from jatlab.training_recipe import TrainConfig
 
     return TrainConfig(
-        data=str(data), output=str(agent), tasks=names, preset="mini", start=start and str(start), minutes=None if quick else 60 * hours, steps=14 if quick else None,
-        batch_timesteps=256 if quick else 1024, lr=1e-3, average=0.999, symmetries=True, random_start=True, task_weights=turns(names), val_every=3000, val_batches=1,
+        data=str(data), output=str(agent), tasks=names, preset="mini", model=MODEL, start=start and str(start), minutes=None if quick else 60 * hours, steps=14 if quick else None,
+        batch_timesteps=256, accumulate=1 if quick else 4, mix=True, lr=1e-3, warmup=0.02, decay="constant" if start is None else "linear", average=0.999,
+        symmetries=True, random_start=True, task_weights=turns(names), loss_weights={"metaworld": 5.0}, val_every=6000, val_batches=4, save_every=1000,
     )  # fmt: skip
 
 

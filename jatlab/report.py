@@ -18,7 +18,7 @@ from jatlab.report_text import (
     LANGUAGE, OFFICIAL, OVERVIEW, ONE_EPISODE, SCALE_WORDS, comparison, failures, interval, language_rows, left_out, made, number, overview, percent, plural, ratio,
     summary, versus,
 )  # fmt: skip
-from jatlab.tasks import get_task
+from jatlab.tasks import domain_of
 from jatlab.viz import plots
 
 STYLESHEET = Path(__file__).parent / "assets" / "report.css"
@@ -270,7 +270,7 @@ squared error with the task's weight: compare a task with itself, not with other
 
 def _learning_figures(results: dict, log: Sequence[dict]) -> list[tuple]:
     """(domain, title, figure) for each domain that the log speaks of."""
-    seen = {task: get_task(task).domain for line in log for task in line["loss"]}
+    seen = {task: domain_of(task) for line in log for task in line["loss"]}
     order = [*results["domains"], *sorted(set(seen.values()) - set(results["domains"]))]
     return [(d, DOMAINS.get(d, d), plots.learning_figure(log, d, seen)) for d in order if d in seen.values()]
 

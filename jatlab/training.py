@@ -28,6 +28,7 @@ from torch.autograd.graph import increment_version
 from jatlab.agent import Agent
 from jatlab.checkpoints import load_agent, read_config, save_agent
 from jatlab.config import JatConfig
+from jatlab.data.mixed import mix_alike
 from jatlab.data.mixture import Mixture, Plan, cut_batches, prefetch
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import Batch, open_source, to_tensors
@@ -123,7 +124,9 @@ class Trainer:
         splits = [source.split(config.val_fraction, config.seed) for source in sources]
         self.held_out = [plan for _, val in splits if val is not None for plan in self._plan_validation(val)]
         transform = GridSymmetries(self.tokenizer) if config.symmetries else None
-        self.mixture = Mixture([train for train, _ in splits], config.batch_timesteps, by_task(config.task_weights, names), config.seed, transform)
+        self.sources, turns = [train for train, _ in splits], by_task(config.task_weights, names)
+        sources, turns = mix_alike(self.sources, turns) if config.mix else (self.sources, turns)
+        self.mixture = Mixture(sources, config.batch_timesteps, turns, config.seed, transform)
 
     def _tasks(self) -> list[str]:
         """The tasks asked for; of patterns and domains, those that are recorded (all, where a stream has them)."""
@@ -316,13 +319,12 @@ class Trainer:
 
     def info(self) -> dict:
         """What ``training.json`` says: how this agent came about."""
-        sources = self.mixture.sources.values()
         return {
             "step": self.step, "timesteps": self.timesteps, "minutes": round(self.elapsed() / 60, 2), "precision": "bf16" if self.bf16 else "fp32",
             "device": self.accelerator.device.type, "processes": self.accelerator.num_processes,
             "sharded": self.sharding is not None, "compiled": is_compiled(self.model), "threads": torch.get_num_threads(),
             "parameters": sum(p.numel() for p in self.model.parameters()),
-            "data": {s.name: {"episodes": len(s.episodes), "timesteps": s.timesteps, "fingerprint": s.fingerprint} for s in sources},
+            "data": {s.name: {"episodes": len(s.episodes), "timesteps": s.timesteps, "fingerprint": s.fingerprint} for s in self.sources},
             "recipe": asdict(self.config),
             "versions": {"python": python_version()} | {name: version(name) for name in ("jatlab", "torch", "numpy", "accelerate")},
         }  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 
 from jatlab.data.mixture import Plan
 from jatlab.files import write_text
-from jatlab.tasks import get_task
+from jatlab.tasks import domain_of
 
 
 class Losses:
@@ -92,6 +92,6 @@ def summary(record: dict) -> str:
     """One line for the bar: losses by domain, then the rate."""
     domains = defaultdict(list)
     for task, loss in record["loss"].items():
-        domains[get_task(task).domain].append(loss)
+        domains[domain_of(task)].append(loss)
     losses = "  ".join(f"{domain} {sum(values) / len(values):.4f}" for domain, values in sorted(domains.items()))
     return f"loss: {losses}  {record['timesteps_per_second']:,.0f} timesteps/s"

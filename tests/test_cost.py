@@ -74,6 +74,20 @@ def test_flops_are_those_counted_while_a_model_trains(model, kind):
     assert 3 * training_flops(model.config, window) == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
+@pytest.mark.parametrize("kind", ["continuous", "discrete", "image"])
+def test_flops_where_a_quarter_of_the_batches_predicts_observations(kind):
+    """The mean of what is counted with action tokens and without, each made certain."""
+    counts = []
+    for share in (1.0, 1e-12):
+        config = CONFIGS["ours"].replace(past_action_dropout=1.0, observations_predicted=share)
+        window = window_of(config, kind)
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            JatModel(config).train()(**batch(config, window, 3)).loss.backward()
+        counts.append(counter.get_total_flops())
+    mean = (counts[0] + 3 * counts[1]) / 4
+    assert counts[1] < counts[0] and 3 * training_flops(config.replace(observations_predicted=0.25), window) == pytest.approx(mean, rel=0.01)
+
+
 @pytest.mark.parametrize("length", [1, 7, 8, 30])
 def test_what_attention_sees_is_what_the_masks_show(length):
     config = CONFIGS["ours"]

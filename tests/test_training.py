@@ -121,6 +121,17 @@ def test_tasks_weights_and_window_lengths_are_obeyed(recipe):
     assert plan.windows[:, 1].max() == 5 and (plan.load()["loss_weight"] == 7).all()
 
 
+def test_tasks_of_one_shape_are_mixed_and_the_log_says_so(recipe):
+    """Validation stays by task, the agent knows the data of each, and going on is the run that was not stopped."""
+    recipe = replace(recipe, mix=True, steps=6, val_every=3, save_every=3)
+    output = train(replace(recipe, steps=3, decay="constant", warmup=0.0))
+    log = read_log(output)
+    assert {name for line in log for name in line["loss"]} == {"metaworld-door-close + 1", "babyai-go-to-obj"}
+    assert set(log[-1]["validation"]) == set(load_agent(output).info["data"]) == {"babyai-go-to-obj", "metaworld-reach", "metaworld-door-close"}
+    mixture = Trainer(TrainConfig.of_run(output, steps=6)).mixture
+    assert mixture.settings["weights"] == {"metaworld-door-close + 1": 2.0, "babyai-go-to-obj": 1.0} and mixture.number == 3
+
+
 # --- stopping and going on ---------------------------------------------------------------------------------------------------
 
 

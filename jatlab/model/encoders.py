@@ -23,6 +23,15 @@ def repeat_to(x: Tensor, size: int) -> Tensor:
     return x[..., torch.arange(size, device=x.device) % x.shape[-1]]
 
 
+def symlog(x: Tensor) -> Tensor:
+    """sign(x) ln(1 + |x|): about x where that is small, and never large (Hafner et al. 2023, arXiv 2301.04104, section "Symlog predictions"); `symexp` undoes it."""
+    return x.sign() * x.abs().log1p()
+
+
+def symexp(x: Tensor) -> Tensor:
+    return x.sign() * x.abs().expm1()
+
+
 ZOOM = 8.0
 
 
@@ -46,12 +55,13 @@ class ContinuousEncoder(nn.Module):
     def __init__(self, config: JatConfig):
         super().__init__()
         self.size, self.spread = config.max_continuous_size, waves if config.continuous_waves else repeat_to
+        self.squash = symlog if config.continuous_symlog else nn.Identity()
         self.linear = nn.Linear(config.max_continuous_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.linear.weight, self.linear.bias
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 knows a hand at 0.7 m to 4 mm: too coarse to grip with
-            return F.linear(self.spread(x.float(), self.size), weight.float(), bias.float()).to(weight.dtype)  # (B, T, n) -> (B, T, H)
+            return F.linear(self.spread(self.squash(x.float()), self.size), weight.float(), bias.float()).to(weight.dtype)  # (B, T, n) -> (B, T, H)
 
 
 class DiscreteEncoder(nn.Module):

@@ -19,7 +19,7 @@ from jatlab.config import GRID_INTEGERS, JatConfig
 from jatlab.hub import find_folder
 from jatlab.model.attention import DualAttention
 from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
-from jatlab.model.encoders import ContinuousEncoder, DiscreteEncoder, ImageEncoder, PatchEncoder, repeat_to
+from jatlab.model.encoders import ContinuousEncoder, DiscreteEncoder, ImageEncoder, PatchEncoder, repeat_to, symexp, symlog
 from jatlab.model.files import build_from_file, save_weights
 from jatlab.model.losses import cross_entropy, next_token_loss, squared_error
 from jatlab.model.official import read_config
@@ -144,19 +144,35 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
 
     def _forward_timesteps(self, observations, actions, rewards, mask, weight, return_loss, record):
         rewards = observations[1].new_zeros(observations[1].shape[:2], dtype=torch.float) if rewards is None else rewards
-        tokens = self.interleave(self.embed_observations(*observations, rewards), self.embed_actions(*actions))
-        padding = None if mask is None else mask.repeat_interleave(2, dim=1)  # (B, L)
-        masks = sequence_masks(self.config, tokens.shape[1], padding, self._blind(len(tokens), tokens.device), tokens.device)
-        hidden, attentions, streams = self.trunk(tokens, masks, record=record)
-        output = JatOutput(last_hidden_state=hidden)
+        stride = 2 if return_loss and self._drawn_to_act_alone() else 1  # of the tokens: 2 leaves out the action tokens
+        seen = self.embed_observations(*observations, rewards)
+        tokens = seen if stride == 2 else self.interleave(seen, self.embed_actions(*actions))
+        hidden, attentions, streams = self._pass(tokens, mask, stride, record)
+        output, features = JatOutput(last_hidden_state=hidden), {"observation": None}
+        features["action"] = self.decode(actions[0], hidden[:, :: 3 - stride])
         kept = self._predicted(observations) if return_loss else None
-        after = hidden[:, 1::2] if kept is None else hidden[:, 1::2][:, kept]
-        features = {"action": self.decode(actions[0], hidden[:, ::2]), "observation": self._decode_observations(observations[0], after)}
+        if stride == 1:
+            after = hidden[:, 1::2] if kept is None else hidden[:, 1::2][:, kept]
+            features["observation"] = self._decode_observations(observations[0], after)
         output.pred_actions = _unrepeat(*actions, features["action"])
-        output.pred_observations = _unrepeat(*observations, features["observation"]) if kept is None else None
+        if kept is None:
+            output.pred_observations = self.in_its_units(observations[0], _unrepeat(*observations, features["observation"]))
         if return_loss:
             self._score(output, features, observations, actions, rewards, mask, weight, kept)
         return output, attentions, streams
+
+    def _pass(self, tokens: Tensor, mask: Tensor | None, stride: int, record: bool):
+        """The trunk over every ``stride``-th token of a sequence, each in its place; ``mask`` (B, T) is of timesteps."""
+        length = stride * tokens.shape[1]
+        padding = None if mask is None else mask.repeat_interleave(2, dim=1)  # (B, L)
+        masks = sequence_masks(self.config, length, padding, self._blind(len(tokens), tokens.device), tokens.device)
+        masks = {kind: mask[..., ::stride, ::stride] for kind, mask in masks.items()}
+        positions = torch.arange(self.trunk.fitting(length), device=tokens.device)[::stride]
+        return self.trunk(tokens, masks, positions, record=record)
+
+    def _drawn_to_act_alone(self) -> bool:
+        """In training: whether this batch predicts no next observations, and so has no use for action tokens, which observations do not see."""
+        return self.training and self.config.observations_predicted < 1 and torch.rand(()).item() >= self.config.observations_predicted
 
     def _predicted(self, observations: tuple[str, Tensor]) -> Tensor | None:
         """In training, of frames: the timesteps whose next one is predicted, the same for the whole batch; None for all. Decoding frames costs twice what encoding them does."""
@@ -206,6 +222,13 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
         switched_off = name == "discrete_observations" and not self.config.predict_discrete_observations
         return None if switched_off else self.decode(name, hidden)
 
+    def in_its_units(self, name: str, values: Tensor | None) -> Tensor | None:
+        """A predicted observation, from what the loss sees to the observation's own units."""
+        return symexp(values) if values is not None and self._squashed(name) else values
+
+    def _squashed(self, name: str) -> bool:
+        return self.config.continuous_symlog and name == "continuous_observations"
+
     # --- score ---------------------------------------------------------------------------------------------------------------
 
     def _score(self, output: JatOutput, features: dict, observations, actions, rewards, mask, weight, kept: Tensor | None = None) -> None:
@@ -218,12 +241,18 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
             arrived = slice(1, None) if kept is None else kept + 1
             predicted = features["observation"][:, :-1] if kept is None else features["observation"]
             output.observation_loss = self._error(name, target[:, arrived], predicted, mask[:, arrived], weight[:, arrived])
-        output.loss = self.config.observation_loss_coef * output.observation_loss + self.config.action_loss_coef * output.action_loss
+        output.loss = self._observation_coefficient() * output.observation_loss + self.config.action_loss_coef * output.action_loss
 
-    @staticmethod
-    def _with_reward(name: str, observations: Tensor, rewards: Tensor) -> tuple[str, Tensor]:
-        continuous = name == "continuous_observations"
-        return name, torch.cat([observations, rewards[..., None]], dim=-1) if continuous else observations
+    def _observation_coefficient(self) -> float:
+        """The published coefficient; in training, so much larger as batches that predict observations are rarer: on average the same loss."""
+        return self.config.observation_loss_coef / (self.config.observations_predicted if self.training else 1)
+
+    def _with_reward(self, name: str, observations: Tensor, rewards: Tensor) -> tuple[str, Tensor]:
+        """The observation to be predicted, as the loss sees it: a continuous one has its reward beside it."""
+        if name != "continuous_observations":
+            return name, observations
+        values = torch.cat([observations, rewards[..., None]], dim=-1)
+        return name, symlog(values) if self._squashed(name) else values
 
     def _error(self, name: str, target: Tensor, features: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
         if name.startswith("continuous"):
@@ -245,4 +274,4 @@ def _the_one(names: tuple[str, ...], values: tuple) -> tuple[str, Tensor]:
 
 def _unrepeat(name: str, given: Tensor, features: Tensor | None) -> Tensor | None:
     """Of repeated continuous features, the first copy; anything else as it is."""
-    return features[..., : given.shape[-1]] if name.startswith("continuous") else features
+    return features[..., : given.shape[-1]] if features is not None and name.startswith("continuous") else features

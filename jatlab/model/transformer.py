@@ -59,7 +59,7 @@ class Transformer(nn.Module):
         Raises `ValueError` when the sequence is longer than the positions.
         """
         if positions is None:
-            positions = torch.arange(self._fitting(embeddings.shape[1]), device=embeddings.device)
+            positions = torch.arange(self.fitting(embeddings.shape[1]), device=embeddings.device)
         x = self.dropout(embeddings + self.positions(positions))
         attentions, streams = [], []
         for block in self.blocks:
@@ -74,7 +74,7 @@ class Transformer(nn.Module):
             return checkpoint(block, x, masks, None, record, use_reentrant=False)
         return block(x, masks, cache, record)
 
-    def _fitting(self, length: int) -> int:
+    def fitting(self, length: int) -> int:
         if length > self.config.max_position_embeddings:
             raise ValueError(
                 f"a sequence of {length} tokens is longer than the model's {self.config.max_position_embeddings} positions: cut it into "

@@ -167,6 +167,11 @@ def register(task: Task, make: Callable) -> Task:
     return task
 
 
+def domain_of(name: str) -> str:
+    """The domain of a task, or of several that a batch mixes (``"babyai-go-to + 38"``, named after the first)."""
+    return get_task(name.partition(" + ")[0]).domain
+
+
 def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_array", **options):
     """The environment of a task, as a ``gymnasium.Env`` whose ``.task`` is the :class:`Task`.
 

@@ -1,0 +1,64 @@
+"""Tasks of one shape side by side: every window is its own task's, once an epoch."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jatlab.data.mixed import MixedSource, mix_alike
+from jatlab.data.mixture import Mixture
+from jatlab.data.storage import EpisodeStore
+from jatlab.data.windows import WindowSource
+from jatlab.tasks import domain_of, get_task
+from synthetic import make_episode
+
+ARMS, GRIDS = ("metaworld-reach", "metaworld-door-close", "metaworld-assembly"), ("babyai-go-to-obj", "babyai-open-door")
+lengths = st.lists(st.integers(1, 9), min_size=1, max_size=5)
+
+
+def source(name, lengths, longest=4, seed=0, random_start=False):
+    task, rng = get_task(name), np.random.default_rng(seed)
+    store = EpisodeStore.of_episodes(task, [make_episode(task, length, rng) for length in lengths])
+    text_ids = np.arange(3 * len(store.texts)).reshape(-1, 3) if task.observation == "discrete" else None
+    return WindowSource(store, longest, text_ids, random_start=random_start)
+
+
+@settings(deadline=None, max_examples=30)
+@given(several=st.lists(lengths, min_size=2, max_size=3), random_start=st.booleans(), seed=st.integers(0, 99))
+def test_each_window_is_what_its_own_task_has_there(several, random_start, seed):
+    sources = [source(name, each, seed=n, random_start=random_start) for n, (name, each) in enumerate(zip(ARMS, several))]
+    mixed, rng = MixedSource(sources), np.random.default_rng(seed)
+    windows = rng.permutation(mixed.windows(rng))
+    together = mixed.batch(windows)
+    assert mixed.timesteps == windows[:, 1].sum() == sum(map(sum, several))
+    assert len(np.unique(windows[:, 0])) == len(windows)
+    rows = np.concatenate([s.store.columns["continuous_observations"] for s in sources])
+    for i, (start, length) in enumerate(windows):
+        np.testing.assert_array_equal(together["continuous_observations"][i, :length], rows[start : start + length])
+        assert together["attention_mask"][i].sum() == length and not together["continuous_observations"][i, length:].any()
+
+
+def test_missions_come_with_their_own_tasks_words():
+    sources = [source(name, [3, 2], seed=n) for n, name in enumerate(GRIDS)]
+    mixed = MixedSource(sources)
+    batch = mixed.batch(np.array([[5, 3], [0, 3]]))  # the second task's first episode, then the first's
+    for row, its in ((0, sources[1]), (1, sources[0])):
+        alone = its.batch(np.array([[0, 3]]))
+        for name, values in alone.items():
+            np.testing.assert_array_equal(batch[name][row], values[0])
+            assert batch[name].dtype == values.dtype
+
+
+def test_alike_are_mixed_and_weigh_as_much_as_before():
+    sources = [source(name, [3], seed=n) for n, name in enumerate((*ARMS, *GRIDS, "mujoco-ant"))]
+    found, weights = mix_alike(sources, {name: 2.0 for name in ARMS})
+    assert weights == {"metaworld-reach + 2": 6.0, "babyai-go-to-obj + 1": 2.0, "mujoco-ant": 1.0} and [s.name for s in found] == list(weights)
+    assert [domain_of(s.name) for s in found] == ["metaworld", "babyai", "mujoco"]
+    assert found[0].fingerprint != mix_alike([source(n, [4]) for n in ARMS], {})[0][0].fingerprint
+    plan = next(Mixture(found, 64, weights))
+    assert {name.partition(",")[0] for name in plan.source.describe(plan.source.windows(np.random.default_rng(0))).split("; ")} >= {plan.task.partition(" + ")[0]}
+
+
+def test_alike_with_different_weights_are_told():
+    with pytest.raises(ValueError, match="different task_weights .1.0, 2.0.: mixed tasks need the same"):
+        mix_alike([source(name, [3]) for name in ARMS], {ARMS[0]: 2.0})
