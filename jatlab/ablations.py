@@ -12,6 +12,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ from jatlab.new_tasks import NEW_TASKS
 from jatlab.statistics import bootstrap_interval
 
 __all__ = [
-    "ABLATIONS", "MODEL", "Ablation", "Variant", "ablate", "assemble", "difference", "differences", "load", "play", "reach_of", "recipe", "run_point", "shipped",
+    "ABLATIONS", "COMPANY", "MODEL", "Ablation", "Variant", "ablate", "assemble", "costs", "difference", "differences", "load", "play", "reach_of", "recipe", "run_point", "shipped",
     "side_by_side", "student_interval", "summary", "to_recall", "told", "told_summary", "with_kappa", "with_layers",
 ]  # fmt: skip
 SHIPPED = Path(__file__).parent / "assets" / "ablations"
 SEEDS = (0, 1, 2)
+COMPANY = (OBJECT, REACH, "babyai-open-door", "metaworld-drawer-open")  # tasks that are learnt alone and together
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # Student's t, 97.5 %, for 1 to 9 degrees of freedom
 
 
@@ -70,10 +72,14 @@ def _memory() -> tuple[Variant, ...]:
 
 
 def _generalists() -> tuple[Variant, ...]:
-    """The same steps on each task, alone and in company."""
-    others = ("babyai-open-door", "metaworld-drawer-open")
-    alone = tuple(Variant(f"{task.partition('-')[2]} alone", (task,), 1, steps=STEPS // 2) for task in (OBJECT, REACH))
-    return (*alone, Variant("two together", value=2), Variant("four together", (OBJECT, REACH, *others), 4, steps=2 * STEPS))
+    """The same steps on each task: alone, with each of three others, and all four together. Two are grids, two are arms."""
+    alone = tuple(Variant(f"{_short(task)} alone", (task,), 1, steps=STEPS // 2) for task in COMPANY)
+    pairs = tuple(Variant(f"{_short(one)} and {_short(other)}", (one, other), 2) for one, other in combinations(COMPANY, 2))
+    return (*alone, *pairs, Variant("four together", COMPANY, 4, steps=2 * STEPS))
+
+
+def _short(task: str) -> str:
+    return task.partition("-")[2]
 
 
 def _time() -> tuple[Variant, ...]:
@@ -257,6 +263,16 @@ def differences(results: dict) -> list[str]:
             verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
             lines.append(f"{task}: {name} {mean:+.2f} [{low:+.2f}, {high:+.2f}] beside {base_name}: {verdict}")
     return lines
+
+
+def costs(results: dict) -> dict[str, dict[str, float]]:
+    """What each variant cost, the mean over its runs: {"training_minutes", "timesteps" of training, "megabytes" of float32 weights, "act_milliseconds" a decision}."""
+    found = {}
+    for variant in results["variants"]:
+        runs = [run for run in results["runs"] if run["variant"] == variant["name"]]
+        mean = {key: float(np.mean([run[key] for run in runs])) for key in ("training_minutes", "timesteps", "parameters", "act_milliseconds")}
+        found[variant["name"]] = mean | {"megabytes": 4e-6 * mean.pop("parameters")}
+    return found
 
 
 def _scores(results: dict, task: str, variant: str) -> list[float]:

@@ -8,7 +8,7 @@ import pytest
 
 from jatlab import ablation_runs, ablations
 from jatlab.ablation_tasks import RECALL_STEPS, register_all, score
-from jatlab.ablations import ABLATIONS, Ablation, Variant, ablate, assemble, difference, differences, load, reach_of, run_point, student_interval, to_recall, with_kappa, with_layers
+from jatlab.ablations import ABLATIONS, Ablation, Variant, ablate, assemble, costs, difference, differences, load, reach_of, run_point, student_interval, to_recall, with_kappa, with_layers
 from jatlab.config import JatConfig
 from jatlab.data.playing import Player
 from jatlab.tasks import make_env, normalise
@@ -145,6 +145,11 @@ def test_one_run_each_is_compared_episode_by_episode():
 
 def test_variants_with_tasks_of_their_own_are_compared():
     assert len(differences(results_of([[0.5], [0.7]], tasks=("a", "b")))) == 1
+
+
+def test_costs_are_means_over_runs():
+    runs = [{"variant": "a", "training_minutes": m, "timesteps": 100, "parameters": 2_000_000, "act_milliseconds": 3.0} for m in (1.0, 2.0)]
+    assert costs({"variants": [{"name": "a"}], "runs": runs}) == {"a": {"training_minutes": 1.5, "timesteps": 100.0, "act_milliseconds": 3.0, "megabytes": 8.0}}
 
 
 def test_recall_is_solved_by_its_teacher_and_by_nobody_else():

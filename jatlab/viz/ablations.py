@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from jatlab.ablations import reach_of, side_by_side
+from jatlab.ablations import difference, reach_of, side_by_side
 from jatlab.config import JatConfig
 from jatlab.viz.figures import panel, words
 from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, MUTED, short_name, style
 
 ROW = 0.3  # inches
+BETTER, WORSE = "#2a9d6f", "#d1495b"
 EDGES = (-0.3, 1.3)  # an interval of two runs may be wider than any score; it is cut here
 
 
@@ -74,6 +75,45 @@ def _caption(results: dict) -> str:
 def _alt(results: dict, tasks: list[str]) -> str:
     means = ", ".join(f"{name} {v['mean']:.2f}" for name, v in results["summary"][tasks[0]].items())
     return f"Scores of the variants of the ablation {results['name']}; {short_name(tasks[0])}: {means}"
+
+
+def company_figure(results: dict, axes=None):
+    """Of the ablation "generalists": how much better (green) or worse (red) each task is, a row, for having been learnt beside another, a column; bold where the 95 % interval
+    of the difference leaves out 0. On the diagonal its score when learnt alone."""
+    tasks = [variant["tasks"][0] for variant in results["variants"] if len(variant["tasks"]) == 1]
+    by_task, groups = results["summary"], {frozenset(variant["tasks"]): variant["name"] for variant in results["variants"]}
+    names = [short_name(task) for task in tasks]
+    with panel(axes, 7.2, 2.9) as axes:
+        for row, task in enumerate(tasks):
+            alone = by_task[task][groups[frozenset([task])]]["runs"]
+            companies = [frozenset([task, other]) for other in tasks] + [frozenset(tasks)]
+            for column, company in enumerate(companies):
+                _draw_company(axes, row, column, alone, by_task[task][groups[company]]["runs"], alone_here=len(company) == 1)
+        axes.set_xlim(-0.5, len(tasks) + 0.5)
+        axes.set_ylim(len(tasks) - 0.5, -0.5)
+        axes.set_xticks(range(len(tasks) + 1), [*(f"beside\n{name}" for name in names), "all four\ntogether"])
+        axes.set_yticks(range(len(tasks)), names)
+        axes.tick_params(length=0, labelcolor=INK)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        caption = f"{results['question']} Difference from the score when learnt alone (grey, on the diagonal), mean of {len(results['seeds'])} runs; bold: the 95 % interval leaves out 0."
+        return words(axes, caption, f"Table of score differences: {', '.join(names)}, each learnt beside each of the others and all together")
+
+
+def _draw_company(axes, row: int, column: int, alone: list[float], here: list[float], alone_here: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    change = float(np.mean(here) - np.mean(alone))
+    color = GRID if alone_here else BETTER if change > 0 else WORSE
+    strength = 0.5 if alone_here else min(abs(change) / 0.3, 1) * 0.75
+    axes.add_patch(Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, facecolor=color, alpha=strength, linewidth=0))
+    sure = not alone_here and len(here) > 1 and _leaves_out_zero(*difference(alone, here)[1])
+    text = f"{np.mean(alone):.2f}" if alone_here else f"{change:+.2f}"
+    axes.text(column, row, text, ha="center", va="center", color=MUTED if alone_here else INK, weight="bold" if sure else "normal", size=9)
+
+
+def _leaves_out_zero(low: float, high: float) -> bool:
+    return low > 0 or high < 0
 
 
 def recall_figure(results: dict, axes=None):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jatlab.ablations import ABLATIONS, assemble, to_recall
-from jatlab.viz.ablations import ablation_figure, recall_figure
+from jatlab.viz.ablations import ablation_figure, company_figure, recall_figure
 
 
 def results(name, seeds=(0, 1), by_age=None):
@@ -45,8 +45,20 @@ def test_variants_with_a_task_each_share_a_panel():
 
 def test_tasks_that_lack_variants_have_their_own_rows():
     panels = ablation_figure(results("generalists")).axes
-    assert [label.get_text() for label in panels[0].get_yticklabels()] == ["go-to-obj alone", "two together", "four together"]
-    assert [label.get_text() for label in panels[3].get_yticklabels()] == ["four together"]
+    names = [[label.get_text() for label in panel.get_yticklabels()] for panel in panels]
+    assert names[0] == ["go-to-obj alone", "go-to-obj and reach", "go-to-obj and open-door", "go-to-obj and drawer-open", "four together"]
+    assert names[3][0] == "drawer-open alone" and names[3][-1] == "four together"
+
+
+def test_company_is_a_table_of_differences_from_being_alone():
+    """Means are 0.1 for each place among the variants: four alone, then the pairs in order, then all four."""
+    found = results("generalists")
+    [axes] = company_figure(found).axes
+    cells = {(round(text.get_position()[0]), round(text.get_position()[1])): text for text in axes.texts}
+    assert len(cells) == 20 and [cells[n, n].get_text() for n in range(4)] == ["0.01", "0.11", "0.21", "0.31"]
+    assert (cells[1, 0].get_text(), cells[0, 1].get_text()) == ("+0.40", "+0.30")  # the pair of the first two: 0.41
+    assert cells[4, 3].get_text() == "+0.70" and cells[4, 3].get_weight() == "bold"  # the same difference in each run
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["go-to-obj", "reach", "open-door", "drawer-open"]
 
 
 def test_a_task_that_is_not_there_is_named():
