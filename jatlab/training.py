@@ -58,6 +58,13 @@ def train(config: TrainConfig, on_report: Callable[[dict], None] | None = None) 
     return Trainer(config, on_report).fit()
 
 
+def _history(agent: Agent | None, resumed: bool) -> dict | None:
+    """What training the weights have had before this run: None from nothing; else steps, timesteps, minutes and recipe, and what was before that."""
+    if agent is None or resumed:
+        return agent and agent.info.get("before")
+    return {key: agent.info.get(key) for key in ("step", "timesteps", "minutes", "recipe", "before")}
+
+
 class Trainer:
     """One training run: ``Trainer(config).fit()``."""
 
@@ -85,6 +92,7 @@ class Trainer:
     def _build_model(self) -> None:
         config, agent = self.config, self._first_agent()
         model_config = agent.model.config.replace(**config.model) if agent else JatConfig.preset(config.preset, **config.model)
+        self.before = _history(agent, config.resume)
         self.tokenizer = agent.tokenizer if agent else TextTokenizer.load(model_config.tokenizer)
         torch.manual_seed(config.seed)
         self.model = JatModel(model_config)
@@ -325,7 +333,7 @@ class Trainer:
             "sharded": self.sharding is not None, "compiled": is_compiled(self.model), "threads": torch.get_num_threads(),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "data": {s.name: {"episodes": len(s.episodes), "timesteps": s.timesteps, "fingerprint": s.fingerprint} for s in self.sources},
-            "recipe": asdict(self.config),
+            "recipe": asdict(self.config), "before": self.before,
             "versions": {"python": python_version()} | {name: version(name) for name in ("jatlab", "torch", "numpy", "accelerate")},
         }  # fmt: skip
 

@@ -164,7 +164,8 @@ def test_scores_that_cannot_be_registered():
 def first_agent(tmp_path):
     """A folder with a tiny agent whose sizes are no preset's."""
     torch.manual_seed(5)
-    return save_agent(Agent(JatModel(JatConfig.preset("nano", **TINY))), tmp_path / "first")
+    info = {"step": 7, "timesteps": 70, "minutes": 0.7, "recipe": {"seed": 5}, "threads": 1}
+    return save_agent(Agent(JatModel(JatConfig.preset("nano", **TINY)), info=info), tmp_path / "first")
 
 
 def test_training_starts_from_the_agents_weights_and_sizes(tmp_path, first_agent):
@@ -179,6 +180,7 @@ def test_training_starts_from_the_agents_weights_and_sizes(tmp_path, first_agent
     assert all(torch.equal(value, untouched[name]) for name, value in agent.model.state_dict().items())
     trained = load_agent(tmp_path / "run")
     assert trained.info["recipe"]["start"] == str(first_agent)
+    assert trained.info["before"] == {"step": 7, "timesteps": 70, "minutes": 0.7, "recipe": {"seed": 5}, "before": None}
     assert not torch.equal(trained.model.continuous_encoder.linear.weight, agent.model.continuous_encoder.linear.weight)
 
 
@@ -197,6 +199,7 @@ def test_a_fine_tuning_that_was_stopped_goes_on_without_the_first_agent(tmp_path
     resumed = train(TrainConfig.of_run(config.output))
     losses = [[line["loss"] for line in read_log(folder)] for folder in (whole, resumed)]
     assert losses[0] == losses[1] and len(losses[0]) == 6
+    assert load_agent(resumed).info["before"]["step"] == 7
 
 
 def test_a_start_of_another_size_is_refused(tmp_path, first_agent):
