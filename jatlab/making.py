@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+
+from jatlab.files import write_json
+from jatlab.machine import cores
 
 
 @contextmanager
@@ -16,19 +25,51 @@ def stage(title: str):
     print(f"{title}: done in {_duration(time.monotonic() - started)}", flush=True)
 
 
-def train_once(recipe) -> None:
-    """Train by ``recipe`` (a `TrainConfig`), go on with it from its newest checkpoint, or see that it is done."""
+def train_once(recipe, processes: int = 1) -> None:
+    """Train by ``recipe`` (a `TrainConfig`), go on with it from its newest checkpoint, or see that it is done.
+
+    Up to ``processes`` share each step's batches, as many as can do so evenly; ``recipe.accumulate`` is of all together. On two CPU cores, two are faster than one with
+    two threads where batches are small (docs/agent-log.md). Raises `TrainingInterrupted` after Ctrl-C, OSError where the processes failed.
+    """
+    folder, processes = Path(recipe.output), math.gcd(processes, recipe.accumulate)
+    if (folder / "training.json").exists():
+        print(f"{folder} is trained already")
+    elif processes > 1:
+        _train_together(recipe, processes)
+    else:
+        _train_or_resume(recipe)
+
+
+def _train_or_resume(recipe) -> None:
     from jatlab.training import train
     from jatlab.training_recipe import TrainConfig
 
-    folder = Path(recipe.output)
-    if (folder / "training.json").exists():
-        print(f"{folder} is trained already")
-    elif (folder / "checkpoints").is_dir():
-        train(TrainConfig.of_run(folder))
-    else:
-        train(recipe)
+    folder, budget = Path(recipe.output), {name: getattr(recipe, name) for name in ("accumulate", "steps", "minutes")}
+    train(TrainConfig.of_run(folder, **budget) if (folder / "checkpoints").is_dir() else recipe)
+
+
+def _train_together(recipe, processes: int) -> None:
+    """The same in several processes of this machine, each with its share of the cores."""
+    from jatlab.training import TrainingInterrupted
+
+    path = Path(recipe.output) / "recipe.json"
+    write_json(path, asdict(recipe) | {"accumulate": recipe.accumulate // processes})
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "jatlab.making", str(path)]
+    launched = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": str(max(1, cores() // processes))})
+    try:
+        code = launched.wait()
+    except KeyboardInterrupt:  # which the processes have got as well: they are saving
+        launched.wait()
+        raise TrainingInterrupted(f"stopped; everything is saved in {recipe.output}, and the same command goes on") from None
+    if code:
+        raise OSError(f"training in {processes} processes ended with exit status {code}: what they said is above, what they had saved is in {recipe.output}")
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+if __name__ == "__main__":  # one of `_train_together`'s processes
+    from jatlab.training_recipe import TrainConfig
+
+    _train_or_resume(TrainConfig(**json.loads(Path(sys.argv[1]).read_text())))

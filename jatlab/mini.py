@@ -34,20 +34,23 @@ def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quic
 
     ``quick`` does one task of each kind for seconds, to see that all works.
     """
+    import torch
+
     from jatlab.checkpoints import load_agent
     from jatlab.report import evaluate_and_report
 
     folder, started = Path(output), time.monotonic()
     names = list(QUICK) if quick else all_tasks()
     imitator = folder / "imitation"
+    processes = 1 if torch.accelerator.is_available() else workers
     with stage(f"1/5 teachers show {len(names)} tasks"):
         record_all(names, folder / "data", workers, quick)
     with stage("2/5 one agent learns them all"):
-        train_once(recipe(names, folder / "data", imitator, hours * (1 - AFTERWARDS), quick))
+        train_once(recipe(names, folder / "data", imitator, hours * (1 - AFTERWARDS), quick), processes)
     with stage("3/5 it plays, and its teachers say what they would have done"):
         correct_all(names, imitator, folder / "data", workers, quick)
     with stage("4/5 it learns from that as well"):
-        train_once(recipe(names, folder / "data", folder / "agent", hours * AFTERWARDS, quick, imitator))
+        train_once(recipe(names, folder / "data", folder / "agent", hours * AFTERWARDS, quick, imitator), processes)
     with stage("5/5 the agent plays seeds it has never seen"):
         options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES}
         agent = load_agent(folder / "agent")
@@ -93,15 +96,15 @@ def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
 def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False, start: Path | None = None):
     """jatlab-mini's training recipe: at a steady learning rate from nothing, or with a falling one from the agent in ``start``.
 
-    Each step is four batches, of several tasks each where tasks have one shape, so that it moves the weights for many tasks at once; in such company the
+    Each step is eight batches, of several tasks each where tasks have one shape, so that it moves the weights for many tasks at once; in such company the
     published weight of Meta-World's losses, 50, would drown the others' gradients. docs/agent-log.md has what each of these choices changed.
     """
     from jatlab.training_recipe import TrainConfig
 
     return TrainConfig(
         data=str(data), output=str(agent), tasks=names, preset="mini", model=MODEL, start=start and str(start), minutes=None if quick else 60 * hours, steps=14 if quick else None,
-        batch_timesteps=256, accumulate=1 if quick else 4, mix=True, lr=1e-3, warmup=0.02, decay="constant" if start is None else "linear", average=0.999,
-        symmetries=True, random_start=True, task_weights=turns(names), loss_weights={"metaworld": 5.0}, val_every=6000, val_batches=4, save_every=1000,
+        batch_timesteps=256, accumulate=2 if quick else 8, mix=True, lr=1e-3, warmup=0.02, decay="constant" if start is None else "linear", average=0.999,
+        symmetries=True, random_start=True, task_weights=turns(names), loss_weights={"metaworld": 5.0}, val_every=5000, val_batches=4, save_every=500,
     )  # fmt: skip
 
 
