@@ -208,6 +208,7 @@ def _add_train(commands) -> None:
     ):
         parser.add_argument(option, type=kind, help=help, **suppressed)
     for option, help in (
+        ("--mix", "batches of several tasks of one shape, in place of one task's: worth it with many tasks"),
         ("--checkpoint-activations", "keep each block's input alone and compute the rest again: less memory, more time"),
         ("--compile", "torch.compile the transformer's blocks; where that fails, go on without"),
     ):
