@@ -38,7 +38,7 @@ MINI_SHOWN = ("babyai-go-to", "babyai-pickup-loc", "metaworld-pick-place", "meta
 MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES}"
 RECIPE = ("preset", "batch_timesteps", "accumulate", "mix", "lr", "average", "symmetries", "seed")  # of a recipe, what a card tells
 LONGEST, FRAMES = 200, 24  # timesteps of an episode that are shown, and in how many frames
-MINI_MADE = "`jatlab mini`, shortened: demonstrations, 53 of 195 minutes at a steady learning rate, 14 with a falling one, no corrections"
+MINI_MADE = "`jatlab mini`, shortened: demonstrations, 53 of 180 minutes at a steady learning rate, 14 with a falling one, no corrections"
 TARGETS = {"babyai": (0.862, 0.862), "metaworld": (0.9, 0.6), "mujoco": (0.85, 0.735), "atari": (0.5, 0.41)}  # by our teacher, by the published expert
 
 
@@ -111,7 +111,7 @@ def write_card(folder: Path, prefix: str, what: str, command: str) -> None:
     recipe = ", ".join(f"{name} {value}" for name, value in info["recipe"].items() if name in RECIPE)
     minutes, steps, timesteps = (sum(run[key] for run in history(info)) for key in ("minutes", "step", "timesteps"))
     about = (
-        f"{what}. {info['parameters']:,} parameters, stored in bfloat16. Made by {command}: {minutes:.1f} minutes on {info['threads']} CPU "
+        f"{what}. {info['parameters']:,} parameters, stored in bfloat16. Made by {command}: {minutes:.1f} minutes on {info['threads'] * info['processes']} CPU "
         f"threads, {steps:,} steps, {timesteps:,} timesteps ({recipe}). Data, episodes and versions: `training.json`. "
         "Trained on demonstrations that `jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000."
     )

@@ -18,14 +18,14 @@ from jatlab.tasks.scores import task_scores
 GAMES = tuple(f"atari-{game}" for game in ("pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"))
 TIMESTEPS = {"babyai": 80_000, "metaworld": 30_000, "mujoco": 300_000, "atari": 40_000}  # of demonstration, of each task
 MOST = 10_000  # episodes of a task: BabyAI's shortest have five timesteps
-CORRECTED = {"babyai": 20_000, "metaworld": 10_000, "mujoco": 50_000, "atari": 10_000}  # timesteps of each task that the agent plays and its teacher corrects
+CORRECTED = {"babyai": 10_000, "metaworld": 6_000, "mujoco": 30_000, "atari": 5_000}  # timesteps of each task that the agent plays and its teacher corrects
 MOST_CORRECTED = 2000  # episodes
 NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # disturbs what teachers do, not what they say
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
 SHARES = {"babyai": 0.45, "metaworld": 0.27, "mujoco": 0.15, "atari": 0.08, "text": 0.02, "vision": 0.03}  # of the turns in training
 MODEL = {"observations_predicted": 0.125, "continuous_symlog": True}  # beside the preset
 EPISODES = 30  # to play, of each task
-HOURS, AFTERWARDS = 6.5, 0.5  # of training, recording and playing take the rest of the day; its share that follows the corrections
+HOURS, AFTERWARDS = 6.0, 0.5  # of training, recording, corrections and playing take the rest of eight; its share that follows the corrections
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
 
 
