@@ -8,10 +8,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from readme import insert
 
-from jatlab.tasks import normalise, task_names, task_scores
+from jatlab.tasks import normalise, short_name, task_names, task_scores
 from jatlab.tasks.scores import TaskScores
 from jatlab.teachers.listing import search_table
-from jatlab.viz.plots import AGENT, INK, MUTED, short_name, style, to_png
+from jatlab.viz.plots import AGENT, INK, MUTED, style, to_png
 
 PICTURE = Path(__file__).parent / "images" / "teachers.png"
 COLUMNS = (("babyai", "mujoco"), ("metaworld",), ("atari",))

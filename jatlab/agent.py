@@ -93,9 +93,8 @@ class Agent:
         if task is None:
             raise ValueError("agent.reset needs the task that will be played: agent.reset(n, task='babyai-go-to-obj')")
         self.task = get_task(task) if isinstance(task, str) else task
-        fitting = [c for c in (self.context, self.task.max_timesteps, self.model.config.max_timesteps) if c]
-        policy_limit = self.model.config.max_timesteps // (2 if self.cache_policy == "published" else 1)
-        self.memory = Memory(self.model, n, self.cache_policy, min(*fitting, policy_limit))
+        window, policy_limit = self.model.config.window(self.task), self.model.config.max_timesteps // (2 if self.cache_policy == "published" else 1)
+        self.memory = Memory(self.model, n, self.cache_policy, min(self.context or window, window, policy_limit))
         self.generators = [np.random.default_rng(seed) for seed in self._seeds.spawn(n)]
         self._last_actions = self._no_action(n)
         self.last: LastStep | None = None

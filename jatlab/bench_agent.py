@@ -13,6 +13,7 @@ import numpy as np
 
 from jatlab.cost_report import table
 from jatlab.machine import call_apart, peak_megabytes
+from jatlab.tasks import domain_of
 
 TASKS = ("babyai-go-to", "metaworld-reach", "mujoco-halfcheetah", "atari-pong")
 STEPS = 100  # that are timed
@@ -32,7 +33,7 @@ class Acting:
 
     @property
     def met(self) -> bool:
-        fast = FAST.get(self.task.split("-")[0], FAST_ELSEWHERE)
+        fast = FAST.get(domain_of(self.task), FAST_ELSEWHERE)
         return self.loaded <= LOADED and self.steps_per_second >= fast and self.memory <= MEMORY
 
 

@@ -54,7 +54,8 @@ class JatConfig:
     image_pool: int | None = None  # pool the 11 x 11 image features to this many a side before the linear layer
     image_decoder_side: int | None = None  # side of the features that the next frame is drawn from; None: as many as the encoder's
     frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted in training, drawn anew for each batch
-    observations_predicted: float = 1.0  # share of the training batches that predict observations; the others do without action tokens, in half of the time
+    observations_predicted: float = 1.0  # share of the training batches that predict observations; the others do without action tokens: half of the tokens
+    windows: dict = field(default_factory=dict)  # domain -> timesteps seen at once, in training and in acting, where fewer than fit ({"mujoco": 8})
     past_action_dropout: float = 0.0  # share of training windows whose observations cannot see past actions; 1: never, in acting too
 
     def __post_init__(self):
@@ -69,6 +70,8 @@ class JatConfig:
         alone = self.observations_predicted == 1 or self.past_action_dropout == 1
         _check(alone, f"observations_predicted {self.observations_predicted}: batches without action tokens need observations that never see past actions (past_action_dropout 1)")
         _check(0 < self.frames_predicted <= 1, f"frames_predicted {self.frames_predicted} is a share: above 0, at most 1")
+        for domain, timesteps in self.windows.items():
+            _check(2 <= timesteps <= self.max_timesteps, f"windows: {timesteps} timesteps of {domain}; expected 2 to {self.max_timesteps}, what fits into {self.max_position_embeddings} positions")
         _check(self.bottleneck > 0, f"hidden_size {self.hidden_size} // 50 leaves the discrete encoder nothing: set discrete_bottleneck")
         _check(not self.discrete_gates or self.max_text_tokens > 0, f"discrete_gates need mission tokens: max_discrete_value above {GRID_INTEGERS}")
         for name in ("vocab_size", "hidden_size", "num_layers", "window_size", "max_discrete_value", "max_continuous_size"):
@@ -86,6 +89,10 @@ class JatConfig:
     def max_timesteps(self) -> int:
         """Timesteps that fit into the positions: each costs two tokens."""
         return self.max_position_embeddings // 2
+
+    def window(self, task) -> int:
+        """Timesteps of a task seen at once: what fits into the positions, and no more than the task's published window and than its domain's in ``windows``."""
+        return min(self.max_timesteps, task.max_timesteps or self.max_timesteps, self.windows.get(task.domain, self.max_timesteps))
 
     @property
     def bottleneck(self) -> int:

@@ -10,7 +10,7 @@ Scores of an agent trained on them are to be read with that in mind: its teacher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -46,20 +46,22 @@ class CorrectionJob:
     max_steps: int | None
 
 
-def correct(agent: str | Path, tasks: str | Iterable[str], root: str | Path, episodes: int, workers: int = 2, seed: int = FIRST_SEED, max_steps: int | None = None,
-            progress: bool = True) -> dict[str, int]:
+def correct(agent: str | Path, tasks: str | Iterable[str], root: str | Path, episodes: int | Mapping[str, int], workers: int = 2, seed: int = FIRST_SEED,
+            max_steps: int | None = None, progress: bool = True) -> dict[str, int]:
     """Let ``agent`` (a folder, or a name that ships) play ``episodes`` episodes of every task and record its teacher's answers below ``root``; returns each task's timesteps.
 
-    Episode i has environment seed ``seed + i``, from 50,000 to 99,999: another round of corrections wants other seeds. Where the teacher does not know how to go on, the episode is
+    ``episodes`` is one number for all tasks, or one for each. Episode i has environment seed ``seed + i``, from 50,000 to 99,999: another round of corrections wants other seeds. Where the teacher does not know how to go on, the episode is
     cut. Files that are there are kept; ``workers=0`` plays in this process. Raises ValueError for a task without a teacher, a seed outside, and files of another agent.
     """
     names = expand(tasks)
     for name in names:
         require_teacher(name)
-    if episodes < 1 or not FIRST_SEED <= seed <= LAST_SEED - episodes:
-        raise ValueError(f"corrections use seeds {FIRST_SEED:,} to {LAST_SEED - 1:,}: seed {seed} with {episodes} episodes leaves that range")
+    counts = {name: episodes if isinstance(episodes, int) else episodes[name] for name in names}
+    for name, count in counts.items():
+        if count < 1 or not FIRST_SEED <= seed <= LAST_SEED - count:
+            raise ValueError(f"corrections use seeds {FIRST_SEED:,} to {LAST_SEED - 1:,}: seed {seed} with {count} episodes of {name} leaves that range")
     who = identity(_loaded(str(agent)))["fingerprint"]
-    jobs = [job for name in names for job in _jobs(str(agent), who, name, Path(root), episodes, seed, max_steps)]
+    jobs = [job for name in names for job in _jobs(str(agent), who, name, Path(root), counts[name], seed, max_steps)]
     missing = [job for job in jobs if not _is_there(job)]
     with tqdm(total=sum(job.count for job in missing), unit=" episodes", disable=not progress or not missing, dynamic_ncols=True) as bar:
         for kind, job, value in run_jobs(correct_one, missing, workers):

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from jatlab.making import stage, train_once
+from jatlab.tasks import domain_of
 
 EPISODES = {  # of demonstration; where the mission must be told from several objects, more
     "babyai-go-to-obj": 1500,
@@ -50,7 +51,7 @@ def _record(data: Path, workers: int, quick: bool) -> None:
     from jatlab.data.recording import record
 
     for task, episodes in EPISODES.items():
-        record([task], data, max(episodes // 100, 4) if quick else episodes, workers, noise=NOISE[task.split("-")[0]])
+        record([task], data, max(episodes // 100, 4) if quick else episodes, workers, noise=NOISE[domain_of(task)])
 
 
 def recipe(data: Path, agent: Path, quick: bool = False):

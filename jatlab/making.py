@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -56,13 +58,29 @@ def _train_together(recipe, processes: int) -> None:
     write_json(path, asdict(recipe) | {"accumulate": recipe.accumulate // processes})
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "jatlab.making", str(path)]
     launched = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": str(max(1, cores() // processes))})
-    try:
-        code = launched.wait()
-    except KeyboardInterrupt:  # which the processes have got as well: they are saving
-        launched.wait()
-        raise TrainingInterrupted(f"stopped; everything is saved in {recipe.output}, and the same command goes on") from None
-    if code:
+    if _wait_for(launched):
+        raise TrainingInterrupted(f"stopped; everything is saved in {recipe.output}, and the same command goes on")
+    if code := launched.returncode:
         raise OSError(f"training in {processes} processes ended with exit status {code}: what they said is above, what they had saved is in {recipe.output}")
+
+
+def _wait_for(launched: subprocess.Popen) -> bool:
+    """Wait for the end, through what asks for it; whether something did. Ctrl-C has reached the processes too; SIGTERM is passed on. Both make them save."""
+    asked = threading.Event()
+
+    def pass_on(*_) -> None:
+        asked.set()
+        launched.terminate()
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        launched.wait()
+    except KeyboardInterrupt:
+        asked.set()
+        launched.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return asked.is_set()
 
 
 def _duration(seconds: float) -> str:

@@ -22,8 +22,10 @@ CORRECTED = {"babyai": 10_000, "metaworld": 6_000, "mujoco": 30_000, "atari": 5_
 MOST_CORRECTED = 2000  # episodes
 NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # disturbs what teachers do, not what they say
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
-SHARES = {"babyai": 0.45, "metaworld": 0.27, "mujoco": 0.15, "atari": 0.08, "text": 0.02, "vision": 0.03}  # of the turns in training
-MODEL = {"observations_predicted": 0.125, "continuous_symlog": True}  # beside the preset
+SHARES = {"babyai": 0.45, "metaworld": 0.20, "mujoco": 0.22, "atari": 0.08, "text": 0.02, "vision": 0.03}  # of the turns in training
+WINDOWS = {"babyai": 32, "metaworld": 8, "mujoco": 8}  # timesteps seen at once: those of one episode resemble each other, so many short windows teach more than a few long ones
+MODEL = {"observations_predicted": 0.125, "continuous_symlog": True, "windows": WINDOWS}  # beside the preset
+STEADY = 3.0  # the loss of a task with continuous actions is weighted with this, divided by their standard deviation
 EPISODES = 30  # to play, of each task
 HOURS, AFTERWARDS = 6.0, 0.5  # of training, recording, corrections and playing take the rest of eight; its share that follows the corrections
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
@@ -75,12 +77,23 @@ def record_all(names: Iterable[str], data: Path, workers: int, quick: bool = Fal
 
 
 def correct_all(names: Iterable[str], agent: Path, data: Path, workers: int, quick: bool = False) -> None:
-    """What teachers say to the agent's own play (DAgger), in every task that is played."""
-    from jatlab.corrections import correct
+    """What teachers say to the agent's own play (DAgger), in every task that is played.
 
-    for name in (name for name in names if name not in LANGUAGE):
-        count, limit = (2, 20) if quick else (min(episodes(name, CORRECTED), MOST_CORRECTED), None)
-        correct(agent, name, data, count, workers, max_steps=limit)
+    First as many episodes as would hold the timesteps wanted if the agent lasted as long as its teacher; then, where it falls sooner, as many more as its own length asks for.
+    """
+    from jatlab.corrections import FIRST_SEED, correct
+
+    names, limit = [name for name in names if name not in LANGUAGE], 20 if quick else None
+    counts = {name: 2 if quick else min(episodes(name, CORRECTED), MOST_CORRECTED) for name in names}
+    got = correct(agent, names, data, counts, workers, max_steps=limit)
+    more = {} if quick else {name: _missing(CORRECTED[get_task(name).domain], got[name], counts[name]) for name in names}
+    if more := {name: count for name, count in more.items() if count}:
+        correct(agent, more, data, more, workers, seed=FIRST_SEED + MOST_CORRECTED)
+
+
+def _missing(wanted: int, got: int, count: int) -> int:
+    """How many episodes hold what is missing of ``wanted`` timesteps, if ``count`` held ``got``; at most ``MOST_CORRECTED``."""
+    return max(0, min(math.ceil((wanted - got) * count / max(got, 1)), MOST_CORRECTED))
 
 
 def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
@@ -96,15 +109,15 @@ def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
 def recipe(names: list[str], data: Path, agent: Path, hours: float = HOURS, quick: bool = False, start: Path | None = None):
     """jatlab-mini's training recipe: at a steady learning rate from nothing, or with a falling one from the agent in ``start``.
 
-    Each step is eight batches, of several tasks each where tasks have one shape, so that it moves the weights for many tasks at once; in such company the
-    published weight of Meta-World's losses, 50, would drown the others' gradients. docs/agent-log.md has what each of these choices changed.
+    Each step is eight batches, of many tasks of one domain each, so that it moves the weights for many tasks at once. docs/agent-log.md has what each of these
+    choices changed.
     """
     from jatlab.training_recipe import TrainConfig
 
     return TrainConfig(
         data=str(data), output=str(agent), tasks=names, preset="mini", model=MODEL, start=start and str(start), minutes=None if quick else 60 * hours, steps=14 if quick else None,
         batch_timesteps=256, accumulate=2 if quick else 8, mix=True, lr=1e-3, warmup=0.02, decay="constant" if start is None else "linear", average=0.999,
-        symmetries=True, random_start=True, task_weights=turns(names), loss_weights={"metaworld": 5.0}, val_every=5000, val_batches=4, save_every=500,
+        symmetries=True, random_start=True, task_weights=turns(names), loss_weights=loss_weights(names, data), val_every=5000, val_batches=4, save_every=500,
     )  # fmt: skip
 
 
@@ -112,3 +125,15 @@ def turns(names: list[str]) -> dict[str, float]:
     """How often each task has its turn: its domain's share, divided evenly; 1 on average."""
     domains = [get_task(name).domain for name in names]
     return {name: SHARES[domain] * len(names) / domains.count(domain) for name, domain in zip(names, domains)}
+
+
+def loss_weights(names: Iterable[str], data: Path) -> dict[str, float]:
+    """Weights of the losses of continuous actions, in place of the published 10 and 50: a squared error is small where actions are small, and would not be heard beside the others'.
+
+    ``STEADY`` divided by the standard deviation of what is recorded: between the same weight for all (in which walking drowns reaching) and the same loss for all (the other way round).
+    """
+    from jatlab.data.storage import EpisodeStore
+
+    tasks = [get_task(name) for name in names if name not in LANGUAGE and get_task(name).action == "continuous"]
+    deviations = {task.name: EpisodeStore.open(task, data).columns["continuous_actions"].std(0).mean() for task in tasks}
+    return {name: round(float(STEADY / deviation), 2) for name, deviation in deviations.items()}

@@ -18,7 +18,7 @@ from jatlab.report_text import (
     LANGUAGE, OFFICIAL, OVERVIEW, ONE_EPISODE, SCALE_WORDS, comparison, failures, interval, language_rows, left_out, made, number, overview, percent, plural, ratio,
     summary, versus,
 )  # fmt: skip
-from jatlab.tasks import domain_of
+from jatlab.tasks import domain_of, short_name
 from jatlab.viz import plots
 
 STYLESHEET = Path(__file__).parent / "assets" / "report.css"
@@ -189,7 +189,7 @@ def _scales(found: dict) -> list[str]:
 
 
 def _score_figure(title: str, tasks: dict, found: dict, scale: str) -> str:
-    words = [f"{plots.short_name(name)} {versus(task[scale])}" for name, task in tasks.items()]
+    words = [f"{short_name(name)} {versus(task[scale])}" for name, task in tasks.items()]
     label = f"Bar chart. Normalised returns of {title} as a share {SCALE_WORDS[scale]}: {'; '.join(words)}."
     return f"<figure>{_svg(plots.score_figure(tasks, [scale], found), f'{title}-{scale}', label)}</figure>"
 
@@ -213,7 +213,7 @@ COLUMNS = (
 
 def _table(tasks: dict, found: dict) -> str:
     """A row a task; columns in which no task has anything are left out."""
-    rows = {short: _row(task) for short, task in zip(map(plots.short_name, tasks), tasks.values(), strict=True)}
+    rows = {short: _row(task) for short, task in zip(map(short_name, tasks), tasks.values(), strict=True)}
     kept = [index for index in range(len(COLUMNS)) if any(row[index] != "–" for row in rows.values())]
     labels = [COLUMNS[index] for index in kept]
     body = "".join(_cells(escape(short), [row[index] for index in kept], labels) for short, row in rows.items())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jatlab.evaluation import Film
 from jatlab.report_text import number, plural
+from jatlab.tasks import short_name
 from jatlab.viz.grid import grid, tile, tile_size
-from jatlab.viz.plots import short_name
 from jatlab.viz.video import bar_height, caption, data_uri, film_strip, read_video, save_bounded_mp4, save_small_gif, save_video, write_webp
 
 EMBED = 12_000_000  # bytes of pictures that a page holds itself; more stay beside it

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from jatlab.results import PUBLISHED, PUBLISHED_SOURCE
-from jatlab.viz.plots import short_name
+from jatlab.tasks import short_name
 
 SCALE_WORDS = {"by_teacher": "of our teacher", "by_expert": "of the published expert", "by_human": "of human play"}
 LANGUAGE_METRICS = {"perplexity": ("Perplexity", "unigram"), "exact_match": ("Exact match", "majority")}  # its name, and its baseline's key

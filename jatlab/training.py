@@ -58,13 +58,6 @@ def train(config: TrainConfig, on_report: Callable[[dict], None] | None = None) 
     return Trainer(config, on_report).fit()
 
 
-def _history(agent: Agent | None, resumed: bool) -> dict | None:
-    """What training the weights have had before this run: None from nothing; else steps, timesteps, minutes and recipe, and what was before that."""
-    if agent is None or resumed:
-        return agent and agent.info.get("before")
-    return {key: agent.info.get(key) for key in ("step", "timesteps", "minutes", "recipe", "before")}
-
-
 class Trainer:
     """One training run: ``Trainer(config).fit()``."""
 
@@ -92,7 +85,7 @@ class Trainer:
     def _build_model(self) -> None:
         config, agent = self.config, self._first_agent()
         model_config = agent.model.config.replace(**config.model) if agent else JatConfig.preset(config.preset, **config.model)
-        self.before = _history(agent, config.resume)
+        self.before = self._history(agent)
         self.tokenizer = agent.tokenizer if agent else TextTokenizer.load(model_config.tokenizer)
         torch.manual_seed(config.seed)
         self.model = JatModel(model_config)
@@ -110,6 +103,12 @@ class Trainer:
         if self.config.start is None:
             return None
         return load_agent(newest(self.output) if self.config.resume else self.config.start)
+
+    def _history(self, agent: Agent | None) -> dict | None:
+        """What training the weights have had before this run: steps, timesteps, minutes and recipe, and what was before that; None from nothing."""
+        if agent is None:
+            return None
+        return agent.info.get("before") if self.config.resume else {key: agent.info.get(key) for key in ("step", "timesteps", "minutes", "recipe", "before")}
 
     def _copy_weights(self, agent: Agent) -> None:
         """The agent's weights, copied: a loaded agent's are mapped from its file."""

@@ -29,7 +29,7 @@ class TrainConfig:
     steps: int | None = None
     minutes: float | None = None  # of wall-clock time, validation and saving included
     batch_timesteps: int = 1024  # of one batch, with padding, at most
-    mix: bool = False  # batches of several tasks of one shape, in place of one task's (jatlab.data.mixed)
+    mix: bool = False  # batches of several tasks of one domain, in place of one task's (jatlab.data.mixed)
     accumulate: int = 1  # batches a process adds up in each step
     max_timesteps: int | None = None  # of a window; None: what the model and the task allow
     symmetries: bool = False  # draw each BabyAI window with its colours permuted and mirrored (jatlab.data.symmetries)

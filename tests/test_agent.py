@@ -118,6 +118,16 @@ def test_context_limits_what_is_remembered(agent):
     assert held == [1, 2, 2, 2, 2, 2]
 
 
+def test_a_domain_may_have_shorter_windows(agent):
+    """An agent trained on short windows in one domain remembers as much there, and all that fits elsewhere; its own context may be shorter still."""
+    model = jatlab.JatModel(agent.model.config.replace(windows={"babyai": 4}))
+    for context, expected in ((None, {"babyai-go-to-obj": 4, "mujoco-ant": model.config.max_timesteps}), (3, {"babyai-go-to-obj": 3, "mujoco-ant": 3})):
+        short = Agent(model, agent.tokenizer, context=context)
+        for task, timesteps in expected.items():
+            short.reset(1, task)
+            assert short.memory.context == timesteps
+
+
 GOOD = {"discrete_observation": np.ones(148, dtype=np.int64), "text_observation": "go"}
 
 

@@ -105,3 +105,11 @@ def test_workers_make_the_same_files(novice, tmp_path):
     correct(novice, ROOM, tmp_path / "here", 2, workers=0, max_steps=4, progress=False)
     correct(novice, ROOM, tmp_path / "there", 2, workers=1, max_steps=4, progress=False)
     assert the_file(tmp_path / "here", ROOM).read_bytes() == the_file(tmp_path / "there", ROOM).read_bytes()
+
+
+def test_each_task_may_have_its_own_number(novice, tmp_path):
+    other = "babyai-go-to-red-ball"
+    told = correct(novice, [ROOM, other], tmp_path, {ROOM: 1, other: 3}, workers=0, max_steps=3, progress=False)
+    assert [len(read_notes(the_file(tmp_path, name))["returns"]) for name in told] == [1, 3]
+    with pytest.raises(ValueError, match=f"seed 50000 with 0 episodes of {other}"):
+        correct(novice, [ROOM, other], tmp_path, {ROOM: 1, other: 0})

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from helpers import wait_for
+from helpers import group_is_alive, wait_for
 from jatlab.checkpoints import load_agent
 from jatlab.making import train_once
 from jatlab.training import TrainConfig
 from jatlab.training_log import read_log
+from jatlab.training_state import newest
 from synthetic import write_task
 from test_training import TINY
 
@@ -40,7 +41,9 @@ def test_two_processes_do_what_one_does_and_once(recipe, capsys):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_ctrl_c_reaches_both_and_the_same_call_goes_on(recipe, tmp_path):
+@pytest.mark.parametrize("kill, number", [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+def test_what_asks_for_the_end_reaches_both_and_the_same_call_goes_on(recipe, tmp_path, kill, number):
+    """Ctrl-C goes to all processes of a terminal, SIGTERM to one: no process is left, and what both had learnt is saved."""
     code = f"""
 from jatlab.making import train_once
 from jatlab.training import TrainConfig, TrainingInterrupted
@@ -52,12 +55,14 @@ except TrainingInterrupted as error:
     interruptible = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731 (a shell's background jobs ignore it)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=interruptible)
     wait_for(lambda: (tmp_path / "run" / "log.jsonl").exists() and len(read_log(tmp_path / "run")) > 3)
-    os.killpg(process.pid, signal.SIGINT)
+    kill(process.pid, number)
     out, _ = process.communicate(timeout=120)
     assert "said: stopped; everything is saved in" in out
+    assert not group_is_alive(process.pid)
     stopped = read_log(recipe.output)[-1]["step"]
+    assert newest(tmp_path / "run").name == f"step-{stopped:06}"
     train_once(replace(recipe, steps=stopped + 2), processes=1)  # one goes on with what two have saved
-    assert read_log(recipe.output)[-1]["step"] == stopped + 2
+    assert [line["step"] for line in read_log(recipe.output)] == list(range(1, stopped + 3))
 
 
 def test_processes_that_fail_are_told(recipe):

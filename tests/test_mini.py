@@ -70,6 +70,23 @@ def test_it_plays_as_reported(task):
     assert scores["mean"] > reported / 2 > 0.2
 
 
+def test_who_falls_early_plays_more_episodes(monkeypatch, tmp_path):
+    """Ten timesteps an episode in place of the teacher's thousand: a second round asks for what is missing, with other seeds; who lasts is not asked again."""
+    asked = []
+
+    def correct(agent, tasks, data, counts, workers, seed=50_000, max_steps=None):
+        asked.append((seed, dict(counts)))
+        return {name: count * (10 if name == "mujoco-walker" else 1000) for name, count in counts.items()}
+
+    monkeypatch.setattr("jatlab.corrections.correct", correct)
+    mini.correct_all(["mujoco-walker", "mujoco-swimmer", "python-docs"], tmp_path, tmp_path, 0)
+    (first, counts), (second, more) = asked
+    assert first == 50_000 and set(counts) == {"mujoco-walker", "mujoco-swimmer"}
+    assert second == 50_000 + mini.MOST_CORRECTED and set(more) == {"mujoco-walker"}
+    wanted = mini.CORRECTED["mujoco"] - 10 * counts["mujoco-walker"]
+    assert more["mujoco-walker"] == min(wanted / 10, mini.MOST_CORRECTED)
+
+
 @pytest.mark.slow
 def test_the_whole_recipe_shortened(tmp_path, capsys):
     """Every stage on one task of each kind; a second call does nothing again."""

@@ -123,13 +123,15 @@ def test_tasks_weights_and_window_lengths_are_obeyed(recipe):
 
 def test_tasks_of_one_shape_are_mixed_and_the_log_says_so(recipe):
     """Validation stays by task, the agent knows the data of each, and going on is the run that was not stopped."""
-    recipe = replace(recipe, mix=True, steps=6, val_every=3, save_every=3)
-    output = train(replace(recipe, steps=3, decay="constant", warmup=0.0))
+    recipe = replace(recipe, mix=True, steps=6, val_every=3, save_every=3, decay="constant", warmup=0.0)
+    straight = train(replace(recipe, output=recipe.output + "-straight"))
+    output = train(replace(recipe, steps=3))
     log = read_log(output)
     assert {name for line in log for name in line["loss"]} == {"metaworld-door-close + 1", "babyai-go-to-obj"}
     assert set(log[-1]["validation"]) == set(load_agent(output).info["data"]) == {"babyai-go-to-obj", "metaworld-reach", "metaworld-door-close"}
-    mixture = Trainer(TrainConfig.of_run(output, steps=6)).mixture
-    assert mixture.settings["weights"] == {"metaworld-door-close + 1": 2.0, "babyai-go-to-obj": 1.0} and mixture.number == 3
+    resumed = Trainer(TrainConfig.of_run(output, steps=6))
+    assert resumed.mixture.settings["weights"] == {"metaworld-door-close + 1": 2.0, "babyai-go-to-obj": 1.0}
+    assert told(resumed.fit()) == told(straight)
 
 
 # --- stopping and going on ---------------------------------------------------------------------------------------------------

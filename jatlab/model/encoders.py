@@ -16,11 +16,17 @@ from jatlab.model.transformer import MLP
 IMAGE_SIDES = (84, 42, 21, 11)  # the frame, and its side after each stride-2 convolution
 
 
-def repeat_to(x: Tensor, size: int) -> Tensor:
-    """Repeat the last dimension cyclically until it is `size` long: [1, 2, 3] to 7 is [1, 2, 3, 1, 2, 3, 1]."""
+def repeat_to(x: Tensor, size: int, lengths: Tensor | None = None) -> Tensor:
+    """Repeat the last dimension cyclically until it is `size` long: [1, 2, 3] to 7 is [1, 2, 3, 1, 2, 3, 1].
+
+    Of rows x (B, T, n) with vectors of different lengths side by side, `lengths` (B,) says how many values are the row's own.
+    """
     if x.shape[-1] > size:
         raise ValueError(f"a vector of {x.shape[-1]} values (reward included) is larger than max_continuous_size {size}")
-    return x[..., torch.arange(size, device=x.device) % x.shape[-1]]
+    place = torch.arange(size, device=x.device)
+    if lengths is None:
+        return x[..., place % x.shape[-1]]
+    return x.gather(-1, (place % lengths[:, None, None]).expand(*x.shape[:-1], -1))
 
 
 def symlog(x: Tensor) -> Tensor:
@@ -29,22 +35,23 @@ def symlog(x: Tensor) -> Tensor:
 
 
 def symexp(x: Tensor) -> Tensor:
+    """sign(x) (exp(|x|) - 1)."""
     return x.sign() * x.abs().expm1()
 
 
 ZOOM = 8.0
 
 
-def waves(x: Tensor, size: int) -> Tensor:
+def waves(x: Tensor, size: int, lengths: Tensor | None = None) -> Tensor:
     """As `repeat_to`, but the copies differ: the values; eight times the values, cut at 8; their sines and cosines over four octaves.
 
     Repeating adds nothing that a linear layer could use. Enlarged, the centimetre between hand and goal is a difference that it soon learns; waves,
     from half a metre's down, tell one centimetre from the next. Large values (rewards, speeds) are whole in the first copy.
     """
     place = torch.arange(size, device=x.device)
-    copy = place // x.shape[-1] % 10  # 0: the values; 1: enlarged; 2, 3: the longest wave; 4, 5: half of it; …
+    copy = place // (x.shape[-1] if lengths is None else lengths[:, None, None]) % 10  # 0: the values; 1: enlarged; 2, 3: the longest wave; 4, 5: half of it; …
     frequency, phase = 4 * torch.pi * 2.0 ** ((copy - 2) // 2), (copy % 2) * torch.pi / 2
-    values = repeat_to(x, size)
+    values = repeat_to(x, size, lengths)
     spread = torch.where(copy == 1, (ZOOM * values).clamp(-ZOOM, ZOOM), torch.sin(values * frequency + phase))
     return torch.where(copy == 0, values, spread)
 
@@ -58,10 +65,11 @@ class ContinuousEncoder(nn.Module):
         self.squash = symlog if config.continuous_symlog else nn.Identity()
         self.linear = nn.Linear(config.max_continuous_size, config.hidden_size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """`x` (B, T, n), of each row its first `lengths` (B,) values, all unless given -> (B, T, H)."""
         weight, bias = self.linear.weight, self.linear.bias
         with torch.autocast(x.device.type, enabled=False):  # bfloat16 knows a hand at 0.7 m to 4 mm: too coarse to grip with
-            return F.linear(self.spread(self.squash(x.float()), self.size), weight.float(), bias.float()).to(weight.dtype)  # (B, T, n) -> (B, T, H)
+            return F.linear(self.spread(self.squash(x.float()), self.size, lengths), weight.float(), bias.float()).to(weight.dtype)  # (B, T, n) -> (B, T, H)
 
 
 class DiscreteEncoder(nn.Module):

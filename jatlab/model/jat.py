@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
@@ -105,6 +106,7 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
         rewards: Tensor | None = None,
         attention_mask: Tensor | None = None,
         loss_weight: Tensor | None = None,
+        continuous_sizes: Tensor | None = None,
         return_loss: bool = True,
         output_attentions: bool = False,
         output_hidden_states: bool = False,
@@ -113,7 +115,8 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
 
         Text: `input_ids` (B, S), `pixel_values` (B, 3, h, w). Timesteps: one of the observations, (B, T, n) real, (B, T, k) integers or
         (B, T, 4, 84, 84) in [-1, 1]; one of the actions, (B, T, m) real or (B, T) integers; `rewards` (B, T), the one that came with
-        each observation. `attention_mask` (B, S or T) is 1 where there is something; `loss_weight` (B, T) scales the losses.
+        each observation. `attention_mask` (B, S or T) is 1 where there is something; `loss_weight` (B, T) scales the losses. Where vectors of
+        different sizes lie side by side, `continuous_sizes` (B, 2) says how many values each row's observations and actions have.
         Raises `ValueError` for an impossible combination, a wrong size, or more tokens than positions.
         """
         record = output_attentions or output_hidden_states
@@ -122,7 +125,7 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
         else:
             observations = _the_one(OBSERVATIONS, (continuous_observations, discrete_observations, image_observations))
             actions = _the_one(ACTIONS, (continuous_actions, discrete_actions))
-            output, attentions, streams = self._forward_timesteps(observations, actions, rewards, attention_mask, loss_weight, return_loss, record)
+            output, attentions, streams = self._forward_timesteps(observations, actions, rewards, attention_mask, loss_weight, continuous_sizes, return_loss, record)
         output.attentions = attentions if output_attentions else None
         output.hidden_states = streams if output_hidden_states else None
         return output
@@ -142,23 +145,24 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
             output.loss = next_token_loss(output.logits[:, patches:], text, mask)
         return output, attentions, streams
 
-    def _forward_timesteps(self, observations, actions, rewards, mask, weight, return_loss, record):
+    def _forward_timesteps(self, observations, actions, rewards, mask, weight, sizes, return_loss, record):
+        sizes = (None, None) if sizes is None else sizes.unbind(1)
         rewards = observations[1].new_zeros(observations[1].shape[:2], dtype=torch.float) if rewards is None else rewards
-        stride = 2 if return_loss and self._drawn_to_act_alone() else 1  # of the tokens: 2 leaves out the action tokens
-        seen = self.embed_observations(*observations, rewards)
-        tokens = seen if stride == 2 else self.interleave(seen, self.embed_actions(*actions))
-        hidden, attentions, streams = self._pass(tokens, mask, stride, record)
-        output, features = JatOutput(last_hidden_state=hidden), {"observation": None}
-        features["action"] = self.decode(actions[0], hidden[:, :: 3 - stride])
-        kept = self._predicted(observations) if return_loss else None
-        if stride == 1:
+        alone = return_loss and self._drawn_to_act_alone()
+        tokens = self.embed_observations(*observations, rewards, sizes[0])
+        tokens = tokens if alone else self.interleave(tokens, self.embed_actions(*actions, sizes[1]))
+        hidden, attentions, streams = self._pass(tokens, mask, 2 if alone else 1, record)
+        output = JatOutput(last_hidden_state=hidden)
+        features = {"action": self.decode(actions[0], hidden if alone else hidden[:, ::2]), "observation": None}
+        kept = self._predicted(observations) if return_loss and not alone else None
+        if not alone:
             after = hidden[:, 1::2] if kept is None else hidden[:, 1::2][:, kept]
             features["observation"] = self._decode_observations(observations[0], after)
         output.pred_actions = _unrepeat(*actions, features["action"])
         if kept is None:
             output.pred_observations = self.in_its_units(observations[0], _unrepeat(*observations, features["observation"]))
         if return_loss:
-            self._score(output, features, observations, actions, rewards, mask, weight, kept)
+            self._score(output, features, observations, actions, rewards, mask, weight, sizes, kept)
         return output, attentions, streams
 
     def _pass(self, tokens: Tensor, mask: Tensor | None, stride: int, record: bool):
@@ -171,7 +175,7 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
         return self.trunk(tokens, masks, positions, record=record)
 
     def _drawn_to_act_alone(self) -> bool:
-        """In training: whether this batch predicts no next observations, and so has no use for action tokens, which observations do not see."""
+        """In training: whether this batch predicts no next observations. It then does without action tokens, which observations do not see."""
         return self.training and self.config.observations_predicted < 1 and torch.rand(()).item() >= self.config.observations_predicted
 
     def _predicted(self, observations: tuple[str, Tensor]) -> Tensor | None:
@@ -184,17 +188,17 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
 
     # --- embed ---------------------------------------------------------------------------------------------------------------
 
-    def embed_observations(self, name: str, observations: Tensor, rewards: Tensor) -> Tensor:
+    def embed_observations(self, name: str, observations: Tensor, rewards: Tensor, sizes: Tensor | None = None) -> Tensor:
         """One vector a timestep, (B, T, H), from the observations called `name` and the rewards (B, T) that came with them."""
         if name == "continuous_observations":
-            return self.continuous_encoder(torch.cat([observations, rewards[..., None].to(observations.dtype)], dim=-1))
+            return self.continuous_encoder(*_with_reward(observations, rewards, sizes))
         if name == "discrete_observations":
             return self.discrete_encoder(observations, rewards)
         return self.image_encoder(observations)  # as published: an image's reward is not embedded
 
-    def embed_actions(self, name: str, actions: Tensor) -> Tensor:
+    def embed_actions(self, name: str, actions: Tensor, sizes: Tensor | None = None) -> Tensor:
         """One vector a timestep, (B, T, H), from actions (B, T, m) or (B, T)."""
-        return self.continuous_encoder(actions) if name == "continuous_actions" else self.text_embedding(actions)
+        return self.continuous_encoder(actions, sizes) if name == "continuous_actions" else self.text_embedding(actions)
 
     @staticmethod
     def interleave(observations: Tensor, actions: Tensor) -> Tensor:
@@ -231,37 +235,45 @@ class JatModel(nn.Module, PyTorchModelHubMixin, library_name="jatlab", repo_url=
 
     # --- score ---------------------------------------------------------------------------------------------------------------
 
-    def _score(self, output: JatOutput, features: dict, observations, actions, rewards, mask, weight, kept: Tensor | None = None) -> None:
+    def _score(self, output: JatOutput, features: dict, observations, actions, rewards, mask, weight, sizes, kept: Tensor | None = None) -> None:
         mask = torch.ones_like(rewards) if mask is None else mask.to(rewards.dtype)
         weight = torch.ones_like(rewards) if weight is None else weight
-        output.action_loss = self._error(*actions, features["action"], mask, weight)
+        output.action_loss = self._error(*actions, features["action"], mask, weight, sizes[1])
         output.observation_loss = output.action_loss.new_zeros(())
         if features["observation"] is not None and rewards.shape[1] > 1:
-            name, target = self._with_reward(*observations, rewards)
+            target, size = self._to_predict(*observations, rewards, sizes[0])
             arrived = slice(1, None) if kept is None else kept + 1
             predicted = features["observation"][:, :-1] if kept is None else features["observation"]
-            output.observation_loss = self._error(name, target[:, arrived], predicted, mask[:, arrived], weight[:, arrived])
+            output.observation_loss = self._error(observations[0], target[:, arrived], predicted, mask[:, arrived], weight[:, arrived], size)
         output.loss = self._observation_coefficient() * output.observation_loss + self.config.action_loss_coef * output.action_loss
 
     def _observation_coefficient(self) -> float:
         """The published coefficient; in training, so much larger as batches that predict observations are rarer: on average the same loss."""
         return self.config.observation_loss_coef / (self.config.observations_predicted if self.training else 1)
 
-    def _with_reward(self, name: str, observations: Tensor, rewards: Tensor) -> tuple[str, Tensor]:
-        """The observation to be predicted, as the loss sees it: a continuous one has its reward beside it."""
+    def _to_predict(self, name: str, observations: Tensor, rewards: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The observation to be predicted, as the loss sees it: a continuous one has its reward behind it. With it, how long each row is."""
         if name != "continuous_observations":
-            return name, observations
-        values = torch.cat([observations, rewards[..., None]], dim=-1)
-        return name, symlog(values) if self._squashed(name) else values
+            return observations, None
+        values, sizes = _with_reward(observations, rewards, sizes)
+        return symlog(values) if self._squashed(name) else values, sizes
 
-    def _error(self, name: str, target: Tensor, features: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    def _error(self, name: str, target: Tensor, features: Tensor, mask: Tensor, weight: Tensor, sizes: Tensor | None = None) -> Tensor:
         if name.startswith("continuous"):
-            return squared_error(features, repeat_to(target, features.shape[-1]), mask, weight)
+            return squared_error(features, repeat_to(target, features.shape[-1], sizes), mask, weight)
         if name == "image_observations":
             return squared_error(features, target, mask, weight)
         if name == "discrete_observations":
             target = target[..., : min(GRID_INTEGERS, target.shape[-1])]
         return cross_entropy(features, target, mask, weight)
+
+
+def _with_reward(observations: Tensor, rewards: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Vectors (B, T, n) with the reward behind them, (B, T, n + 1): in each row behind its own `sizes` (B,) values. With them, the sizes that these have."""
+    rewards = rewards[..., None].to(observations.dtype)
+    if sizes is None:
+        return torch.cat([observations, rewards], dim=-1), None
+    return F.pad(observations, (0, 1)).scatter(-1, sizes[:, None, None].expand_as(rewards), rewards), sizes + 1
 
 
 def _the_one(names: tuple[str, ...], values: tuple) -> tuple[str, Tensor]:

@@ -75,6 +75,7 @@ class Transformer(nn.Module):
         return block(x, masks, cache, record)
 
     def fitting(self, length: int) -> int:
+        """The length, if there are positions for so many tokens; `ValueError` if not."""
         if length > self.config.max_position_embeddings:
             raise ValueError(
                 f"a sequence of {length} tokens is longer than the model's {self.config.max_position_embeddings} positions: cut it into "

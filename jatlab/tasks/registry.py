@@ -172,6 +172,11 @@ def domain_of(name: str) -> str:
     return get_task(name.partition(" + ")[0]).domain
 
 
+def short_name(name: str) -> str:
+    """A task's name without its domain."""
+    return name.partition("-")[2] or name
+
+
 def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_array", **options):
     """The environment of a task, as a ``gymnasium.Env`` whose ``.task`` is the :class:`Task`.
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from jatlab.ablations import difference, reach_of, side_by_side
 from jatlab.config import JatConfig
+from jatlab.tasks import short_name
 from jatlab.viz.figures import panel, words
-from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, MUTED, short_name, style
+from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, MUTED, style
 
 ROW = 0.3  # inches
 BETTER, WORSE = "#2a9d6f", "#d1495b"
@@ -89,15 +90,19 @@ def company_figure(results: dict, axes=None):
             companies = [frozenset([task, other]) for other in tasks] + [frozenset(tasks)]
             for column, company in enumerate(companies):
                 _draw_company(axes, row, column, alone, by_task[task][groups[company]]["runs"], alone_here=len(company) == 1)
-        axes.set_xlim(-0.5, len(tasks) + 0.5)
-        axes.set_ylim(len(tasks) - 0.5, -0.5)
-        axes.set_xticks(range(len(tasks) + 1), [*(f"beside\n{name}" for name in names), "all four\ntogether"])
-        axes.set_yticks(range(len(tasks)), names)
-        axes.tick_params(length=0, labelcolor=INK)
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
+        _label_table(axes, names, [*(f"beside\n{name}" for name in names), "all\ntogether"])
         caption = f"{results['question']} Difference from the score when learnt alone (grey, on the diagonal), mean of {len(results['seeds'])} runs; bold: the 95 % interval leaves out 0."
         return words(axes, caption, f"Table of score differences: {', '.join(names)}, each learnt beside each of the others and all together")
+
+
+def _label_table(axes, rows: list[str], columns: list[str]) -> None:
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
 
 
 def _draw_company(axes, row: int, column: int, alone: list[float], here: list[float], alone_here: bool) -> None:
@@ -107,13 +112,9 @@ def _draw_company(axes, row: int, column: int, alone: list[float], here: list[fl
     color = GRID if alone_here else BETTER if change > 0 else WORSE
     strength = 0.5 if alone_here else min(abs(change) / 0.3, 1) * 0.75
     axes.add_patch(Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, facecolor=color, alpha=strength, linewidth=0))
-    sure = not alone_here and len(here) > 1 and _leaves_out_zero(*difference(alone, here)[1])
+    low, high = difference(alone, here)[1] if len(here) > 1 else (0, 0)
     text = f"{np.mean(alone):.2f}" if alone_here else f"{change:+.2f}"
-    axes.text(column, row, text, ha="center", va="center", color=MUTED if alone_here else INK, weight="bold" if sure else "normal", size=9)
-
-
-def _leaves_out_zero(low: float, high: float) -> bool:
-    return low > 0 or high < 0
+    axes.text(column, row, text, ha="center", va="center", color=MUTED if alone_here else INK, weight="normal" if low <= 0 <= high else "bold", size=9)
 
 
 def recall_figure(results: dict, axes=None):

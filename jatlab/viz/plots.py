@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from jatlab.files import whole_file
+from jatlab.tasks import short_name
 
 INK, MUTED, GRID, PAPER = "#1c1e22", "#6a6f77", "#e2e4e7", "#ffffff"
 AGENT, TINT, JAT = "#0072b2", "#a9cfe6", "#d55e00"
@@ -76,11 +77,6 @@ def learning_figure(log: Sequence[dict], domain: str | None = None, domains: dic
         _label_decades(axes.yaxis)
         axes.grid(axis="x", visible=False)
     return figure
-
-
-def short_name(task: str) -> str:
-    """A task's name without its domain."""
-    return task.partition("-")[2] or task
 
 
 def to_svg(figure, salt: str) -> str:

@@ -12,8 +12,8 @@ from math import sqrt
 
 import numpy as np
 
-from jatlab.tasks import DOMAINS, expand, get_task, normalise, task_names, task_scores
-from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, JAT, MUTED, SCALES, TINT, short_name, style, to_png
+from jatlab.tasks import DOMAINS, expand, get_task, normalise, short_name, task_names, task_scores
+from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, JAT, MUTED, SCALES, TINT, style, to_png
 
 EPISODES = 10  # of each task, as published
 STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom

@@ -62,7 +62,7 @@ def _task(agent, task: str | Task | None) -> Task:
 
 def _inputs(agent, episode: dict, last: int, task: Task) -> dict:
     """The model's inputs for the timesteps up to `last`, (1, T, …)."""
-    first = max(0, last + 1 - min(agent.model.config.max_timesteps, task.max_timesteps or agent.model.config.max_timesteps))
+    first = max(0, last + 1 - agent.model.config.window(task))
     window, name, action = slice(first, last + 1), f"{task.observation}_observations", f"{task.action}_actions"
     values = np.asarray(episode[name])[window]
     if task.observation == "discrete":

@@ -1,15 +1,21 @@
-"""Tasks of one shape side by side: every window is its own task's, once an epoch."""
+"""Tasks of one kind side by side: every window is its own task's, once an epoch."""
+
+import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jatlab.data.mixed import MixedSource, mix_alike
 from jatlab.data.mixture import Mixture
 from jatlab.data.storage import EpisodeStore
-from jatlab.data.windows import WindowSource
+from jatlab.data.windows import WindowSource, to_tensors
+from jatlab.model import JatModel
 from jatlab.tasks import domain_of, get_task
+from helpers import small
 from synthetic import make_episode
 
 ARMS, GRIDS = ("metaworld-reach", "metaworld-door-close", "metaworld-assembly"), ("babyai-go-to-obj", "babyai-open-door")
@@ -30,12 +36,39 @@ def test_each_window_is_what_its_own_task_has_there(several, random_start, seed)
     mixed, rng = MixedSource(sources), np.random.default_rng(seed)
     windows = rng.permutation(mixed.windows(rng))
     together = mixed.batch(windows)
-    assert mixed.timesteps == windows[:, 1].sum() == sum(map(sum, several))
+    assert windows[:, 1].sum() == sum(map(sum, several))
     assert len(np.unique(windows[:, 0])) == len(windows)
     rows = np.concatenate([s.store.columns["continuous_observations"] for s in sources])
     for i, (start, length) in enumerate(windows):
         np.testing.assert_array_equal(together["continuous_observations"][i, :length], rows[start : start + length])
         assert together["attention_mask"][i].sum() == length and not together["continuous_observations"][i, length:].any()
+
+
+BODIES = ("mujoco-pendulum", "mujoco-ant", "mujoco-reacher")  # 3, 27 and 11 values; 1, 8 and 2 to act with
+
+
+@settings(deadline=None, max_examples=15)
+@given(several=st.lists(lengths, min_size=2, max_size=3), seed=st.integers(0, 99), wavy=st.booleans(), alone=st.sampled_from([1.0, 1e-9]))
+def test_bodies_of_different_sizes_learn_what_each_learns_alone(several, seed, wavy, alone):
+    """The losses of rows side by side are those of each task's rows by themselves, with and without action tokens, however the vectors are repeated."""
+    sources = [source(name, each, seed=n) for n, (name, each) in enumerate(zip(BODIES, several))]
+    mixed, rng = MixedSource(sources), np.random.default_rng(seed)
+    windows = rng.permutation(mixed.windows(rng))
+    config = small(past_action_dropout=1.0, continuous_waves=wavy, continuous_symlog=wavy, observations_predicted=alone, max_continuous_size=40)
+    torch.manual_seed(seed)
+    model = JatModel(config).train()
+    together, steps = model(**to_tensors(mixed.batch(windows))), windows[:, 1].sum()
+    apart = {"action_loss": 0.0, "observation_loss": 0.0}
+    foreseen = np.maximum(windows[:, 1] - 1, 0).sum()
+    for own, _, rows in mixed._parts(windows):
+        batch = own.batch(rows)
+        output = model(**to_tensors(batch))
+        assert "continuous_sizes" not in batch
+        apart["action_loss"] += output.action_loss * rows[:, 1].sum() / steps
+        apart["observation_loss"] += output.observation_loss * np.maximum(rows[:, 1] - 1, 0).sum() / max(foreseen, 1)
+    torch.testing.assert_close(together.action_loss, torch.as_tensor(apart["action_loss"]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together.observation_loss, torch.as_tensor(apart["observation_loss"]), rtol=1e-4, atol=1e-5)
+    assert (together.observation_loss == 0) == (alone < 1 or foreseen == 0)
 
 
 def test_missions_come_with_their_own_tasks_words():
@@ -50,13 +83,15 @@ def test_missions_come_with_their_own_tasks_words():
 
 
 def test_alike_are_mixed_and_weigh_as_much_as_before():
-    sources = [source(name, [3], seed=n) for n, name in enumerate((*ARMS, *GRIDS, "mujoco-ant"))]
+    sources = [source(name, [3], seed=n) for n, name in enumerate((*ARMS, *GRIDS, "mujoco-ant", "mujoco-pendulum"))]
     found, weights = mix_alike(sources, {name: 2.0 for name in ARMS})
-    assert weights == {"metaworld-reach + 2": 6.0, "babyai-go-to-obj + 1": 2.0, "mujoco-ant": 1.0} and [s.name for s in found] == list(weights)
+    assert weights == {"metaworld-reach + 2": 6.0, "babyai-go-to-obj + 1": 2.0, "mujoco-ant + 1": 2.0} and [s.name for s in found] == list(weights)
     assert [domain_of(s.name) for s in found] == ["metaworld", "babyai", "mujoco"]
     assert found[0].fingerprint != mix_alike([source(n, [4]) for n in ARMS], {})[0][0].fingerprint
-    plan = next(Mixture(found, 64, weights))
-    assert {name.partition(",")[0] for name in plan.source.describe(plan.source.windows(np.random.default_rng(0))).split("; ")} >= {plan.task.partition(" + ")[0]}
+    told = found[0].describe(found[0].windows(np.random.default_rng(0)))
+    assert [part.partition(",")[0] for part in told.split("; ")] == list(ARMS)
+    turns = Counter(plan.task for plan in itertools.islice(Mixture(found, 64, weights), 900))
+    assert [turns[name] for name in weights] == pytest.approx([540, 180, 180], abs=2)
 
 
 def test_alike_with_different_weights_are_told():

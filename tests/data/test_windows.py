@@ -62,6 +62,13 @@ def test_windows_start_at_the_episodes_start_and_only_the_last_is_short():
 # --- what is in a batch ------------------------------------------------------------------------------------------------------
 
 
+def test_windows_by_domain():
+    config = CONFIG.replace(windows={"metaworld": 3})
+    for name, longest in ((METAWORLD, 3), ("mujoco-ant", 8)):
+        _, store = store_of(name, [10])
+        assert source_for(store, config).windows(np.random.default_rng(0))[:, 1].max() == longest
+
+
 @pytest.mark.parametrize("name", [BABYAI, METAWORLD, ATARI])
 @settings(max_examples=15, deadline=None)
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=5), random_start=st.booleans())

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from jatlab.tasks import short_name
 from jatlab.viz import plots
-from jatlab.viz.plots import learning_figure, score_figure, short_name, smooth, to_png, to_svg
+from jatlab.viz.plots import learning_figure, score_figure, smooth, to_png, to_svg
 
 
 def scored(mean, low, high, jat=None):
