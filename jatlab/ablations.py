@@ -22,6 +22,7 @@ from jatlab.config import JatConfig
 from jatlab.files import write_json
 from jatlab.new_tasks import NEW_TASKS
 from jatlab.statistics import bootstrap_interval
+from jatlab.tasks import short_name
 
 __all__ = [
     "ABLATIONS", "COMPANY", "MODEL", "Ablation", "Variant", "ablate", "assemble", "costs", "difference", "differences", "load", "play", "reach_of", "recipe", "run_point", "shipped",
@@ -73,13 +74,15 @@ def _memory() -> tuple[Variant, ...]:
 
 def _generalists() -> tuple[Variant, ...]:
     """The same steps on each task: alone, with each of three others, and all four together. Two are grids, two are arms."""
-    alone = tuple(Variant(f"{_short(task)} alone", (task,), 1, steps=STEPS // 2) for task in COMPANY)
-    pairs = tuple(Variant(f"{_short(one)} and {_short(other)}", (one, other), 2) for one, other in combinations(COMPANY, 2))
+    alone = tuple(Variant(f"{short_name(task)} alone", (task,), 1, steps=STEPS // 2) for task in COMPANY)
+    pairs = tuple(Variant(f"{short_name(one)} and {short_name(other)}", (one, other), 2) for one, other in combinations(COMPANY, 2))
     return (*alone, *pairs, Variant("four together", COMPANY, 4, steps=2 * STEPS))
 
 
-def _short(task: str) -> str:
-    return task.partition("-")[2]
+def _windows() -> tuple[Variant, ...]:
+    """Batches of as many timesteps, in windows of fewer: what is lost is memory, what is won are more episodes in each batch."""
+    lengths = (64, 32, 16, 8, 4, 2)
+    return tuple(Variant(f"{length} timesteps", value=length, model={"windows": {"babyai": length, "metaworld": length}}) for length in lengths)
 
 
 def _time() -> tuple[Variant, ...]:
@@ -121,6 +124,7 @@ ABLATIONS = {
         Ablation("observation-loss", "Does it help to predict the next observation, and how much should that count (kappa)?", tuple(map(with_kappa, (0.005, 0.0, 0.05, 0.2, 0.5)))),
         Ablation("beyond-the-window", "What happens when an episode outlasts what the agent remembers?", _beyond(), (0,)),
         Ablation("memory", "How far back does each attention pattern reach, where the task is to remember?", _memory()),
+        Ablation("windows", "Few long windows in a batch, or many short ones?", _windows()),
         Ablation("time", "Do finer or coarser time steps matter?", _time()),
         Ablation("frame-skip", "How many frames of an Atari game should a decision last?", _frames()),
         Ablation("tokens", "A token for each timestep, or for each number of it?", _tokens()),

@@ -119,7 +119,7 @@ def correct(**arguments) -> None:
         print(f"{task}: {timesteps:,} timesteps corrected")
 
 
-# --- fetch -------------------------------------------------------------------------------------------------------------------
+# --- teachers, fetch ---------------------------------------------------------------------------------------------------------
 
 
 def _add_teachers(commands) -> None:
@@ -208,7 +208,7 @@ def _add_train(commands) -> None:
     ):
         parser.add_argument(option, type=kind, help=help, **suppressed)
     for option, help in (
-        ("--mix", "batches of several tasks of one shape, in place of one task's: worth it with many tasks"),
+        ("--mix", "batches of several tasks of one domain, in place of one task's: worth it with many tasks"),
         ("--checkpoint-activations", "keep each block's input alone and compute the rest again: less memory, more time"),
         ("--compile", "torch.compile the transformer's blocks; where that fails, go on without"),
     ):
