@@ -17,6 +17,7 @@ OBJECT, REACH, RECALL, GAME = "babyai-go-to-obj", "metaworld-reach", "recall", "
 FRAMES = {2: "mspacman-2-frames", 4: GAME, 8: "mspacman-8-frames", 16: "mspacman-16-frames"}  # of a decision
 MODEL = {"hidden_size": 96, "num_heads": 4, "image_channels": (4, 4, 4)}  # nano's four layers and 64 timesteps, half as wide
 STEPS, BATCH, LR, AVERAGE = 300, 512, 3e-3, 0.98
+TUNED_LR = 1e-3  # of trained weights, and of random ones beside them: jatlab-mini's own
 SCALAR_BATCH = 64  # timesteps: some ten thousand tokens of a grid already
 EPISODES = 50
 RECORDINGS = {  # task: episodes of demonstration, noise
@@ -29,7 +30,7 @@ RECORDINGS = {  # task: episodes of demonstration, noise
 class Variant:
     """One way to do it. ``value``: its place on a numeric axis. ``model``: JatConfig fields. ``memory``: (cache policy, timesteps) of the shipped agent, which is
     then played as it is. ``token``: what one stands for, a "timestep" or a "scalar" (`jatlab.scalar_agent`, batches of `SCALAR_BATCH` timesteps).
-    ``start``: an agent to train on, or "nothing" for random weights of the same size (`nano`); None: `MODEL`, half as wide, from random weights."""
+    ``start``: "jatlab-mini" to train that agent on, "nothing" for random weights of its size; None: `MODEL`, a small one, from random weights."""
 
     name: str
     tasks: tuple[str, ...] = (OBJECT, REACH)
@@ -107,12 +108,22 @@ def recipe(variant: Variant, seed: int, data: str | Path, output: str | Path):
     """The variant's training recipe."""
     from jatlab.training_recipe import TrainConfig
 
-    never, size = 10**9, MODEL if variant.start is None else {}
-    start = None if variant.start == "nothing" else variant.start
+    never = 10**9
     return TrainConfig(
-        data=str(data), output=f"{output}/agent", tasks=list(variant.tasks), model=size | variant.model, start=start, steps=variant.steps, batch_timesteps=BATCH, lr=LR,
-        average=AVERAGE, symmetries=any(task.startswith("babyai") for task in variant.tasks), seed=seed, val_fraction=0.0, save_every=never, progress=False,
+        data=str(data), output=f"{output}/agent", tasks=list(variant.tasks), steps=variant.steps, batch_timesteps=BATCH, average=AVERAGE,
+        symmetries=any(task.startswith("babyai") for task in variant.tasks), seed=seed, val_fraction=0.0, save_every=never, progress=False, **_first_weights(variant),
     )  # fmt: skip
+
+
+def _first_weights(variant: Variant) -> dict:
+    """The fields of a recipe that say which network the variant trains, with which weights it begins, and how fast it learns."""
+    from jatlab import mini
+
+    if variant.start is None:
+        return {"model": MODEL | variant.model, "lr": LR}
+    if variant.start == "nothing":
+        return {"preset": "mini", "model": mini.MODEL | variant.model, "lr": TUNED_LR}
+    return {"start": variant.start, "model": variant.model, "lr": TUNED_LR}
 
 
 def demonstrate(task: str, data: str | Path) -> None:

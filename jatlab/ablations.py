@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jatlab.ablation_runs import AVERAGE, BATCH, EPISODES, FRAMES, GAME, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, STEPS, Variant, play, recipe, run_point
+from jatlab.ablation_runs import AVERAGE, BATCH, EPISODES, FRAMES, GAME, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, STEPS, TUNED_LR, Variant, play, recipe, run_point
 from jatlab.config import JatConfig
 from jatlab.files import write_json
 from jatlab.new_tasks import NEW_TASKS
@@ -108,9 +108,10 @@ def _tokens() -> tuple[Variant, ...]:
 
 
 def _new() -> tuple[Variant, ...]:
-    """Each task outside the benchmarks by itself: a whole nano from nothing, and the shipped agent trained on."""
-    kinds = {"from nothing": "nothing", "fine-tuned": "demo"}
-    return tuple(Variant(f"{task}: {name}", (task,), steps=STEPS // 2, start=start) for task in NEW_TASKS for name, start in kinds.items())
+    """Each task outside the benchmarks by itself: jatlab-mini trained on, and random weights of its size trained as long."""
+    kinds = {"from nothing": "nothing", "fine-tuned": "jatlab-mini"}
+    model = {"windows": {"new": 8}}  # as short as those of arms and bodies
+    return tuple(Variant(f"{task}: {name}", (task,), model=model, steps=STEPS // 2, start=start) for task in NEW_TASKS for name, start in kinds.items())
 
 
 def _beyond() -> tuple[Variant, ...]:
@@ -165,7 +166,7 @@ def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: 
 
 def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict:
     """The run's result: from its file, or made and written there."""
-    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, LR, AVERAGE]}))
+    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, LR if variant.start is None else TUNED_LR, AVERAGE]}))
     made_of = {key: value for key, value in settings.items() if key not in ("name", "value")}  # two ablations may call it differently
     path = output / "runs" / f"{sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]}.json"
     if path.exists():
@@ -197,10 +198,11 @@ def assemble(ablation: Ablation, variants: list[Variant], seeds: tuple[int, ...]
     """The results of an ablation, ready for JSON: question, command, versions, minutes, runs, and `summary` by task and variant."""
     from jatlab.results import versions
 
+    common = recipe(replace(variants[0], model={}), 0, "", "")
     return {
         "name": ablation.name, "question": ablation.question, "command": f"jatlab ablate {ablation.name}", "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(), "seeds": list(seeds), "minutes": round(sum(run["minutes"] for run in runs), 1),
-        "recipe": {"preset": "nano", "model": {**MODEL, "image_channels": list(MODEL["image_channels"])}, "batch_timesteps": BATCH, "lr": LR, "average": AVERAGE,
+        "recipe": {"preset": common.preset, "model": json.loads(json.dumps(common.model)), "batch_timesteps": BATCH, "lr": common.lr, "average": AVERAGE,
                    "recordings": {task: RECORDINGS.get(task, RECORDINGS[REACH]) for v in variants for task in v.tasks}},
         "variants": [asdict(v) for v in variants], "summary": summary(runs), "runs": [{k: v for k, v in run.items() if k != "settings"} for run in runs],
     }  # fmt: skip

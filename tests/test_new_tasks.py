@@ -79,6 +79,6 @@ def test_a_missing_package_is_named(monkeypatch):
 def test_a_run_trains_on_from_the_shipped_agent(tmp_path, monkeypatch):
     monkeypatch.setitem(ablation_runs.RECORDINGS, "lander", (3, 0.0))
     monkeypatch.setattr(ablation_runs, "EPISODES", 3)
-    runs = [run_point(Variant("v", ("lander",), steps=2, start=start), episodes=2, data=tmp_path) for start in ("nothing", "demo")]
+    runs = [run_point(Variant("v", ("lander",), steps=2, start=start), episodes=2, data=tmp_path) for start in ("nothing", "jatlab-mini")]
     assert runs[0]["parameters"] == runs[1]["parameters"] and all(len(run["tasks"]["lander"]["scores"]) == 2 for run in runs)
     assert runs[0]["tasks"]["lander"]["scores"] != runs[1]["tasks"]["lander"]["scores"]
