@@ -18,7 +18,7 @@ from jatlab.tasks.scores import task_scores
 GAMES = tuple(f"atari-{game}" for game in ("pong", "boxing", "breakout", "freeway", "qbert", "mspacman", "seaquest", "spaceinvaders"))
 TIMESTEPS = {"babyai": 80_000, "metaworld": 30_000, "mujoco": 300_000, "atari": 40_000}  # of demonstration, of each task
 MOST = 10_000  # episodes of a task: BabyAI's shortest have five timesteps
-CORRECTED = {"babyai": 10_000, "metaworld": 6_000, "mujoco": 30_000, "atari": 5_000}  # timesteps of each task that the agent plays and its teacher corrects
+CORRECTED = {"babyai": 2_000, "metaworld": 6_000, "mujoco": 30_000, "atari": 5_000}  # timesteps of each task that the agent plays and its teacher corrects
 MOST_CORRECTED = 2000  # episodes
 NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # disturbs what teachers do, not what they say
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
