@@ -26,7 +26,7 @@ SHARES = {"babyai": 0.45, "metaworld": 0.20, "mujoco": 0.22, "atari": 0.08, "tex
 WINDOWS = {"babyai": 32, "metaworld": 8, "mujoco": 8}  # timesteps seen at once: those of one episode resemble each other, so many short windows teach more than a few long ones
 MODEL = {"observations_predicted": 0.125, "continuous_symlog": True, "windows": WINDOWS}  # beside the preset
 STEADY = 3.0  # the loss of a task with continuous actions is weighted with this, divided by their standard deviation
-EPISODES = 30  # to play, of each task
+EPISODES, TEMPERATURE = 30, 0.5  # to play, of each task; of the actions drawn there, measured on other seeds (docs/agent-log.md)
 HOURS, AFTERWARDS = 6.0, 0.5  # of training, recording, corrections and playing take the rest of eight; its share that follows the corrections
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
 
@@ -55,6 +55,7 @@ def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quic
         train_once(recipe(names, folder / "data", folder / "agent", hours * AFTERWARDS, quick, imitator), processes)
     with stage("5/5 the agent plays seeds it has never seen"):
         options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES}
+        options["temperature"] = TEMPERATURE
         agent = load_agent(folder / "agent")
         evaluate_and_report(agent, names, folder / "report", folder / "agent", data=folder / "data", workers=workers, command="jatlab mini", **options)
     print(f"\n{(time.monotonic() - started) / 3600:.1f} hours in this sitting. Open {folder / 'report' / 'report.html'} in a browser.")
