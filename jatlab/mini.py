@@ -54,8 +54,7 @@ def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quic
     with stage("4/5 it learns from that as well"):
         train_once(recipe(names, folder / "data", folder / "agent", hours * AFTERWARDS, quick, imitator), processes)
     with stage("5/5 the agent plays seeds it has never seen"):
-        options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES}
-        options["temperature"] = TEMPERATURE
+        options = {"temperature": TEMPERATURE} | ({"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES})
         agent = load_agent(folder / "agent")
         evaluate_and_report(agent, names, folder / "report", folder / "agent", data=folder / "data", workers=workers, command="jatlab mini", **options)
     print(f"\n{(time.monotonic() - started) / 3600:.1f} hours in this sitting. Open {folder / 'report' / 'report.html'} in a browser.")
