@@ -38,7 +38,7 @@ MINI_SHOWN = ("babyai-go-to", "babyai-pickup-loc", "metaworld-pick-place", "meta
 MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES} --temperature {mini.TEMPERATURE}"
 RECIPE = ("preset", "batch_timesteps", "mix", "lr", "average", "symmetries", "seed")  # of a recipe, what a card tells
 LONGEST, FRAMES = 200, 24  # timesteps of an episode that are shown, and in how many frames
-MINI_MADE = "`jatlab mini`, stopped early (the first 67 minutes in an older form, docs/agent-log.md), with corrections of the MuJoCo tasks alone"
+MINI_MADE = "the stages of `jatlab mini`, shortened and in four sittings (the first two with an older form of its recipe), with corrections of the MuJoCo tasks alone (docs/agent-log.md)"
 TARGETS = {"babyai": (0.862, 0.862), "metaworld": (0.9, 0.6), "mujoco": (0.85, 0.735), "atari": (0.5, 0.41)}  # by our teacher, by the published expert
 
 

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jatlab.ablation_runs import AVERAGE, BATCH, EPISODES, FRAMES, GAME, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, STEPS, TUNED_LR, Variant, play, recipe, run_point
+from jatlab.ablation_runs import (
+    AVERAGE, BATCH, EPISODES, FRAMES, GAME, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, SCALAR_BATCH, STEPS, TUNED_LR, Variant, play, recipe, run_point,
+)  # fmt: skip
 from jatlab.config import JatConfig
 from jatlab.files import write_json
 from jatlab.new_tasks import NEW_TASKS
@@ -166,7 +168,7 @@ def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: 
 
 def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict:
     """The run's result: from its file, or made and written there."""
-    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, LR if variant.start is None else TUNED_LR, AVERAGE]}))
+    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, SCALAR_BATCH, LR, TUNED_LR, AVERAGE]}))
     made_of = {key: value for key, value in settings.items() if key not in ("name", "value")}  # two ablations may call it differently
     path = output / "runs" / f"{sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]}.json"
     if path.exists():

@@ -50,8 +50,9 @@ def correct(agent: str | Path, tasks: str | Iterable[str], root: str | Path, epi
             max_steps: int | None = None, progress: bool = True) -> dict[str, int]:
     """Let ``agent`` (a folder, or a name that ships) play ``episodes`` episodes of every task and record its teacher's answers below ``root``; returns each task's timesteps.
 
-    ``episodes`` is one number for all tasks, or one for each. Episode i has environment seed ``seed + i``, from 50,000 to 99,999: another round of corrections wants other seeds. Where the teacher does not know how to go on, the episode is
-    cut. Files that are there are kept; ``workers=0`` plays in this process. Raises ValueError for a task without a teacher, a seed outside, and files of another agent.
+    ``episodes`` is one number for all tasks, or one for each. Episode i has environment seed ``seed + i``, from 50,000 to 99,999: another round of corrections wants
+    other seeds. Where the teacher does not know how to go on, the episode is cut. Files that are there are kept; ``workers=0`` plays in this process. Raises ValueError
+    for a task without a teacher, a seed outside, and files of another agent.
     """
     names = expand(tasks)
     for name in names:

@@ -86,8 +86,8 @@ def correct_all(names: Iterable[str], agent: Path, data: Path, workers: int, qui
     names, limit = [name for name in names if name not in LANGUAGE], 20 if quick else None
     counts = {name: 2 if quick else min(episodes(name, CORRECTED), MOST_CORRECTED) for name in names}
     got = correct(agent, names, data, counts, workers, max_steps=limit)
-    more = {} if quick else {name: _missing(CORRECTED[get_task(name).domain], got[name], counts[name]) for name in names}
-    if more := {name: count for name, count in more.items() if count}:
+    missing = {name: 0 if quick else _missing(CORRECTED[get_task(name).domain], got[name], counts[name]) for name in names}
+    if more := {name: count for name, count in missing.items() if count}:
         correct(agent, more, data, more, workers, seed=FIRST_SEED + MOST_CORRECTED)
 
 
