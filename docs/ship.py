@@ -35,7 +35,7 @@ DEMO, MINI = ROOT / "runs" / "demo", ROOT / "runs" / "mini"
 DEMO_SHOWN = ("babyai-go-to-local", "babyai-open-door", "metaworld-reach", "metaworld-drawer-open")
 DEMO_COMMAND = "jatlab evaluate demo --tasks " + " ".join(EPISODES) + " --episodes 100"
 MINI_SHOWN = ("babyai-go-to", "babyai-pickup-loc", "metaworld-pick-place", "metaworld-window-open", "mujoco-halfcheetah", "mujoco-hopper", "atari-boxing", "atari-freeway")
-MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES} --temperature {mini.TEMPERATURE}"
+MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES}"
 RECIPE = ("preset", "batch_timesteps", "mix", "lr", "average", "symmetries", "seed")  # of a recipe, what a card tells
 LONGEST, FRAMES = 200, 24  # timesteps of an episode that are shown, and in how many frames
 MINI_MADE = "the stages of `jatlab mini`, shortened and in four sittings (the first two with an older form of its recipe), with corrections of the MuJoCo tasks alone (docs/agent-log.md)"
@@ -61,7 +61,7 @@ def ship_demo() -> None:
 def ship_mini() -> None:
     agent = round_weights("jatlab-mini", MINI / "agent")
     names = mini.all_tasks()
-    settings = {"episodes": mini.EPISODES, "temperature": mini.TEMPERATURE, "workers": 2, "data": MINI / "data", "command": MINI_COMMAND, "videos": False}
+    settings = {"episodes": mini.EPISODES, "workers": 2, "data": MINI / "data", "command": MINI_COMMAND, "videos": False}
     evaluate_and_report(agent, names, MINI / "shipped", MINI / "agent", **settings)
     keep_report("jatlab-mini", MINI / "shipped", "mini-", f"A generalist of {len(names) - len(mini.LANGUAGE)} tasks that also reads and writes", MINI_MADE)
     found = json.loads((MINI / "shipped" / "report.json").read_text())

@@ -22,7 +22,7 @@ SCALAR_BATCH = 64  # timesteps: some ten thousand tokens of a grid already
 EPISODES = 50
 RECORDINGS = {  # task: episodes of demonstration, noise
     OBJECT: (1500, 0.3), REACH: (100, 0.8), "babyai-open-door": (1000, 0.3), "metaworld-drawer-open": (100, 0.8), RECALL: (500, 0.0),
-    "lander": (40, 0.2), "fetch": (100, 0.5), "highway": (100, 0.0), **dict.fromkeys(FRAMES.values(), (60, 0.2)),
+    "lander": (100, 0.2), "fetch": (500, 0.5), "highway": (300, 0.0), **dict.fromkeys(FRAMES.values(), (60, 0.2)),
 }  # fmt: skip
 
 
@@ -126,6 +126,11 @@ def _first_weights(variant: Variant) -> dict:
     return {"start": variant.start, "model": variant.model, "lr": TUNED_LR}
 
 
+def demonstrations(task: str) -> tuple[int, float]:
+    """Of a task: how many episodes are recorded, and the noise in their actions."""
+    return RECORDINGS.get(task, RECORDINGS[REACH])
+
+
 def demonstrate(task: str, data: str | Path) -> None:
     """Record the demonstrations of a task, unless they are there; of a new one also measure teacher and random policy, which make its scale."""
     from jatlab.ablation_tasks import register_all
@@ -134,7 +139,7 @@ def demonstrate(task: str, data: str | Path) -> None:
 
     register_all()
     register_new_tasks()
-    episodes, noise = RECORDINGS.get(task, RECORDINGS[REACH])
+    episodes, noise = demonstrations(task)
     workers = 2 if get_task(task).domain in DOMAINS else 0  # another process does not know the tasks of `register_all`
     record([task], data, episodes, workers, noise=noise, progress=False)
     if task in NEW_TASKS:
@@ -148,7 +153,7 @@ def play(agent, task: str, episodes: int = EPISODES) -> dict:
 
     if task == RECALL:
         return _play_recall(agent, episodes)
-    played = play_task(agent, task, Settings(episodes=episodes, envs=10))
+    played = play_task(agent, task, Settings(episodes=episodes, envs=10))  # at temperature 1, whatever agent it came from
     scores = score(task, [episode.total for episode in played])
     successes = [episode.success for episode in played]
     rate = None if None in successes else round(float(np.mean(successes)), 4)

@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from jatlab import mini
 from jatlab.ablation_runs import (
-    AVERAGE, BATCH, EPISODES, FRAMES, GAME, LR, MODEL, OBJECT, REACH, RECALL, RECORDINGS, SCALAR_BATCH, STEPS, TUNED_LR, Variant, play, recipe, run_point,
+    AVERAGE, BATCH, EPISODES, FRAMES, GAME, LR, MODEL, OBJECT, REACH, RECALL, SCALAR_BATCH, STEPS, TUNED_LR, Variant, demonstrations, play, recipe, run_point,
 )  # fmt: skip
 from jatlab.config import JatConfig
 from jatlab.files import write_json
@@ -109,11 +111,11 @@ def _tokens() -> tuple[Variant, ...]:
     )  # fmt: skip
 
 
-def _new() -> tuple[Variant, ...]:
+def _new(steps: int) -> tuple[Variant, ...]:
     """Each task outside the benchmarks by itself: jatlab-mini trained on, and random weights of its size trained as long."""
     kinds = {"from nothing": "nothing", "fine-tuned": "jatlab-mini"}
     model = {"windows": {"new": 8}}  # as short as those of arms and bodies
-    return tuple(Variant(f"{task}: {name}", (task,), model=model, steps=STEPS // 2, start=start) for task in NEW_TASKS for name, start in kinds.items())
+    return tuple(Variant(f"{task}: {name}", (task,), model=model, steps=steps, start=start) for task in NEW_TASKS for name, start in kinds.items())
 
 
 def _beyond() -> tuple[Variant, ...]:
@@ -132,7 +134,8 @@ ABLATIONS = {
         Ablation("frame-skip", "How many frames of an Atari game should a decision last?", _frames()),
         Ablation("tokens", "A token for each timestep, or for each number of it?", _tokens()),
         Ablation("attention", "Global, local or both, and how wide a window?", _attention()),
-        Ablation("new-tasks", "Does what the shipped agent knows help on tasks outside JAT's benchmarks?", _new()),
+        Ablation("new-tasks", "Does what the shipped agent knows help on tasks outside JAT's benchmarks?", _new(400)),
+        Ablation("first-steps", "And after the first forty steps there?", _new(40)),
         Ablation("generalists", "With equal training on each task, does company help or hurt?", _generalists()),
     )
 }
@@ -168,7 +171,7 @@ def ablate(name: str, output: str | Path = "runs/ablations", seeds=None, steps: 
 
 def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict:
     """The run's result: from its file, or made and written there."""
-    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, SCALAR_BATCH, LR, TUNED_LR, AVERAGE]}))
+    settings = json.loads(json.dumps(asdict(variant) | {"seed": seed, "episodes": episodes, "base": [MODEL, BATCH, SCALAR_BATCH, LR, TUNED_LR, AVERAGE], **_given(variant)}))
     made_of = {key: value for key, value in settings.items() if key not in ("name", "value")}  # two ablations may call it differently
     path = output / "runs" / f"{sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]}.json"
     if path.exists():
@@ -176,6 +179,22 @@ def _saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict
     run = run_point(variant, seed, episodes, output / "data")
     write_json(path, run | {"settings": settings})
     return run
+
+
+def _given(variant: Variant) -> dict:
+    """What a run is made of that its variant does not say: the demonstrations, and of an agent that ships its weights, or its shape."""
+    if variant.memory:
+        return {"agent": _fingerprint("demo")}
+    agent = mini.MODEL if variant.start == "nothing" else variant.start and _fingerprint(variant.start)
+    return {"recordings": {task: demonstrations(task) for task in variant.tasks}, "agent": agent}
+
+
+@cache
+def _fingerprint(agent: str) -> str:
+    from jatlab.checkpoints import load_agent
+    from jatlab.evaluation import identity
+
+    return identity(load_agent(agent))["fingerprint"]
 
 
 def told(run: dict) -> str:
@@ -205,7 +224,7 @@ def assemble(ablation: Ablation, variants: list[Variant], seeds: tuple[int, ...]
         "name": ablation.name, "question": ablation.question, "command": f"jatlab ablate {ablation.name}", "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(), "seeds": list(seeds), "minutes": round(sum(run["minutes"] for run in runs), 1),
         "recipe": {"preset": common.preset, "model": json.loads(json.dumps(common.model)), "batch_timesteps": BATCH, "lr": common.lr, "average": AVERAGE,
-                   "recordings": {task: RECORDINGS.get(task, RECORDINGS[REACH]) for v in variants for task in v.tasks}},
+                   "recordings": {task: demonstrations(task) for v in variants for task in v.tasks}},
         "variants": [asdict(v) for v in variants], "summary": summary(runs), "runs": [{k: v for k, v in run.items() if k != "settings"} for run in runs],
     }  # fmt: skip
 

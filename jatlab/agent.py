@@ -84,6 +84,11 @@ class Agent:
     def device(self) -> torch.device:
         return self.model.text_embedding.weight.device
 
+    @property
+    def temperature(self) -> float:
+        """At which discrete actions are drawn, unless `act` is told another: `JatConfig.action_temperature`."""
+        return self.model.config.action_temperature
+
     def seed(self, seed: int) -> None:
         """Seed the sampling of actions, for rows that `act` gives no seed of their own."""
         self._seeds = np.random.SeedSequence(seed)
@@ -105,14 +110,14 @@ class Agent:
         rewards: Sequence[float] | float = 0.0,
         starts: Sequence[bool] | bool | None = None,
         greedy: bool = False,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         seeds: Sequence[int | None] | None = None,
     ) -> list | int | np.ndarray:
         """The next action of each environment: an int, or float32 (m,).
 
         `observations`: one dict per environment (or one dict, for one environment); `rewards` (n,): what came with them; `starts` (n,): where
         an episode begins (default: at the first call after `reset`). `seeds` (n,): where an episode begins, restart its sampling from this
-        seed. `greedy` takes the likeliest action. Raises `ValueError` for a wrong number, kind, size or value.
+        seed. `greedy` takes the likeliest action, `temperature` is the agent's own unless given. Raises `ValueError` for a wrong number, kind, size or value.
         """
         if isinstance(observations, dict):
             return self.act([observations], [rewards], None if starts is None else [starts], greedy, temperature, seeds)[0]
@@ -122,7 +127,7 @@ class Agent:
         self._check(observations, rewards, starts)
         self._restart_generators(starts, seeds)
         recall = self._recall(observations, rewards, starts)
-        actions, probabilities = self._choose(recall.observation, greedy, temperature)
+        actions, probabilities = self._choose(recall.observation, greedy, self.temperature if temperature is None else temperature)
         self.last = LastStep(probabilities, recall, self._expected)
         return actions
 
@@ -247,7 +252,7 @@ class RandomAgent:
         for player, seed in zip(self._players, self._seeds.generate_state(n)):
             player.reset(self._env, int(seed))
 
-    def act(self, observations, rewards=0.0, starts=None, greedy=False, temperature=1.0, seeds=None):
+    def act(self, observations, rewards=0.0, starts=None, greedy=False, temperature=None, seeds=None):
         if isinstance(observations, dict):
             return self.act([observations], [rewards], None if starts is None else [starts], seeds=seeds)[0]
         for row in np.flatnonzero(starts) if seeds is not None and starts is not None else ():

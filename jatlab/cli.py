@@ -241,7 +241,7 @@ def _add_evaluate(commands) -> None:
     parser.add_argument("--envs", type=int, default=16, help="environments in lockstep")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the tasks")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
+    parser.add_argument("--temperature", type=float, help="of the sampling (the agent's own: 1, unless its config.json says otherwise)")
     parser.add_argument("--max-steps", type=int, help="cut episodes after so many steps; tasks with an episode that was cut have no normalised score")
     parser.add_argument("--no-videos", dest="videos", action="store_false", help="no pictures: faster, above all for MuJoCo and Meta-World")
     parser.add_argument("--data", default="data", help="folder whose test split scores text and picture tasks")
@@ -265,7 +265,7 @@ def _add_play(commands) -> None:
     parser.add_argument("--seed", type=int, default=1_000_000, help="which episode")
     parser.add_argument("--output", help="a .gif or .mp4 file; without it, the steps are printed")
     parser.add_argument("--greedy", action="store_true", help="take the likeliest action instead of sampling")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling")
+    parser.add_argument("--temperature", type=float, help="of the sampling (the agent's own: 1, unless its config.json says otherwise)")
     parser.add_argument("--dtype", **DTYPE)
 
 

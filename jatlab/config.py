@@ -56,6 +56,7 @@ class JatConfig:
     frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted in training, drawn anew for each batch
     observations_predicted: float = 1.0  # share of the training batches that predict observations; the others do without action tokens: half of the tokens
     windows: dict = field(default_factory=dict)  # domain -> timesteps seen at once, in training and in acting, where fewer than fit ({"mujoco": 8})
+    action_temperature: float = 1.0  # of the discrete actions drawn in play, where nobody asks for another
     past_action_dropout: float = 0.0  # share of training windows whose observations cannot see past actions; 1: never, in acting too
 
     def __post_init__(self):
@@ -70,6 +71,7 @@ class JatConfig:
         alone = self.observations_predicted == 1 or self.past_action_dropout == 1
         _check(alone, f"observations_predicted {self.observations_predicted}: batches without action tokens need observations that never see past actions (past_action_dropout 1)")
         _check(0 < self.frames_predicted <= 1, f"frames_predicted {self.frames_predicted} is a share: above 0, at most 1")
+        _check(self.action_temperature > 0, f"action_temperature {self.action_temperature}: expected a positive number (greedy play is asked for in play)")
         for domain, timesteps in self.windows.items():
             _check(2 <= timesteps <= self.max_timesteps, f"windows: {timesteps} timesteps of {domain}; expected 2 to {self.max_timesteps}, what fits into {self.max_position_embeddings} positions")
         _check(self.bottleneck > 0, f"hidden_size {self.hidden_size} // 50 leaves the discrete encoder nothing: set discrete_bottleneck")

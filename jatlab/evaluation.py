@@ -174,7 +174,7 @@ def evaluate(
     *,
     output: str | Path | None = None,
     greedy: bool = False,
-    temperature: float = 1.0,
+    temperature: float | None = None,
     max_steps: int | None = None,
     films: bool = False,
     on_task: Callable[[str, Film | None], None] = lambda task, film: None,
@@ -186,7 +186,8 @@ def evaluate(
     """Play `episodes` seeded episodes of each task and return the results (see `jatlab.results.assemble`), ready for JSON.
 
     `tasks` are names, patterns or domains ("all": the 157). Seeds run from `seed`, never one that demonstrations are recorded with; `envs`
-    environments of a task run in lockstep, `workers` processes share the tasks, the longest first. Discrete actions are sampled unless `greedy`. With
+    environments of a task run in lockstep, `workers` processes share the tasks, the longest first. Discrete actions are sampled unless `greedy`, at the agent's
+    own temperature unless another is given. With
     `output`, each task's record is written there when it is complete, and read instead of played when it exists already. `films` keeps the frames of each
     task's first episode, and `on_task(task, film)` is called for every task that was played, before its record is written. Text and picture tasks are scored
     on the test split below `data` (see `jatlab.language`).
@@ -195,6 +196,7 @@ def evaluate(
     played again by the next run into the same `output`. Raises that error when nothing could be played; `ValueError` for an unknown task, a setting that
     cannot be, or an `output` that holds records of another agent or of other settings.
     """
+    temperature = getattr(agent, "temperature", 1.0) if temperature is None else temperature
     names, settings = expand(tasks), Settings(episodes, seed, envs, greedy, temperature, max_steps)
     if not names:
         raise ValueError("no tasks to evaluate: name at least one, such as babyai-go-to-local, or a domain, such as metaworld")

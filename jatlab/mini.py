@@ -24,9 +24,10 @@ NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}  # distur
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}  # scenes; of the documentation, all there is
 SHARES = {"babyai": 0.45, "metaworld": 0.20, "mujoco": 0.22, "atari": 0.08, "text": 0.02, "vision": 0.03}  # of the turns in training
 WINDOWS = {"babyai": 32, "metaworld": 8, "mujoco": 8}  # timesteps seen at once: those of one episode resemble each other, so many short windows teach more than a few long ones
-MODEL = {"observations_predicted": 0.125, "continuous_symlog": True, "windows": WINDOWS}  # beside the preset
+TEMPERATURE = 0.5  # of the actions drawn in play, measured on other seeds than the report's (docs/agent-log.md)
+MODEL = {"observations_predicted": 0.125, "continuous_symlog": True, "windows": WINDOWS, "action_temperature": TEMPERATURE}  # beside the preset
 STEADY = 3.0  # the loss of a task with continuous actions is weighted with this, divided by their standard deviation
-EPISODES, TEMPERATURE = 30, 0.5  # to play, of each task; of the actions drawn there, measured on other seeds (docs/agent-log.md)
+EPISODES = 30  # to play, of each task
 HOURS, AFTERWARDS = 6.0, 0.5  # of training, recording, corrections and playing take the rest of eight; its share that follows the corrections
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)  # one of each kind
 
@@ -54,7 +55,7 @@ def mini(output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quic
     with stage("4/5 it learns from that as well"):
         train_once(recipe(names, folder / "data", folder / "agent", hours * AFTERWARDS, quick, imitator), processes)
     with stage("5/5 the agent plays seeds it has never seen"):
-        options = {"temperature": TEMPERATURE} | ({"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES})
+        options = {"episodes": 2, "max_steps": 20} if quick else {"episodes": EPISODES}
         agent = load_agent(folder / "agent")
         evaluate_and_report(agent, names, folder / "report", folder / "agent", data=folder / "data", workers=workers, command="jatlab mini", **options)
     print(f"\n{(time.monotonic() - started) / 3600:.1f} hours in this sitting. Open {folder / 'report' / 'report.html'} in a browser.")

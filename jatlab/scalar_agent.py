@@ -128,7 +128,7 @@ class ScalarAgent:
         self.started = False
 
     @torch.inference_mode()
-    def act(self, observations, rewards=0.0, starts=None, greedy: bool = False, temperature: float = 1.0, seeds=None) -> list:
+    def act(self, observations, rewards=0.0, starts=None, greedy: bool = False, temperature: float | None = None, seeds=None) -> list:
         """The next action of each environment; arguments as in `jatlab.Agent.act`. Each number is drawn from its distribution, as Gato does, unless `greedy`."""
         if isinstance(observations, dict):
             return self.act([observations], None, None if starts is None else [starts], greedy, temperature, seeds)[0]
@@ -136,7 +136,7 @@ class ScalarAgent:
         hidden = self._see(self._ids(observations))
         chosen = []
         for number in range(self.model.layout.actions):
-            chosen.append(self._choose(self.model.head(hidden), greedy, temperature))
+            chosen.append(self._choose(self.model.head(hidden), greedy, temperature or 1.0))
             if number + 1 < self.model.layout.actions:
                 ids, _ = self.model.layout.from_choices(chosen[-1])
                 hidden = self._feed(torch.from_numpy(ids)[:, None], self.model.layout.before + number)

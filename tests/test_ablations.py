@@ -47,6 +47,22 @@ def test_a_run_is_shared_by_variants_that_are_called_differently(quick, tmp_path
         ablations._saved_run(replace(renamed, steps=3), 0, 1, tmp_path)
 
 
+def test_a_run_knows_its_demonstrations_and_the_agent_it_began_with(quick, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(ablations, "run_point", lambda variant, *_: made.append(variant.start) or {"tasks": {}})
+    monkeypatch.setattr(ablations, "_fingerprint", lambda agent: f"weights of {agent}")
+    tuned, random = (replace(QUICK[0], start=start) for start in ("jatlab-mini", "nothing"))
+    for _ in range(2):
+        for variant in (QUICK[0], tuned, random):
+            ablations._saved_run(variant, 0, 1, tmp_path)
+    assert made == [None, "jatlab-mini", "nothing"]
+    monkeypatch.setattr(ablations, "_fingerprint", lambda agent: f"other weights of {agent}")
+    ablations._saved_run(tuned, 0, 1, tmp_path)
+    monkeypatch.setitem(ablation_runs.RECORDINGS, "recall", (9, 0.0))
+    ablations._saved_run(QUICK[0], 0, 1, tmp_path)
+    assert made[3:] == ["jatlab-mini", None]
+
+
 def test_one_run_has_an_interval_over_episodes(quick, tmp_path):
     results = ablate(quick, tmp_path, seeds=(0,), episodes=2, progress=False)
     assert {s["interval_over"] for s in results["summary"]["recall"].values()} == {"episodes"}

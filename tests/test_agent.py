@@ -6,6 +6,7 @@ import torch
 
 import jatlab
 from jatlab.agent import Agent, RandomAgent
+from jatlab.model import JatModel
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,24 @@ def test_sampling_follows_the_probabilities_and_the_temperature(agent):
     agent.reset(1, "babyai-go-to-obj")
     agent.act(observation, temperature=0.01)
     assert agent.last.probabilities[0].max() > 0.99
+
+
+def test_an_agent_has_a_temperature_of_its_own(agent):
+    """Half the temperature squares the probabilities, before they are made to sum to 1 again."""
+    observation = grid(np.random.default_rng(1))
+
+    def probabilities(one, **choice):
+        one.reset(1, "babyai-go-to-obj")
+        one.act(observation, **choice)
+        return one.last.probabilities[0]
+
+    cool = Agent(JatModel(agent.model.config.replace(action_temperature=0.5)), agent.tokenizer)
+    cool.model.load_state_dict(agent.model.state_dict())
+    squares = probabilities(agent) ** 2
+    np.testing.assert_allclose(probabilities(cool), squares / squares.sum(), rtol=1e-4)
+    assert cool.temperature == 0.5 and np.array_equal(probabilities(cool, temperature=1.0), probabilities(agent))
+    with pytest.raises(ValueError, match="action_temperature 0"):
+        agent.model.config.replace(action_temperature=0)
 
 
 def test_the_same_seed_gives_the_same_actions(agent):

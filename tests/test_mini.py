@@ -54,6 +54,7 @@ def test_the_agent_that_ships():
     assert sum(p.numel() for p in agent.model.parameters()) <= 10_000_000
     assert (folder / "model.safetensors").stat().st_size < 21e6
     assert results["agent"]["fingerprint"] == identity(agent)["fingerprint"]
+    assert results["settings"]["temperature"] == agent.temperature  # evaluated again, it plays as it did
     assert set(results["tasks"]) | set(results["language"]) == set(mini.all_tasks()) and not results["failed"]
     assert all(len(task["returns"]) >= mini.EPISODES and min(task["seeds"]) >= 1_000_000 for task in results["tasks"].values())
     card = (folder / "README.md").read_text()
@@ -66,7 +67,7 @@ def test_the_agent_that_ships():
 def test_it_plays_as_reported(task):
     """Two episodes of what it was evaluated on, in tasks that it does well; floors are half of its reported score."""
     reported = json.loads((SHIPPED / "jatlab-mini" / "report.json").read_text())["tasks"][task]["by_teacher"]["mean"]
-    scores = evaluate(jatlab.load_agent("jatlab-mini"), task, 2, temperature=mini.TEMPERATURE, progress=False)["tasks"][task]["by_teacher"]
+    scores = evaluate(jatlab.load_agent("jatlab-mini"), task, 2, progress=False)["tasks"][task]["by_teacher"]
     assert scores["mean"] > reported / 2 > 0.2
 
 

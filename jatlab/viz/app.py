@@ -42,12 +42,12 @@ class Player:
 
     _holder: weakref.ref | None = None  # the player that has an environment
 
-    def __init__(self, agent: Agent, task: str | None = None, seed: int = FIRST_SEED, *, who: str = "agent", temperature: float = 1.0, speed: float = 8,
+    def __init__(self, agent: Agent, task: str | None = None, seed: int = FIRST_SEED, *, who: str = "agent", temperature: float | None = None, speed: float = 8,
                  context: int | None = None, policy: str | None = None):  # fmt: skip
         self.agent, self.learnt = agent, list(agent.info.get("data", []))
         self.task = task or (self.learnt or task_names())[0]
         self.seed, self.who, self.context, self.policy = seed, who, context, policy or agent.cache_policy
-        self.temperature, self.speed = temperature, speed
+        self.temperature, self.speed = agent.temperature if temperature is None else temperature, speed
         self.layer = self.head = None
         self.watch, self.playing, self.closed, self.index, self.quality = None, None, False, -1, 85
         self.controls = None

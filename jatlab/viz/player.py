@@ -47,7 +47,7 @@ def play(
     *,
     fps: float = 8,
     greedy: bool = False,
-    temperature: float = 1.0,
+    temperature: float | None = None,
     max_steps: int | None = None,
     limit: int | None = None,
     quiet: bool = False,
@@ -87,7 +87,7 @@ def action_names(env) -> list[str]:
     return [f"{'a' if task.action == 'continuous' else 'action '}{index}" for index in range(task.action_size)]
 
 
-def _watch(agent, env, seed: int, film: Film, max_steps: int | None, greedy: bool, temperature: float) -> Playback:
+def _watch(agent, env, seed: int, film: Film, max_steps: int | None, greedy: bool, temperature: float | None) -> Playback:
     playback, names = Playback(env.task.name, seed), action_names(env)
     agent.reset(1, env.task.name)
     observation, _ = env.reset(seed=seed)

@@ -19,7 +19,7 @@ def side_by_side(
     fps: float = 6,
     layer: int | None = None,
     head: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | None = None,
     max_steps: int | None = None,
     every: int = 1,
     limit: int | None = None,
@@ -35,7 +35,7 @@ def side_by_side(
     if output is not None:
         check_suffix(output)
     watch = Watch(agent, task, seed)
-    watch.temperature = temperature
+    watch.temperature = agent.temperature if temperature is None else temperature
     try:
         frames = [draw_moment(watch.moments, layer=layer, head=head)]
         while not watch.done and watch.length != max_steps:

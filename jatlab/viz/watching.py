@@ -54,7 +54,7 @@ class Watch:
         self.agent = Agent(agent.model, agent.tokenizer, agent.info, policy or agent.cache_policy, context or agent.context)
         self.agent.record_attention = True
         self.task, self.seed, self.who = task, seed, who
-        self.temperature, self.probing = 1.0, True
+        self.temperature, self.probing = agent.temperature, True
         self.moments: deque[Moment] = deque(maxlen=KEPT)
         self.env = make_env(task)
         if self.env.has_wrapper_attr("draw_fast"):
