@@ -35,6 +35,9 @@ __all__ = [
 SHIPPED = Path(__file__).parent / "assets" / "ablations"
 SEEDS = (0, 1, 2)
 COMPANY = (OBJECT, REACH, "babyai-open-door", "metaworld-drawer-open")  # tasks that are learnt alone and together
+BODIES = ("mujoco-hopper", "mujoco-walker")
+KAPPAS = (0.005, 0.0, 0.05, 0.2, 0.5)  # the published one first
+SEEING = {"image_channels": [16, 32, 24], "image_pool": None, "frames_predicted": 0.125}  # pictures want more than `MODEL`: nano's convolutions, and finer features
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # Student's t, 97.5 %, for 1 to 9 degrees of freedom
 
 
@@ -48,9 +51,19 @@ class Ablation:
     seeds: tuple[int, ...] = SEEDS
 
 
-def with_kappa(kappa: float) -> Variant:
-    """The recipe with this weight of the observation loss; the action loss gets the rest."""
-    return Variant(f"kappa {kappa:g}", value=kappa, model={"observation_loss_coef": kappa, "action_loss_coef": round(1 - kappa, 6)})
+def with_kappa(kappa: float, tasks: tuple[str, ...] = (OBJECT, REACH), **choices) -> Variant:
+    """The recipe with this weight of the observation loss; the action loss gets the rest. ``choices``: other fields of the variant; its ``model`` is added to."""
+    model = {"observation_loss_coef": kappa, "action_loss_coef": round(1 - kappa, 6)} | choices.pop("model", {})
+    return Variant(f"kappa {kappa:g}", tasks, kappa, model, **choices)
+
+
+def _kappa_of_bodies() -> tuple[Variant, ...]:
+    model = {"windows": {"mujoco": 8}, "continuous_symlog": True}  # without the short windows no body of two legs learns to walk
+    return tuple(with_kappa(kappa, BODIES, model=model) for kappa in KAPPAS)
+
+
+def _kappa_of_games() -> tuple[Variant, ...]:
+    return tuple(with_kappa(kappa, (GAME,), model=SEEING, steps=2 * STEPS) for kappa in (0.005, 0.0, 0.5))
 
 
 def with_layers(kind: str, window: int, tasks: tuple[str, ...] = (OBJECT, REACH), **choices) -> Variant:
@@ -95,9 +108,7 @@ def _time() -> tuple[Variant, ...]:
 
 
 def _frames() -> tuple[Variant, ...]:
-    """Pictures want more of an agent than reach does: convolutions of nano's width, and finer features."""
-    model = {"image_channels": [16, 32, 24], "image_pool": None, "frames_predicted": 0.125}
-    return tuple(Variant(f"{frames} frames", (task,), frames, model, steps=2 * STEPS) for frames, task in sorted(FRAMES.items(), key=lambda item: item[1] != GAME))
+    return tuple(Variant(f"{frames} frames", (task,), frames, SEEING, steps=2 * STEPS) for frames, task in sorted(FRAMES.items(), key=lambda item: item[1] != GAME))
 
 
 def _tokens() -> tuple[Variant, ...]:
@@ -126,7 +137,9 @@ def _beyond() -> tuple[Variant, ...]:
 ABLATIONS = {
     ablation.name: ablation
     for ablation in (
-        Ablation("observation-loss", "Does it help to predict the next observation, and how much should that count (kappa)?", tuple(map(with_kappa, (0.005, 0.0, 0.05, 0.2, 0.5)))),
+        Ablation("observation-loss", "Does it help to predict the next observation, and how much should that count (kappa)?", tuple(map(with_kappa, KAPPAS))),
+        Ablation("observation-loss-bodies", "And of a body that walks or hops?", _kappa_of_bodies()),
+        Ablation("observation-loss-games", "And where the next observation is a picture?", _kappa_of_games()),
         Ablation("beyond-the-window", "What happens when an episode outlasts what the agent remembers?", _beyond(), (0,)),
         Ablation("memory", "How far back does each attention pattern reach, where the task is to remember?", _memory()),
         Ablation("windows", "Few long windows in a batch, or many short ones?", _windows()),
