@@ -74,7 +74,7 @@ def learning_figure(log: Sequence[dict], domain: str | None = None, domains: dic
         axes.set_xlabel("timesteps trained on (millions)")
         axes.set_ylabel("loss (log scale)")
         axes.set_xlim(left=0)
-        _label_decades(axes.yaxis)
+        label_decades(axes.yaxis)
         axes.grid(axis="x", visible=False)
     return figure
 
@@ -162,7 +162,7 @@ def _curves(log: Sequence[dict], kind: str, domain: str | None, domains: dict[st
     return {task: np.array(values) for task, values in sorted(points.items())}
 
 
-def _label_decades(axis) -> None:
+def label_decades(axis) -> None:
     """A logarithmic axis with plain numbers at 1, 2 and 5, so that there are labels within one decade too."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
