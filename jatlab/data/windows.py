@@ -127,12 +127,14 @@ class WindowSource:
     def split(self, fraction: float, seed: int) -> tuple[WindowSource, WindowSource | None]:
         """Two sources: one to train on, one with ``fraction`` of the *episodes* held out (None if that is none of them).
 
-        Whole episodes, because windows of one episode resemble each other. At least one is left to train on.
+        Whole episodes, because windows of one episode resemble each other. At least one is left to train on. Where more are recorded behind them, such as corrections,
+        nearly the same are held out, so that an agent trained on is not tested on what it has learnt.
         """
         count = min(round(len(self.episodes) * fraction), len(self.episodes) - 1)
         if count == 0:
             return self, None
-        held = np.random.default_rng(seed).permutation(len(self.episodes)) < count
+        draws = np.random.default_rng(seed).random(len(self.store.lengths))[self.episodes]  # an episode's does not depend on those behind it
+        held = draws <= np.partition(draws, count - 1)[count - 1]
         train, val = self.episodes[~held], self.episodes[held]
         return self._only(train, self.random_start), self._only(val, False)
 

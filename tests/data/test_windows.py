@@ -282,3 +282,13 @@ def test_parquet_that_was_cut_off(tmp_path):
     with pytest.raises(ValueError, match="00000.parquet: not a whole Parquet file"):
         open_source(METAWORLD, tmp_path, CONFIG)
     assert not list(tmp_path.glob("*/cache/*"))
+
+
+def test_nearly_the_same_episodes_are_held_out_when_more_are_recorded_behind_them():
+    """An agent that is trained on, with corrections, is not tested on what it has learnt: no more than a few of those held out are new among the old."""
+    few, more = (WindowSource(store_of(METAWORLD, [2] * count)[1], 8) for count in (400, 520))
+    (train, before), (_, after) = few.split(0.05, seed=3), more.split(0.05, seed=3)
+    assert len(before.episodes) == 20 and len(after.episodes) == 26
+    assert sorted([*train.episodes, *before.episodes]) == list(range(400))
+    old = after.episodes[after.episodes < 400]
+    assert len(set(old) - set(before.episodes)) <= 5 and len(old) >= 15
