@@ -148,7 +148,7 @@ ABLATIONS = {
         Ablation("tokens", "A token for each timestep, or for each number of it?", _tokens()),
         Ablation("attention", "Global, local or both, and how wide a window?", _attention()),
         Ablation("new-tasks", "Does what the shipped agent knows help on tasks outside JAT's benchmarks?", _new(400)),
-        Ablation("first-steps", "And after the first forty steps there?", _new(40)),
+        Ablation("first-steps", "And after the first hundred steps there?", _new(100)),
         Ablation("generalists", "With equal training on each task, does company help or hurt?", _generalists()),
     )
 }

@@ -27,17 +27,17 @@ def ablation_figure(results: dict, tasks=None, axes=None):
         raise ValueError(f"the ablation {results['name']} has no task {', '.join(unknown)}; it has {', '.join(results['summary'])}")
     names = [variant["name"] for variant in results["variants"]]
     with style():
-        panels = [axes] if axes is not None else _panels(tasks, names)
+        panels = [axes] if axes is not None else _panels(len(tasks), max(len(results["summary"][task]) for task in tasks))
         for number, (one, task) in enumerate(zip(panels, tasks)):
             _draw_task(one, results["summary"][task], names, task, labelled=number == 0 or _differs(results, tasks))
     return words(panels[0], _caption(results), _alt(results, tasks))
 
 
-def _panels(tasks: list[str], names: list[str]):
+def _panels(columns: int, rows: int):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.6 * len(tasks) + 1.2, ROW * len(names) + 0.9), layout="constrained")
-    return figure.subplots(1, len(tasks), squeeze=False)[0]
+    figure = Figure(figsize=(3.6 * columns + 1.2, ROW * rows + 0.9), layout="constrained")
+    return figure.subplots(1, columns, squeeze=False)[0]
 
 
 def _differs(results: dict, tasks: list[str]) -> bool:
