@@ -138,8 +138,8 @@ ABLATIONS = {
     ablation.name: ablation
     for ablation in (
         Ablation("observation-loss", "Does it help to predict the next observation, and how much should that count (kappa)?", tuple(map(with_kappa, KAPPAS))),
-        Ablation("observation-loss-bodies", "And of a body that walks or hops?", _kappa_of_bodies()),
-        Ablation("observation-loss-games", "And where the next observation is a picture?", _kappa_of_games()),
+        Ablation("observation-loss-bodies", "Does predicting the next observation help a body that hops or walks?", _kappa_of_bodies()),
+        Ablation("observation-loss-games", "Does predicting the next picture help in an Atari game?", _kappa_of_games()),
         Ablation("beyond-the-window", "What happens when an episode outlasts what the agent remembers?", _beyond(), (0,)),
         Ablation("memory", "How far back does each attention pattern reach, where the task is to remember?", _memory()),
         Ablation("windows", "Few long windows in a batch, or many short ones?", _windows()),
@@ -148,7 +148,7 @@ ABLATIONS = {
         Ablation("tokens", "A token for each timestep, or for each number of it?", _tokens()),
         Ablation("attention", "Global, local or both, and how wide a window?", _attention()),
         Ablation("new-tasks", "Does what the shipped agent knows help on tasks outside JAT's benchmarks?", _new(400)),
-        Ablation("first-steps", "And after the first hundred steps there?", _new(100)),
+        Ablation("first-steps", "Does what the shipped agent knows help in the first hundred steps on such a task?", _new(100)),
         Ablation("generalists", "With equal training on each task, does company help or hurt?", _generalists()),
     )
 }
