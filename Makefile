@@ -30,7 +30,7 @@ fast: $(VENV)/installed-test
 # every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
 # (one thread: these models are small, and two threads that wait for each other on a busy machine take many times as long)
 notebooks: $(VENV)/installed-test
-	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 PYTHONPATH=tests/notebooks $(BIN)/python -m pytest -p limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
+	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p tests.support.limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
 
 # every lesson in a real JupyterLab in headless Chromium (Debian: apt install chromium), by Run All; pictures of it in runs/browser
 browser: $(VENV)/installed-test
@@ -38,7 +38,7 @@ browser: $(VENV)/installed-test
 
 # for maintainers: badges, links and the tables of lessons, from the homepage in pyproject.toml
 badges: $(VENV)/bin/python
-	$(BIN)/python docs/badges.py
+	$(BIN)/python -m scripts.badges
 
 lab: $(VENV)/installed-lab
 	$(BIN)/jupyter lab notebooks
@@ -65,7 +65,7 @@ EXTRAS_lab := notebooks
 
 # for maintainers: the finished demo's agent becomes the one that ships, and the README's tables and pictures are its own
 ship: demo
-	$(BIN)/python docs/ship.py demo
+	$(BIN)/python -m scripts.ship demo
 
 # jatlab-mini from nothing, in a working day: recordings, agent and report in runs/mini; stopped, the same command goes on
 agent: $(VENV)/installed-demo
@@ -73,7 +73,7 @@ agent: $(VENV)/installed-demo
 
 # text and pictures in fifteen minutes of training, for the README's table
 language: $(VENV)/installed-demo
-	$(BIN)/python docs/language.py
+	$(BIN)/python -m scripts.language
 
 clean:
 	rm -rf $(VENV) runs

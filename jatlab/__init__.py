@@ -1,6 +1,7 @@
 """jatlab: a lab around JAT, the open generalist agent (arXiv 2402.09844).
 
-The public names are loaded on first use, so that ``import jatlab`` costs milliseconds and pulls in neither torch nor any environment.
+The public names are loaded on first use, so that ``import jatlab`` costs milliseconds and pulls in
+neither torch nor any environment.
 """
 
 from importlib import import_module
@@ -8,13 +9,13 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
-    "JatConfig": "jatlab.config",
+    "JatConfig": "jatlab.model.config",
     "JatModel": "jatlab.model",
-    "TextTokenizer": "jatlab.tokenization",
-    "Agent": "jatlab.agent",
-    "rollout": "jatlab.agent",
-    "load_agent": "jatlab.checkpoints",
-    "generate": "jatlab.generation",
+    "TextTokenizer": "jatlab.model.tokenization",
+    "Agent": "jatlab.agents.agent",
+    "rollout": "jatlab.agents.agent",
+    "load_agent": "jatlab.agents.checkpoints",
+    "generate": "jatlab.agents.generation",
     "make_env": "jatlab.tasks",
     "task_names": "jatlab.tasks",
 }
@@ -24,7 +25,9 @@ __all__ = ["__version__", *_HOME]
 
 def __getattr__(name: str):
     if name not in _HOME:
-        raise AttributeError(f"module 'jatlab' has no attribute {name!r}; it offers {', '.join(sorted(_HOME))}")
+        raise AttributeError(
+            f"module 'jatlab' has no attribute {name!r}; it offers {', '.join(sorted(_HOME))}"
+        )
     return getattr(import_module(_HOME[name]), name)
 
 

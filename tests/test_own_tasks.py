@@ -6,29 +6,34 @@ import pytest
 import torch
 
 from jatlab import teachers
-from jatlab.agent import Agent
-from jatlab.checkpoints import load_agent, save_agent
-from jatlab.config import JatConfig
-from jatlab.data import recording
+from jatlab.agents.agent import Agent
+from jatlab.agents.checkpoints import load_agent, save_agent
 from jatlab.data.episodes import read_episodes
-from jatlab.data.measuring import measure
-from jatlab.data.recording import record
-from jatlab.data.workers import run_jobs
-from jatlab.evaluation import evaluate
+from jatlab.data.recording import record as recording
+from jatlab.data.recording.measuring import measure
+from jatlab.data.recording.record import record
+from jatlab.evaluation.evaluate import evaluate
 from jatlab.model import JatModel
+from jatlab.model.config import JatConfig
 from jatlab.tasks import Task, get_task, register, register_scores, registry, scores, task_scores
 from jatlab.teachers import Teacher, describe, get_teacher, has_teacher, register_teacher
-from jatlab.training import TrainConfig, Trainer, train
-from jatlab.training_log import read_log
-from test_training import TINY
+from jatlab.training.log import read_log
+from jatlab.training.trainer import TrainConfig, Trainer, train
+from jatlab.utils.workers import run_jobs
+from tests.training.test_trainer import TINY
 
 NAME = "own-line"
 
 
 class Line(gym.Env):
-    """A point on a line: observes where it is and where it should be, (2,); the reward is 1 where it is near."""
+    """A point on a line: observes where it is and where it should be, (2,); the reward is 1 where
+    it is near.
+    """
 
-    observation_space, action_space = gym.spaces.Box(-9, 9, (2,), np.float32), gym.spaces.Box(-1, 1, (1,), np.float32)
+    observation_space, action_space = (
+        gym.spaces.Box(-9, 9, (2,), np.float32),
+        gym.spaces.Box(-1, 1, (1,), np.float32),
+    )
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -38,7 +43,13 @@ class Line(gym.Env):
     def step(self, action):
         self.place, self.steps = self.place + 0.2 * float(np.clip(action[0], -1, 1)), self.steps + 1
         near = abs(self.place - self.goal) < 0.1
-        return np.array([self.place, self.goal], np.float32), float(near), False, self.steps == 12, {"success": near}
+        return (
+            np.array([self.place, self.goal], np.float32),
+            float(near),
+            False,
+            self.steps == 12,
+            {"success": near},
+        )
 
 
 class Walker(Teacher):
@@ -55,10 +66,18 @@ class Still(Teacher):
 @pytest.fixture(autouse=True)
 def own(monkeypatch):
     """The task and its teacher, which vanish again after the test."""
-    for module, table in ((registry, "_TASKS"), (registry, "_MAKERS"), (teachers, "_MAKERS"), (scores, "_REGISTERED")):
+    for module, table in (
+        (registry, "_TASKS"),
+        (registry, "_MAKERS"),
+        (teachers, "_MAKERS"),
+        (scores, "_REGISTERED"),
+    ):
         monkeypatch.setattr(module, table, dict(getattr(module, table)))
     torch.set_num_threads(1)
-    register(Task(NAME, "own", None, None, "continuous", 2, "continuous", 1), lambda task, render_mode=None: Line())
+    register(
+        Task(NAME, "own", None, None, "continuous", 2, "continuous", 1),
+        lambda task, render_mode=None: Line(),
+    )
     register_teacher(NAME, Walker, "walks straight to the goal")
 
 
@@ -67,15 +86,32 @@ def quiet(folder, episodes=20, **settings):
 
 
 def recipe(folder, **changes):
-    fields = dict(data=str(folder), tasks=NAME, model=TINY, steps=6, batch_timesteps=64, precision="fp32", device="cpu", progress=False, log_every=1, val_every=3, save_every=3)
+    fields = dict(
+        data=str(folder),
+        tasks=NAME,
+        model=TINY,
+        steps=6,
+        batch_timesteps=64,
+        precision="fp32",
+        device="cpu",
+        progress=False,
+        log_every=1,
+        val_every=3,
+        save_every=3,
+    )
     return TrainConfig(**fields | dict(output=str(folder / "run")) | changes)
 
 
-# --- teachers ----------------------------------------------------------------------------------------------------------------
+# --- teachers
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_registered_teacher_is_found_by_name():
-    assert has_teacher(NAME) and isinstance(get_teacher(NAME), Walker) and describe(NAME) == "walks straight to the goal"
+    assert (
+        has_teacher(NAME)
+        and isinstance(get_teacher(NAME), Walker)
+        and describe(NAME) == "walks straight to the goal"
+    )
     register_teacher(NAME, Still, "stays")
     assert isinstance(get_teacher(NAME), Still) and describe(NAME) == "stays"
 
@@ -90,15 +126,25 @@ def test_a_teacher_of_the_package_is_not_replaced():
             register_teacher(NAME, make, about)
 
 
-# --- recording and measuring in this process ---------------------------------------------------------------------------------
+# --- recording and measuring in this process
+# ---------------------------------------------------------------------------------
 
 
 def test_a_task_that_only_this_process_knows_is_recorded_here(tmp_path):
     summary = quiet(tmp_path, noise=0.5)
-    assert (summary["episodes"], summary["timesteps"], summary["policy"]) == (20, 240, "walks straight to the goal")
+    assert (summary["episodes"], summary["timesteps"], summary["policy"]) == (
+        20,
+        240,
+        "walks straight to the goal",
+    )
     episodes = read_episodes(tmp_path / NAME / "train", get_task(NAME))
     for episode in episodes:  # the teacher's answers, whatever was executed
-        wanted = np.clip(5 * (episode["continuous_observations"][:, 1] - episode["continuous_observations"][:, 0]), -1, 1)
+        wanted = np.clip(
+            5
+            * (episode["continuous_observations"][:, 1] - episode["continuous_observations"][:, 0]),
+            -1,
+            1,
+        )
         np.testing.assert_allclose(episode["continuous_actions"][:, 0], wanted, atol=1e-5)
 
 
@@ -117,7 +163,9 @@ def test_an_environment_defined_anew_is_the_one_that_is_recorded_next(tmp_path):
 def test_another_teacher_cannot_go_on_with_a_recording(tmp_path):
     quiet(tmp_path, episodes=3)
     register_teacher(NAME, Still, "stays")
-    with pytest.raises(ValueError, match="recorded with policy = 'walks straight to the goal', now it is 'stays'"):
+    with pytest.raises(
+        ValueError, match="recorded with policy = 'walks straight to the goal', now it is 'stays'"
+    ):
         quiet(tmp_path, episodes=60)
 
 
@@ -131,7 +179,12 @@ def test_jobs_in_this_process_report_and_fail_as_in_workers():
         report(job)
         return 6 // job
 
-    assert list(run_jobs(half, [2, 3], 0)) == [("progress", 2, 2), ("done", 2, 3), ("progress", 3, 3), ("done", 3, 2)]
+    assert list(run_jobs(half, [2, 3], 0)) == [
+        ("progress", 2, 2),
+        ("done", 2, 3),
+        ("progress", 3, 3),
+        ("done", 3, 2),
+    ]
     with pytest.raises(ZeroDivisionError):
         list(run_jobs(half, [1, 0], 0))
     kinds = [(kind, job) for kind, job, _ in run_jobs(half, [0, 1], 0, keep_going=True)]
@@ -140,13 +193,20 @@ def test_jobs_in_this_process_report_and_fail_as_in_workers():
 
 def test_measured_scores_make_a_scale(tmp_path):
     measured = measure(NAME, 20, workers=0, path=tmp_path / "scores.json", progress=False)[NAME]
-    assert measured["teacher"]["success"] == 1.0 and measured["random"]["mean"] < measured["teacher"]["mean"]
+    assert (
+        measured["teacher"]["success"] == 1.0
+        and measured["random"]["mean"] < measured["teacher"]["mean"]
+    )
     register_scores(NAME, measured)
     middle = (measured["random"]["mean"] + measured["teacher"]["mean"]) / 2
-    assert scores.normalise(NAME, [measured["random"]["mean"], middle, measured["teacher"]["mean"]]) == pytest.approx([0, 0.5, 1])
+    assert scores.normalise(
+        NAME, [measured["random"]["mean"], middle, measured["teacher"]["mean"]]
+    ) == pytest.approx([0, 0.5, 1])
     assert task_scores(NAME).teacher.seeds == (2_000_000, 2_000_019)
     results = evaluate(Agent.untrained("nano"), NAME, episodes=3, progress=False)["tasks"][NAME]
-    assert results["by_teacher"]["mean"] == pytest.approx(float(scores.normalise(NAME, results["returns"]).mean()))
+    assert results["by_teacher"]["mean"] == pytest.approx(
+        float(scores.normalise(NAME, results["returns"]).mean())
+    )
 
 
 def test_scores_that_cannot_be_registered():
@@ -157,7 +217,8 @@ def test_scores_that_cannot_be_registered():
             register_scores(NAME, entries)
 
 
-# --- fine-tuning -------------------------------------------------------------------------------------------------------------
+# --- fine-tuning
+# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -165,7 +226,9 @@ def first_agent(tmp_path):
     """A folder with a tiny agent whose sizes are no preset's."""
     torch.manual_seed(5)
     info = {"step": 7, "timesteps": 70, "minutes": 0.7, "recipe": {"seed": 5}, "threads": 1}
-    return save_agent(Agent(JatModel(JatConfig.preset("nano", **TINY)), info=info), tmp_path / "first")
+    return save_agent(
+        Agent(JatModel(JatConfig.preset("nano", **TINY)), info=info), tmp_path / "first"
+    )
 
 
 def test_training_starts_from_the_agents_weights_and_sizes(tmp_path, first_agent):
@@ -177,16 +240,28 @@ def test_training_starts_from_the_agents_weights_and_sizes(tmp_path, first_agent
         assert torch.equal(value, agent.model.state_dict()[name]), name
     trainer.fit()
     untouched = load_agent(first_agent).model.state_dict()
-    assert all(torch.equal(value, untouched[name]) for name, value in agent.model.state_dict().items())
+    assert all(
+        torch.equal(value, untouched[name]) for name, value in agent.model.state_dict().items()
+    )
     trained = load_agent(tmp_path / "run")
     assert trained.info["recipe"]["start"] == str(first_agent)
-    assert trained.info["before"] == {"step": 7, "timesteps": 70, "minutes": 0.7, "recipe": {"seed": 5}, "before": None}
-    assert not torch.equal(trained.model.continuous_encoder.linear.weight, agent.model.continuous_encoder.linear.weight)
+    assert trained.info["before"] == {
+        "step": 7,
+        "timesteps": 70,
+        "minutes": 0.7,
+        "recipe": {"seed": 5},
+        "before": None,
+    }
+    assert not torch.equal(
+        trained.model.continuous_encoder.linear.weight, agent.model.continuous_encoder.linear.weight
+    )
 
 
 def test_a_fine_tuning_that_was_stopped_goes_on_without_the_first_agent(tmp_path, first_agent):
     quiet(tmp_path)
-    whole = train(recipe(tmp_path, start=str(first_agent), model={}, output=str(tmp_path / "whole")))
+    whole = train(
+        recipe(tmp_path, start=str(first_agent), model={}, output=str(tmp_path / "whole"))
+    )
 
     def stop(record):
         if record["step"] == 4:
@@ -214,4 +289,8 @@ def test_reports_come_as_they_are_logged(tmp_path):
     quiet(tmp_path)
     seen = []
     folder = train(recipe(tmp_path), seen.append)
-    assert seen == read_log(folder) and [line["step"] for line in seen] == list(range(1, 7)) and "validation" in seen[-1]
+    assert (
+        seen == read_log(folder)
+        and [line["step"] for line in seen] == list(range(1, 7))
+        and "validation" in seen[-1]
+    )

@@ -1,7 +1,8 @@
 """Rows of unequal length, flat on disk: the tokens of documents, the bytes of pictures.
 
-What `jatlab.data.storage` does for timesteps, for language: the first use of a task writes each column as one plain file beside the Parquet, all
-rows behind each other, and later uses map it into memory. The fingerprint stands for the Parquet files and for how they were read.
+What `jatlab.data.storage` does for timesteps, for language: the first use of a task writes each
+column as one plain file beside the Parquet, all rows behind each other, and later uses map it into
+memory. The fingerprint stands for the Parquet files and for how they were read.
 """
 
 from __future__ import annotations
@@ -39,18 +40,26 @@ class Rows:
 
 
 def open_rows(
-    files: list[Path], home: Path, key: str, dtypes: dict[str, np.dtype], read: Callable[[Path], Iterator[dict[str, np.ndarray]]]
+    files: list[Path],
+    home: Path,
+    key: str,
+    dtypes: dict[str, np.dtype],
+    read: Callable[[Path], Iterator[dict[str, np.ndarray]]],
 ) -> tuple[dict[str, Rows], str]:
-    """The columns named in ``dtypes`` and their fingerprint; ``read(file)`` gives one dict a row where they have to be written first.
+    """The columns named in ``dtypes`` and their fingerprint; ``read(file)`` gives one dict a row
+    where they have to be written first.
 
-    ``key`` says how the files are read (tokenizer, …): another key makes other flat files. They are written whole or not at all, under ``home``.
-    Raises what ``read`` raises, OSError when the disk is full, PermissionError where ``home`` cannot be written to.
+    ``key`` says how the files are read (tokenizer, …): another key makes other flat files. They are
+    written whole or not at all, under ``home``. Raises what ``read`` raises, OSError when the disk
+    is full, PermissionError where ``home`` cannot be written to.
     """
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     fingerprint = hashlib.sha256(json.dumps([LAYOUT, key, stats]).encode()).hexdigest()[:16]
     if not _is_whole(home / fingerprint, dtypes):
         _write(files, home, fingerprint, dtypes, read)
-    return {name: _map(home / fingerprint, name, dtype) for name, dtype in dtypes.items()}, fingerprint
+    return {
+        name: _map(home / fingerprint, name, dtype) for name, dtype in dtypes.items()
+    }, fingerprint
 
 
 def _write(files: list[Path], home: Path, fingerprint: str, dtypes: dict, read: Callable) -> None:
@@ -80,14 +89,19 @@ def _write_columns(files: list[Path], folder: Path, dtypes: dict, read: Callable
             output.close()
     for name, column in lengths.items():
         np.cumsum([0, *column], dtype=np.int64).tofile(folder / f"{name}.offsets")
-    (folder / "index.json").write_text(json.dumps({name: [len(column), sum(column)] for name, column in lengths.items()}))
+    (folder / "index.json").write_text(
+        json.dumps({name: [len(column), sum(column)] for name, column in lengths.items()})
+    )
 
 
 def _is_whole(folder: Path, dtypes: dict) -> bool:
     """Whether every file is there in its full size."""
     try:
         index = json.loads((folder / "index.json").read_text())
-        sizes = {f"{name}.bin": index[name][1] * np.dtype(dtype).itemsize for name, dtype in dtypes.items()}
+        sizes = {
+            f"{name}.bin": index[name][1] * np.dtype(dtype).itemsize
+            for name, dtype in dtypes.items()
+        }
         sizes |= {f"{name}.offsets": (index[name][0] + 1) * 8 for name in dtypes}
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError):
@@ -96,5 +110,6 @@ def _is_whole(folder: Path, dtypes: dict) -> bool:
 
 def _map(folder: Path, name: str, dtype) -> Rows:
     offsets = np.fromfile(folder / f"{name}.offsets", np.int64)
-    values = np.memmap(folder / f"{name}.bin", dtype, "r") if offsets[-1] else np.zeros(0, dtype)  # an empty file cannot be mapped
+    # an empty file cannot be mapped
+    values = np.memmap(folder / f"{name}.bin", dtype, "r") if offsets[-1] else np.zeros(0, dtype)
     return Rows(values, offsets)

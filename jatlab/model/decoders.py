@@ -5,21 +5,26 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jatlab.config import GRID_CLASSES, GRID_INTEGERS, JatConfig
+from jatlab.model.config import GRID_CLASSES, GRID_INTEGERS, JatConfig
 from jatlab.model.encoders import IMAGE_SIDES, SqueezeExcite
 
 
 class DiscreteObservationDecoder(nn.Module):
-    """The next grid: a score for each class of each of the grid's 148 integers, (B, T, H) -> (B, T, 148, 8).
+    """The next grid: a score for each class of each of the grid's 148 integers, (B, T, H) -> (B, T,
+    148, 8).
 
-    Published with a row for every integer of the observation, the mission's tokens too, though 8 classes can only mean the grid.
-    The layers keep the published size; only the grid's rows are computed.
+    Published with a row for every integer of the observation, the mission's tokens too, though 8
+    classes can only mean the grid. The layers keep the published size; only the grid's rows are
+    computed.
     """
 
     def __init__(self, config: JatConfig):
         super().__init__()
         hidden = config.discrete_decoder_size or config.hidden_size
-        self.bottleneck, self.integers = config.bottleneck, min(GRID_INTEGERS, config.max_discrete_value)
+        self.bottleneck, self.integers = (
+            config.bottleneck,
+            min(GRID_INTEGERS, config.max_discrete_value),
+        )
         self.expand = nn.Linear(config.hidden_size, config.max_discrete_value * config.bottleneck)
         self.hidden = nn.Linear(config.bottleneck, hidden)
         self.classify = nn.Linear(hidden, GRID_CLASSES, bias=False)
@@ -32,20 +37,27 @@ class DiscreteObservationDecoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """The next stack of frames, (B, T, H) -> (B, T, 4, 84, 84) in [-1, 1]: the image encoder run backwards."""
+    """The next stack of frames, (B, T, H) -> (B, T, 4, 84, 84) in [-1, 1]: the image encoder run
+    backwards.
+    """
 
     def __init__(self, config: JatConfig):
         super().__init__()
         c1, c2, c3 = config.image_channels
         self.shape = (c3, *[config.image_decoder_side or config.image_pool or IMAGE_SIDES[-1]] * 2)
         self.linear = nn.Linear(config.hidden_size, c3 * self.shape[1] ** 2)
-        self.convolutions = nn.ModuleList(nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1) for a, b in ((c3, c2), (c2, c1), (c1, 4)))
+        self.convolutions = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
+            for a, b in ((c3, c2), (c2, c1), (c1, 4))
+        )
         self.gates = nn.ModuleList(SqueezeExcite(c) for c in (c2, c1))
 
     def forward(self, hidden: Tensor) -> Tensor:
         x = self.linear(hidden).flatten(0, 1).unflatten(-1, self.shape)  # (B T, c3, 11, 11)
         x = _resize(x, IMAGE_SIDES[3])
-        for convolve, gate, side in zip(self.convolutions, self.gates, (IMAGE_SIDES[2], IMAGE_SIDES[1])):
+        for convolve, gate, side in zip(
+            self.convolutions, self.gates, (IMAGE_SIDES[2], IMAGE_SIDES[1])
+        ):
             x = _resize(F.leaky_relu(F.instance_norm(convolve(x))), side)  # 22 -> 21, then 42
             x = gate(x)
         return self.convolutions[2](x).tanh().unflatten(0, hidden.shape[:2])

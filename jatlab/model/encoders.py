@@ -1,7 +1,7 @@
 """From what the agent senses to one vector a timestep: (B, T, …) -> (B, T, H).
 
-The published encoders, with two of their costs taken away that change no number: the discrete encoder projects each distinct
-integer once, and the reward joins a vector before it is repeated.
+The published encoders, with two of their costs taken away that change no number: the discrete
+encoder projects each distinct integer once, and the reward joins a vector before it is repeated.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jatlab.config import GRID_CELLS, GRID_INTEGERS, JatConfig
+from jatlab.model.config import GRID_CELLS, GRID_INTEGERS, JatConfig
 from jatlab.model.transformer import MLP
 
 IMAGE_SIDES = (84, 42, 21, 11)  # the frame, and its side after each stride-2 convolution
 
 
 def repeat_to(x: Tensor, size: int, lengths: Tensor | None = None) -> Tensor:
-    """Repeat the last dimension cyclically until it is `size` long: [1, 2, 3] to 7 is [1, 2, 3, 1, 2, 3, 1].
+    """Repeat the last dimension cyclically until it is `size` long: [1, 2, 3] to 7 is [1, 2, 3, 1,
+    2, 3, 1].
 
-    Of rows x (B, T, n) with vectors of different lengths side by side, `lengths` (B,) says how many values are the row's own.
+    Of rows x (B, T, n) with vectors of different lengths side by side, `lengths` (B,) says how many
+    values are the row's own.
     """
     if x.shape[-1] > size:
-        raise ValueError(f"a vector of {x.shape[-1]} values (reward included) is larger than max_continuous_size {size}")
+        raise ValueError(
+            f"a vector of {x.shape[-1]} values (reward included) is larger than max_continuous_size {size}"
+        )
     place = torch.arange(size, device=x.device)
     if lengths is None:
         return x[..., place % x.shape[-1]]
@@ -30,7 +34,9 @@ def repeat_to(x: Tensor, size: int, lengths: Tensor | None = None) -> Tensor:
 
 
 def symlog(x: Tensor) -> Tensor:
-    """sign(x) ln(1 + |x|): about x where that is small, and never large (Hafner et al. 2023, arXiv 2301.04104, section "Symlog predictions"); `symexp` undoes it."""
+    """sign(x) ln(1 + |x|): about x where that is small, and never large (Hafner et al. 2023, arXiv
+    2301.04104, section "Symlog predictions"); `symexp` undoes it.
+    """
     return x.sign() * x.abs().log1p()
 
 
@@ -43,41 +49,60 @@ ZOOM = 8.0
 
 
 def waves(x: Tensor, size: int, lengths: Tensor | None = None) -> Tensor:
-    """As `repeat_to`, but the copies differ: the values; eight times the values, cut at 8; their sines and cosines over four octaves.
+    """As `repeat_to`, but the copies differ: the values; eight times the values, cut at 8; their
+    sines and cosines over four octaves.
 
-    Repeating adds nothing that a linear layer could use. Enlarged, the centimetre between hand and goal is a difference that it soon learns; waves,
-    from half a metre's down, tell one centimetre from the next. Large values (rewards, speeds) are whole in the first copy.
+    Repeating adds nothing that a linear layer could use. Enlarged, the centimetre between hand and
+    goal is a difference that it soon learns; waves, from half a metre's down, tell one centimetre
+    from the next. Large values (rewards, speeds) are whole in the first copy.
     """
     place = torch.arange(size, device=x.device)
-    copy = place // (x.shape[-1] if lengths is None else lengths[:, None, None]) % 10  # 0: the values; 1: enlarged; 2, 3: the longest wave; 4, 5: half of it; …
+    # 0: the values; 1: enlarged; 2, 3: the longest wave; 4, 5: half of it; …
+    copy = place // (x.shape[-1] if lengths is None else lengths[:, None, None]) % 10
     frequency, phase = 4 * torch.pi * 2.0 ** ((copy - 2) // 2), (copy % 2) * torch.pi / 2
     values = repeat_to(x, size, lengths)
-    spread = torch.where(copy == 1, (ZOOM * values).clamp(-ZOOM, ZOOM), torch.sin(values * frequency + phase))
+    spread = torch.where(
+        copy == 1, (ZOOM * values).clamp(-ZOOM, ZOOM), torch.sin(values * frequency + phase)
+    )
     return torch.where(copy == 0, values, spread)
 
 
 class ContinuousEncoder(nn.Module):
-    """A real vector, repeated to one size, through one linear layer that observations and actions share."""
+    """A real vector, repeated to one size, through one linear layer that observations and actions
+    share.
+    """
 
     def __init__(self, config: JatConfig):
         super().__init__()
-        self.size, self.spread = config.max_continuous_size, waves if config.continuous_waves else repeat_to
+        self.size, self.spread = (
+            config.max_continuous_size,
+            waves if config.continuous_fourier_features else repeat_to,
+        )
         self.squash = symlog if config.continuous_symlog else nn.Identity()
         self.linear = nn.Linear(config.max_continuous_size, config.hidden_size)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """`x` (B, T, n), of each row its first `lengths` (B,) values, all unless given -> (B, T, H)."""
+        """`x` (B, T, n), of each row its first `lengths` (B,) values, all unless given -> (B, T,
+        H).
+        """
         weight, bias = self.linear.weight, self.linear.bias
-        with torch.autocast(x.device.type, enabled=False):  # bfloat16 knows a hand at 0.7 m to 4 mm: too coarse to grip with
-            return F.linear(self.spread(self.squash(x.float()), self.size, lengths), weight.float(), bias.float()).to(weight.dtype)  # (B, T, n) -> (B, T, H)
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # bfloat16 knows a hand at 0.7 m to 4 mm: too coarse to grip with
+            return F.linear(
+                self.spread(self.squash(x.float()), self.size, lengths),
+                weight.float(),
+                bias.float(),
+            ).to(weight.dtype)  # (B, T, n) -> (B, T, H)
 
 
 class DiscreteEncoder(nn.Module):
     """Integers (grid values and mission tokens) and the reward.
 
-    Each integer's row of the text table passes Linear(H, bottleneck) and ReLU; all of them, flattened, pass a linear layer, and
-    the reward takes the last feature. Since Linear(wte[ids]) = Linear(wte)[ids], only the distinct integers of a batch are
-    projected; in acting the whole table is, once, and kept until a weight changes.
+    Each integer's row of the text table passes Linear(H, bottleneck) and ReLU; all of them,
+    flattened, pass a linear layer, and the reward takes the last feature. Since Linear(wte[ids]) =
+    Linear(wte)[ids], only the distinct integers of a batch are projected; in acting the whole table
+    is, once, and kept until a weight changes.
     """
 
     def __init__(self, config: JatConfig, table: nn.Embedding):
@@ -86,14 +111,18 @@ class DiscreteEncoder(nn.Module):
         self.project = nn.Linear(config.hidden_size, config.bottleneck)
         self.mix = nn.Linear(config.max_discrete_value * config.bottleneck, config.hidden_size - 1)
         self.gates = GridGates(config) if config.discrete_gates else None
-        self.layers = nn.ModuleList(ResidualMLP(config) for _ in range(config.discrete_encoder_layers))
+        self.layers = nn.ModuleList(
+            ResidualMLP(config) for _ in range(config.discrete_encoder_layers)
+        )
         self._table = [table]  # in a list: the embedding belongs to the model, not to this module
         self._kept: tuple[tuple, Tensor | None] = ((), None)
 
     def forward(self, ids: Tensor, rewards: Tensor) -> Tensor:
         """`ids` (B, T, k) with k = `max_discrete_value`, `rewards` (B, T) -> (B, T, H)."""
         if ids.shape[-1] != self.size:
-            raise ValueError(f"a discrete observation has {self.size} integers (grid, then mission tokens), not {ids.shape[-1]}")
+            raise ValueError(
+                f"a discrete observation has {self.size} integers (grid, then mission tokens), not {ids.shape[-1]}"
+            )
         features = self._features(ids)  # (B, T, k, bottleneck)
         x = self.mix(features.flatten(-2))  # (B, T, H - 1)
         x = x if self.gates is None else x + self.gates(features)
@@ -114,14 +143,18 @@ class DiscreteEncoder(nn.Module):
 
     def _projected_table(self) -> Tensor:
         weights = (self._table[0].weight, self.project.weight, self.project.bias)
-        version = tuple((w.data_ptr(), w._version) for w in weights)  # a write to a tensor raises its version
+        version = tuple(
+            (w.data_ptr(), w._version) for w in weights
+        )  # a write to a tensor raises its version
         if self._kept[0] != version:
             self._kept = (version, F.relu(self.project(weights[0])))
         return self._kept[1]
 
 
 def _distinct(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """The distinct ids, and each id's place among them: `torch.unique` without its sort, where there is much to sort."""
+    """The distinct ids, and each id's place among them: `torch.unique` without its sort, where
+    there is much to sort.
+    """
     if ids.numel() < vocabulary:
         return torch.unique(ids, return_inverse=True)
     present = torch.zeros(vocabulary, dtype=torch.bool, device=ids.device)
@@ -130,30 +163,39 @@ def _distinct(ids: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
 
 
 class GridGates(nn.Module):
-    """Match the mission with each of the grid's 49 cells: features of the cell, opened or closed by the mission, then combined.
+    """Match the mission with each of the grid's 49 cells: features of the cell, opened or closed by
+    the mission, then combined.
 
-    The published encoder learns what "the red ball" looks like in every cell apart. Here all cells share their weights, so a small
-    model finds the object it is asked for after fewer demonstrations.
+    The published encoder learns what "the red ball" looks like in every cell apart. Here all cells
+    share their weights, so a small model finds the object it is asked for after fewer
+    demonstrations.
     """
 
     def __init__(self, config: JatConfig):
         super().__init__()
         gates, matches = config.discrete_gates, config.discrete_gates // 3
-        self.cell = nn.Linear(3 * config.bottleneck, gates)  # a cell is three integers: object, colour, state
+        self.cell = nn.Linear(
+            3 * config.bottleneck, gates
+        )  # a cell is three integers: object, colour, state
         self.mission = nn.Linear(config.max_text_tokens * config.bottleneck, gates)
         self.match = nn.Linear(gates, matches)  # "red" and "ball" in the same cell
         self.mix = nn.Linear(GRID_CELLS * matches, config.hidden_size - 1, bias=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """The integers' `features` (B, T, k, bottleneck) -> (B, T, H - 1)."""
-        grid, mission = features[..., 1:GRID_INTEGERS, :], features[..., GRID_INTEGERS:, :]  # the first integer is the direction
+        grid, mission = (
+            features[..., 1:GRID_INTEGERS, :],
+            features[..., GRID_INTEGERS:, :],
+        )  # the first integer is the direction
         cells = self.cell(grid.unflatten(-2, (GRID_CELLS, 3)).flatten(-2))  # (B, T, 49, gates)
         gated = F.relu(cells * self.mission(mission.flatten(-2))[..., None, :])
         return self.mix(F.relu(self.match(gated)).flatten(-2))
 
 
 class ResidualMLP(nn.Module):
-    """A pre-norm residual MLP: lets a small encoder combine what it read of the grid with what it read of the mission."""
+    """A pre-norm residual MLP: lets a small encoder combine what it read of the grid with what it
+    read of the mission.
+    """
 
     def __init__(self, config: JatConfig):
         super().__init__()
@@ -178,20 +220,28 @@ class SqueezeExcite(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Four stacked grey frames: three stride-2 convolutions, each normalised and gated, then a linear layer. No reward."""
+    """Four stacked grey frames: three stride-2 convolutions, each normalised and gated, then a
+    linear layer. No reward.
+    """
 
     def __init__(self, config: JatConfig):
         super().__init__()
         channels = (4, *config.image_channels)
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:]))
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:])
+        )
         self.gates = nn.ModuleList(SqueezeExcite(b) for b in channels[1:])
         self.pool = config.image_pool
-        self.linear = nn.Linear(channels[-1] * (self.pool or IMAGE_SIDES[-1]) ** 2, config.hidden_size)
+        self.linear = nn.Linear(
+            channels[-1] * (self.pool or IMAGE_SIDES[-1]) ** 2, config.hidden_size
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         """`frames` (B, T, 4, 84, 84) in [-1, 1] -> (B, T, H)."""
         if frames.shape[-3:] != (4, IMAGE_SIDES[0], IMAGE_SIDES[0]):
-            raise ValueError(f"image observations have shape (B, T, 4, 84, 84), not {tuple(frames.shape)}")
+            raise ValueError(
+                f"image observations have shape (B, T, 4, 84, 84), not {tuple(frames.shape)}"
+            )
         x = frames.flatten(0, 1).to(self.linear.weight.dtype)  # (B T, 4, 84, 84)
         for convolve, gate in zip(self.convolutions, self.gates):
             x = gate(F.leaky_relu(F.instance_norm(convolve(x))))
@@ -205,9 +255,13 @@ class PatchEncoder(nn.Module):
     def __init__(self, config: JatConfig):
         super().__init__()
         self.size = (config.num_channels, config.image_size, config.image_size)
-        self.projection = nn.Conv2d(config.num_channels, config.hidden_size, config.patch_size, stride=config.patch_size)
+        self.projection = nn.Conv2d(
+            config.num_channels, config.hidden_size, config.patch_size, stride=config.patch_size
+        )
 
     def forward(self, pixels: Tensor) -> Tensor:
         if tuple(pixels.shape[1:]) != self.size:
-            raise ValueError(f"pixel_values have shape (B, {', '.join(map(str, self.size))}), not {tuple(pixels.shape)}")
+            raise ValueError(
+                f"pixel_values have shape (B, {', '.join(map(str, self.size))}), not {tuple(pixels.shape)}"
+            )
         return self.projection(pixels.to(self.projection.weight.dtype)).flatten(2).transpose(1, 2)

@@ -1,6 +1,19 @@
-"""Tasks by name: static facts, environments and scores. Importing this package imports no environment."""
+"""Tasks by name: static facts, environments and scores. Importing this package imports no
+environment.
+"""
 
-from jatlab.tasks.registry import DOMAINS, Task, domain_of, expand, get_task, language_tasks, make_env, register, short_name, task_names
+from jatlab.tasks.registry import (
+    DOMAINS,
+    Task,
+    domain_of,
+    expand,
+    get_task,
+    language_tasks,
+    make_env,
+    register,
+    short_name,
+    task_names,
+)
 from jatlab.tasks.scores import Score, TaskScores, normalise, register_scores, task_scores
 
 __all__ = [

@@ -15,14 +15,17 @@ _TEXT = gym.spaces.Text(max_length=512, charset=string.printable)
 
 
 def _quiet(*args, **kwargs) -> None:
-    """Stands in for ``print`` in MiniGrid's level generator, which announces every rejected draw: thousands of lines."""
+    """Stands in for ``print`` in MiniGrid's level generator, which announces every rejected draw:
+    thousands of lines.
+    """
 
 
 roomgrid_level.print = _quiet  # shadows the builtin in that module alone
 
 
 class GridObservation(gym.Wrapper):
-    """MiniGrid's dict as ``discrete_observation`` int64 (148,), direction first, and ``text_observation``, the mission.
+    """MiniGrid's dict as ``discrete_observation`` int64 (148,), direction first, and
+    ``text_observation``, the mission.
 
     ``info["success"]`` says whether the instruction has been carried out.
     """
@@ -30,7 +33,9 @@ class GridObservation(gym.Wrapper):
     def __init__(self, env: gym.Env):
         super().__init__(env)
         grid = gym.spaces.MultiDiscrete([4] + _CELL * 49, dtype=np.int64)
-        self.observation_space = gym.spaces.Dict({"discrete_observation": grid, "text_observation": _TEXT})
+        self.observation_space = gym.spaces.Dict(
+            {"discrete_observation": grid, "text_observation": _TEXT}
+        )
 
     def reset(self, *, seed=None, options=None):
         observation, info = self.env.reset(seed=seed, options=options)
@@ -38,7 +43,13 @@ class GridObservation(gym.Wrapper):
 
     def step(self, action):
         observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._convert(observation), reward, terminated, truncated, info | {"success": reward > 0}
+        return (
+            self._convert(observation),
+            reward,
+            terminated,
+            truncated,
+            info | {"success": reward > 0},
+        )
 
     @staticmethod
     def _convert(observation: dict) -> dict:

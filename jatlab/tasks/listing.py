@@ -14,7 +14,8 @@ LEGEND = (
 
 
 def task_table(names: Iterable[str]) -> list[dict]:
-    """One row a task: the Task's facts, and the mean returns of random, teacher, expert and JAT (None where there is none).
+    """One row a task: the Task's facts, and the mean returns of random, teacher, expert and JAT
+    (None where there is none).
 
     Raises ValueError for an unknown name.
     """
@@ -61,10 +62,17 @@ def format_tasks(names: Iterable[str]) -> str:
     notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
     cells = [HEADER, *(_cells(row, notes) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(_align(cell, width, i) for i, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip() for line in cells]
+    lines = [
+        "  ".join(
+            _align(cell, width, i) for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
     lines.insert(1, "-" * max(map(len, lines)))
     footnotes = [f"[{number}] {note}" for number, note in enumerate(notes, 1)]
-    return "\n".join([*lines, "", f"{len(rows)} task{'s' * (len(rows) != 1)}. {LEGEND}", *footnotes])
+    return "\n".join(
+        [*lines, "", f"{len(rows)} task{'s' * (len(rows) != 1)}. {LEGEND}", *footnotes]
+    )
 
 
 def print_tasks(names: Iterable[str]) -> None:
@@ -73,7 +81,9 @@ def print_tasks(names: Iterable[str]) -> None:
 
 
 def _cells(row: dict, notes: list[str]) -> tuple[str, ...]:
-    random = _number(row["random"]) + ("" if row["random_measured"] or row["random"] is None else "~")
+    random = _number(row["random"]) + (
+        "" if row["random_measured"] or row["random"] is None else "~"
+    )
     scores = [random, *(_number(row[who]) for who in ("teacher", "expert", "jat"))]
     note = f"[{notes.index(row['note']) + 1}]" if row["note"] else ""
     return (row["task"], row["observation"], row["action"], *scores, note)
@@ -82,8 +92,18 @@ def _cells(row: dict, notes: list[str]) -> tuple[str, ...]:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return (
+        f"{value:,.0f}"
+        if abs(value) >= 1000
+        else f"{value:.1f}"
+        if abs(value) >= 10
+        else f"{value:.2f}"
+    )
 
 
 def _align(cell: str, width: int, column: int) -> str:
-    return cell.rjust(width) if HEADER[column] in ("random", "teacher", "expert", "JAT") else cell.ljust(width)
+    return (
+        cell.rjust(width)
+        if HEADER[column] in ("random", "teacher", "expert", "JAT")
+        else cell.ljust(width)
+    )

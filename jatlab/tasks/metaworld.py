@@ -1,4 +1,6 @@
-"""Meta-World v3: a Sawyer arm, 50 tasks, four numbers as action (hand movement x, y, z and gripper)."""
+"""Meta-World v3: a Sawyer arm, 50 tasks, four numbers as action (hand movement x, y, z and
+gripper).
+"""
 
 import gymnasium as gym
 import numpy as np
@@ -12,15 +14,18 @@ EPISODE_LENGTH = 100  # the published scores fit 100 steps, not Meta-World's 500
 
 
 class SeededSawyer(gym.Wrapper):
-    """A Meta-World environment whose ``reset(seed)`` draws goal and object positions, and that lasts ``length`` steps.
+    """A Meta-World environment whose ``reset(seed)`` draws goal and object positions, and that
+    lasts ``length`` steps.
 
-    ``info["success"]`` is True from the first step on which the goal was reached. Actions are clipped to [-1, 1].
+    ``info["success"]`` is True from the first step on which the goal was reached. Actions are
+    clipped to [-1, 1].
     """
 
     def __init__(self, env: gym.Env, hide_goal: bool = False, length: int = EPISODE_LENGTH):
         super().__init__(env)
         self.length = length
-        env._set_task_called = True  # we draw positions ourselves instead of choosing among Meta-World's 50 fixed ones
+        # we draw positions ourselves instead of choosing among Meta-World's 50 fixed ones
+        env._set_task_called = True
         env._freeze_rand_vec, env.seeded_rand_vec = False, True
         if env._partially_observable != hide_goal:
             env._partially_observable = hide_goal
@@ -37,15 +42,28 @@ class SeededSawyer(gym.Wrapper):
         observation, reward, terminated, _, info = self.env.step(np.clip(action, -1.0, 1.0))
         self._steps += 1
         self._success |= bool(info["success"])
-        return observation, reward, terminated, self._steps >= self.length, info | {"success": self._success}
+        return (
+            observation,
+            reward,
+            terminated,
+            self._steps >= self.length,
+            info | {"success": self._success},
+        )
 
 
-def make(task: Task, render_mode: str | None = "rgb_array", camera=None, size: int = 480, hide_goal: bool = False) -> gym.Env:
+def make(
+    task: Task,
+    render_mode: str | None = "rgb_array",
+    camera=None,
+    size: int = 480,
+    hide_goal: bool = False,
+) -> gym.Env:
     """The environment of a Meta-World task.
 
-    ``hide_goal=True`` shows zeros in place of the goal. The published data does so: its experts' returns are those of an arm
-    that goes to the middle of the goals (reach: 644 by hand, 681 published, 858 for an arm that sees the goal). We show it by
-    default, since a demonstrator that sees the goal can only be imitated by one who sees it too.
+    ``hide_goal=True`` shows zeros in place of the goal. The published data does so: its experts'
+    returns are those of an arm that goes to the middle of the goals (reach: 644 by hand, 681
+    published, 858 for an arm that sees the goal). We show it by default, since a demonstrator that
+    sees the goal can only be imitated by one who sees it too.
     """
     env = SeededSawyer(ALL_V3_ENVIRONMENTS[task.env_id](), hide_goal)
     return VectorObservation(Frames(env, render_mode, camera, size))

@@ -22,12 +22,13 @@ LANGUAGE_DOMAINS = ("text", "vision")  # what is read
 class Task:
     """One task: the static facts that data, model and evaluation need.
 
-    ``observation`` is "continuous", "discrete" (the grid integers, with a mission as text) or "image", and
-    ``observation_size`` its number of values (39; 148; 4 * 84 * 84). ``action`` is "continuous" or "discrete";
-    ``action_size`` counts its values or its choices. Tasks of language have observation "text" or "picture" (a picture with its
-    text), action "text", sizes 1 (a token) and no environment: they are read, not played. ``loss_weight`` is the published weight of the task's losses,
-    ``max_timesteps`` the published training window (None: whatever the model holds), and ``note`` says how today's
-    environment differs from the published one ("" if it does not).
+    ``observation`` is "continuous", "discrete" (the grid integers, with a mission as text) or
+    "image", and ``observation_size`` its number of values (39; 148; 4 * 84 * 84). ``action`` is
+    "continuous" or "discrete"; ``action_size`` counts its values or its choices. Tasks of language
+    have observation "text" or "picture" (a picture with its text), action "text", sizes 1 (a token)
+    and no environment: they are read, not played. ``loss_weight`` is the published weight of the
+    task's losses, ``max_timesteps`` the published training window (None: whatever the model holds),
+    and ``note`` says how today's environment differs from the published one ("" if it does not).
     """
 
     name: str
@@ -44,14 +45,24 @@ class Task:
 
     def __post_init__(self):
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise ValueError(f"task name {self.name!r}: use lower-case words joined by hyphens, such as 'own-cartpole'")
+            raise ValueError(
+                f"task name {self.name!r}: use lower-case words joined by hyphens, such as 'own-cartpole'"
+            )
         language = self.domain in LANGUAGE_DOMAINS
-        if self.observation not in (("text", "picture") if language else ("continuous", "discrete", "image")):
-            raise ValueError(f"task {self.name}: observation is 'continuous', 'discrete' or 'image', not {self.observation!r}")
+        if self.observation not in (
+            ("text", "picture") if language else ("continuous", "discrete", "image")
+        ):
+            raise ValueError(
+                f"task {self.name}: observation is 'continuous', 'discrete' or 'image', not {self.observation!r}"
+            )
         if self.action not in (("text",) if language else ("continuous", "discrete")):
-            raise ValueError(f"task {self.name}: action is 'continuous' or 'discrete', not {self.action!r}")
+            raise ValueError(
+                f"task {self.name}: action is 'continuous' or 'discrete', not {self.action!r}"
+            )
         if self.observation_size < 1 or self.action_size < 1:
-            raise ValueError(f"task {self.name}: sizes are at least 1, got {self.observation_size} and {self.action_size}")
+            raise ValueError(
+                f"task {self.name}: sizes are at least 1, got {self.observation_size} and {self.action_size}"
+            )
 
     @property
     def playable(self) -> bool:
@@ -63,12 +74,27 @@ def _published() -> Iterable[Task]:
     frame_values = table.FRAMES[0] * table.FRAMES[1] * table.FRAMES[2]
     for name, (game, actions) in table.ATARI.items():
         env_id = f"ALE/{game}-v5"
-        yield Task(f"atari-{name}", "atari", env_id, env_id, "image", frame_values, "discrete", actions, max_timesteps=32)
+        yield Task(
+            f"atari-{name}",
+            "atari",
+            env_id,
+            env_id,
+            "image",
+            frame_values,
+            "discrete",
+            actions,
+            max_timesteps=32,
+        )
     for name, level in table.BABYAI.items():
         env_id = f"BabyAI-{level}-v0"
-        yield Task(f"babyai-{name}", "babyai", env_id, env_id, "discrete", table.GRID_SIZE, "discrete", 7)
+        yield Task(
+            f"babyai-{name}", "babyai", env_id, env_id, "discrete", table.GRID_SIZE, "discrete", 7
+        )
     for name in table.METAWORLD:
-        facts, note = ("continuous", 39, "continuous", 4, 50.0), table.METAWORLD_NOTES.get(name, table.METAWORLD_NOTE)
+        facts, note = (
+            ("continuous", 39, "continuous", 4, 50.0),
+            table.METAWORLD_NOTES.get(name, table.METAWORLD_NOTE),
+        )
         yield Task(f"metaworld-{name}", "metaworld", f"{name}-v3", f"{name}-v2", *facts, note=note)
     for name, (env_id, observations, actions, weight) in table.MUJOCO.items():
         today, note = ("Pusher-v5", table.PUSHER_NOTE) if name == "pusher" else (env_id, "")
@@ -84,13 +110,17 @@ def _language() -> Iterable[Task]:
 
 _TASKS: dict[str, Task] = {task.name: task for task in _published()}
 _LANGUAGE: dict[str, Task] = {task.name: task for task in _language()}
-_MAKERS: dict[str, Callable] = {}  # registered tasks only; the published ones are made by the module of their domain
+_MAKERS: dict[
+    str, Callable
+] = {}  # registered tasks only; the published ones are made by the module of their domain
 
 
 def task_names(domain: str | None = None) -> list[str]:
-    """All tasks of control, or those of one domain, in the published order; registered tasks come last.
+    """All tasks of control, or those of one domain, in the published order; registered tasks come
+    last.
 
-    Tasks of language are listed when their domain is named: "text" or "vision". Raises ValueError for a domain that has no task.
+    Tasks of language are listed when their domain is named: "text" or "vision". Raises ValueError
+    for a domain that has no task.
     """
     tasks = _LANGUAGE if domain in LANGUAGE_DOMAINS else _TASKS
     names = [name for name, task in tasks.items() if domain in (None, task.domain)]
@@ -121,9 +151,11 @@ def _elsewhere() -> str:
 
 
 def expand(patterns: str | Iterable[str]) -> list[str]:
-    """Task names for names, patterns and domains: ``["babyai-*", "metaworld", "mujoco-ant"]``, each name once.
+    """Task names for names, patterns and domains: ``["babyai-*", "metaworld", "mujoco-ant"]``, each
+    name once.
 
-    "all" and patterns that match a task of control mean control alone; "text", "vision" and their names mean language. Raises ValueError with the nearest names for an entry that matches nothing.
+    "all" and patterns that match a task of control mean control alone; "text", "vision" and their
+    names mean language. Raises ValueError with the nearest names for an entry that matches nothing.
     """
     names: dict[str, None] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
@@ -137,8 +169,16 @@ def expand(patterns: str | Iterable[str]) -> list[str]:
 def _matches(pattern: str) -> list[str]:
     if pattern in _TASKS or pattern in _LANGUAGE:
         return [pattern]
-    control = [name for name, task in _TASKS.items() if pattern in ("all", task.domain) or fnmatch.fnmatchcase(name, pattern)]
-    return control or [name for name, task in _LANGUAGE.items() if pattern == task.domain or fnmatch.fnmatchcase(name, pattern)]
+    control = [
+        name
+        for name, task in _TASKS.items()
+        if pattern in ("all", task.domain) or fnmatch.fnmatchcase(name, pattern)
+    ]
+    return control or [
+        name
+        for name, task in _LANGUAGE.items()
+        if pattern == task.domain or fnmatch.fnmatchcase(name, pattern)
+    ]
 
 
 def _hint(name: str) -> str:
@@ -154,11 +194,14 @@ def _hint(name: str) -> str:
 def register(task: Task, make: Callable) -> Task:
     """Add a task of your own. ``make(task, render_mode=...)`` returns its gymnasium environment.
 
-    Its observations are dicts like the published ones (see :func:`make_env`), or a plain vector for a task with continuous
-    observations. Registering a name again replaces it, but never a published one (ValueError).
+    Its observations are dicts like the published ones (see :func:`make_env`), or a plain vector for
+    a task with continuous observations. Registering a name again replaces it, but never a published
+    one (ValueError).
     """
     if not task.playable:
-        raise ValueError(f"task {task.name}: domain {task.domain!r} is for text and captions; choose another for a task with an environment")
+        raise ValueError(
+            f"task {task.name}: domain {task.domain!r} is for text and captions; choose another for a task with an environment"
+        )
     if task.name in _TASKS and task.name not in _MAKERS or task.name in _LANGUAGE:
         raise ValueError(f"{task.name!r} is a published task; choose another name")
     if not callable(make):
@@ -168,7 +211,9 @@ def register(task: Task, make: Callable) -> Task:
 
 
 def domain_of(name: str) -> str:
-    """The domain of a task, or of several that a batch mixes (``"babyai-go-to + 38"``, named after the first)."""
+    """The domain of a task, or of several that a batch mixes (``"babyai-go-to + 38"``, named after
+    the first).
+    """
     return get_task(name.partition(" + ")[0]).domain
 
 
@@ -180,16 +225,21 @@ def short_name(name: str) -> str:
 def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_array", **options):
     """The environment of a task, as a ``gymnasium.Env`` whose ``.task`` is the :class:`Task`.
 
-    An observation is a dict with ``continuous_observation`` float32 (n,), or ``discrete_observation`` int64 (148,) and
-    ``text_observation`` str, or ``image_observation`` uint8 (4, 84, 84). ``reset(seed=s)`` determines the episode; the first
-    reset without a seed uses ``seed``. ``render()`` gives RGB uint8 (h, w, 3), without OpenGL.
-    ``options`` go to the domain's ``make``: ``camera`` and ``size`` of the pictures (MuJoCo, Meta-World), ``hide_goal`` (Meta-World), ``pictures`` (Atari).
+    An observation is a dict with ``continuous_observation`` float32 (n,), or
+    ``discrete_observation`` int64 (148,) and ``text_observation`` str, or ``image_observation``
+    uint8 (4, 84, 84). ``reset(seed=s)`` determines the episode; the first reset without a seed uses
+    ``seed``. ``render()`` gives RGB uint8 (h, w, 3), without OpenGL. ``options`` go to the domain's
+    ``make``: ``camera`` and ``size`` of the pictures (MuJoCo, Meta-World), ``hide_goal``
+    (Meta-World), ``pictures`` (Atari).
 
-    Raises ValueError for an unknown task or option, ImportError when the environment's package is missing.
+    Raises ValueError for an unknown task or option, ImportError when the environment's package is
+    missing.
     """
     task = get_task(name)
     if not task.playable:
-        raise ValueError(f"{name} has no environment: it is {'text' if task.domain == 'text' else 'pictures with text'}, to be read and not to be played")
+        raise ValueError(
+            f"{name} has no environment: it is {'text' if task.domain == 'text' else 'pictures with text'}, to be read and not to be played"
+        )
     if render_mode not in (None, "rgb_array"):
         raise ValueError(f"render_mode is 'rgb_array' or None, not {render_mode!r}")
     try:
@@ -198,7 +248,10 @@ def make_env(name: str, seed: int | None = None, render_mode: str | None = "rgb_
         make = _MAKERS.get(name) or import_module(f"jatlab.tasks.{task.domain}").make
     except ImportError as error:
         missing = error.name.partition(".")[0] if error.name else str(error)
-        raise ImportError(f'task {name} needs the package {missing!r}: pip install "jatlab[envs]"', name=error.name) from error
+        raise ImportError(
+            f'task {name} needs the package {missing!r}: pip install "jatlab[envs]"',
+            name=error.name,
+        ) from error
     _check_options(make, task, options)
     return TaskEnv(make(task, render_mode=render_mode, **options), task, seed)
 
@@ -210,4 +263,6 @@ def _check_options(make: Callable, task: Task, options: dict) -> None:
     known = list(parameters)[2:]
     unknown = [option for option in options if option not in known]
     if unknown:
-        raise ValueError(f"{task.name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+        raise ValueError(
+            f"{task.name} has no option {unknown[0]!r}; it has {', '.join(known) or 'none'}"
+        )

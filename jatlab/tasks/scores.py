@@ -1,7 +1,9 @@
-"""What a task's returns are measured against: random, teacher, published expert, human and the published JAT.
+"""What a task's returns are measured against: random, teacher, published expert, human and the
+published JAT.
 
-Two files of means hold them. ``published_scores.json`` keeps what the authors of JAT reported on the environments of their
-day; ``measured_scores.json`` keeps our own random policy and teacher on today's, with episodes and seeds.
+Two files of means hold them. ``published_scores.json`` keeps what the authors of JAT reported on
+the environments of their day; ``measured_scores.json`` keeps our own random policy and teacher on
+today's, with episodes and seeds.
 """
 
 import json
@@ -12,16 +14,20 @@ from pathlib import Path
 import numpy as np
 
 from jatlab.tasks.registry import get_task
+from jatlab.utils.files import ASSETS
 
-FOLDER = Path(__file__).parent
+FOLDER = ASSETS / "scores"
 SEARCH_FACTS = ("budget", "simulated", "frames_limit", "blind", "decisions_per_second")
 REFERENCES = ("teacher", "expert", "human")
 
 
 @dataclass(frozen=True)
 class Score:
-    """The mean return of one policy. ``std``, ``episodes``, ``seeds`` (first, last) and ``length`` (mean steps of an episode) are None where they
-    were not reported; ``source`` is "published" or "measured". ``search``: what a teacher that searches adds (budget, speed …), see ``jatlab.data.measuring``."""
+    """The mean return of one policy. ``std``, ``episodes``, ``seeds`` (first, last) and ``length``
+    (mean steps of an episode) are None where they were not reported; ``source`` is "published" or
+    "measured". ``search``: what a teacher that searches adds (budget, speed …), see
+    ``jatlab.data.recording.measuring``.
+    """
 
     mean: float
     std: float | None = None
@@ -34,8 +40,10 @@ class Score:
 
 @dataclass(frozen=True)
 class TaskScores:
-    """The scores of a task; None where there is none. ``random`` is the measured one if it exists, else the published. ``search``: of Atari's look-ahead, which is
-    the ``teacher`` too where no other was measured."""
+    """The scores of a task; None where there is none. ``random`` is the measured one if it exists,
+    else the published. ``search``: of Atari's look-ahead, which is the ``teacher`` too where no
+    other was measured.
+    """
 
     random: Score | None = None
     teacher: Score | None = None
@@ -52,22 +60,33 @@ def _read(path: Path, modified: float) -> dict:
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); restore it, or measure again with `jatlab measure`") from error
+        raise ValueError(
+            f"{path} is not valid JSON ({error}); restore it, or measure again with `jatlab measure`"
+        ) from error
 
 
 _REGISTERED: dict[str, dict[str, Score]] = {}  # of tasks that have no entry in the files
 
 
 def register_scores(name: str, entries: dict[str, dict]) -> None:
-    """Let a task of your own be normalised: ``entries`` as ``jatlab.data.measuring.measure`` returns them for it, ``{"teacher": {"mean": …}, "random": …}``.
+    """Let a task of your own be normalised: ``entries`` as
+    ``jatlab.data.recording.measuring.measure`` returns them for it, ``{"teacher": {"mean": …},
+    "random": …}``.
 
-    They are kept in memory. Raises ValueError for an unknown task, for one that has measured scores already, and for entries without a mean.
+    They are kept in memory. Raises ValueError for an unknown task, for one that has measured scores
+    already, and for entries without a mean.
     """
     get_task(name)
     if _read_scores("measured_scores.json", name):
-        raise ValueError(f"{name} has measured scores already; measure them anew with `jatlab measure {name}`")
-    if not set(entries) <= {"teacher", "random"} or not all("mean" in entry for entry in entries.values()):
-        raise ValueError(f"scores of {name}: expected 'teacher' and 'random', each with a 'mean', got {entries}")
+        raise ValueError(
+            f"{name} has measured scores already; measure them anew with `jatlab measure {name}`"
+        )
+    if not set(entries) <= {"teacher", "random"} or not all(
+        "mean" in entry for entry in entries.values()
+    ):
+        raise ValueError(
+            f"scores of {name}: expected 'teacher' and 'random', each with a 'mean', got {entries}"
+        )
     _REGISTERED[name] = {who: _score(entry, "measured") for who, entry in entries.items()}
 
 
@@ -82,19 +101,34 @@ def _read_scores(file: str, name: str) -> dict[str, Score]:
         return {}
     entries = _read(path, path.stat().st_mtime).get(name, {})
     source = file.split("_")[0]
-    return {who: _score(entry, source) for who, entry in entries.items() if isinstance(entry, dict) and "mean" in entry}
+    return {
+        who: _score(entry, source)
+        for who, entry in entries.items()
+        if isinstance(entry, dict) and "mean" in entry
+    }
 
 
 def _score(entry: dict, source: str) -> Score:
     seeds = entry.get("seeds")
     search = {name: entry[name] for name in SEARCH_FACTS} if "budget" in entry else None
-    return Score(float(entry["mean"]), entry.get("std"), entry.get("episodes"), tuple(seeds) if seeds else None, source, entry.get("length"), search)
+    return Score(
+        float(entry["mean"]),
+        entry.get("std"),
+        entry.get("episodes"),
+        tuple(seeds) if seeds else None,
+        source,
+        entry.get("length"),
+        search,
+    )
 
 
 def task_scores(name: str) -> TaskScores:
     """The scores of a task. Raises ValueError for an unknown one."""
     get_task(name)
-    published, measured = _scores("published_scores.json", name), _scores("measured_scores.json", name)
+    published, measured = (
+        _scores("published_scores.json", name),
+        _scores("measured_scores.json", name),
+    )
     random = published.get("random")
     return TaskScores(
         random=measured.get("random", random),
@@ -108,11 +142,13 @@ def task_scores(name: str) -> TaskScores:
 
 
 def normalise(name: str, returns, by: str = "teacher") -> np.ndarray | None:
-    """Returns on a scale where 0 is the random policy and 1 the reference: (x - random) / (reference - random), float64.
+    """Returns on a scale where 0 is the random policy and 1 the reference: (x - random) /
+    (reference - random), float64.
 
-    ``by="teacher"`` uses our measured random policy and teacher, ``"expert"`` and ``"human"`` the published scores.
-    None where that scale does not exist: a score is missing, or the reference is no better than random (Bowling and
-    Venture by their published expert). Raises ValueError for an unknown task or reference.
+    ``by="teacher"`` uses our measured random policy and teacher, ``"expert"`` and ``"human"`` the
+    published scores. None where that scale does not exist: a score is missing, or the reference is
+    no better than random (Bowling and Venture by their published expert). Raises ValueError for an
+    unknown task or reference.
     """
     if by not in REFERENCES:
         raise ValueError(f"normalise by {', '.join(REFERENCES)}, not {by!r}")

@@ -1,7 +1,9 @@
-"""The tasks as plain data, the 157 published ones of control first: names, environments and sizes, known without importing any environment.
+"""The tasks as plain data, the 157 published ones of control first: names, environments and sizes,
+known without importing any environment.
 
-A task's name is its domain and a short name (``babyai-go-to-local``). Sizes were read from the environments; the slow
-test in ``tests/tasks/test_all_tasks.py`` creates each of the 157 and compares.
+A task's name is its domain and a short name (``babyai-go-to-local``). Sizes were read from the
+environments; the slow test in ``tests/tasks/test_all_tasks.py`` creates each of the 157 and
+compares.
 """
 
 # short name: (game in the Arcade Learning Environment, size of its minimal action set)
@@ -74,12 +76,17 @@ FRAMES = (4, 84, 84)  # stacked grey frames
 # Where today's environment differs from the published one.
 METAWORLD_NOTE = "v3 instead of v2; the goal is visible (the published observations end in three zeros: hide_goal=True)"
 METAWORLD_NOTES = {
-    "button-press-topdown-wall": METAWORLD_NOTE + "; the reward pays for an open gripper, so a random policy gets 53 instead of 29",
+    "button-press-topdown-wall": METAWORLD_NOTE
+    + "; the reward pays for an open gripper, so a random policy gets 53 instead of 29",
 }
 PUSHER_NOTE = "Pusher-v5 instead of Pusher-v4, which needs a MuJoCo older than 3"
 
 # name: what it is, where that is not plain from the published data set
-TEXT = {"wikipedia": "", "oscar": "", "python-docs": "jatlab's own: the documentation inside CPython"}
+TEXT = {
+    "wikipedia": "",
+    "oscar": "",
+    "python-docs": "jatlab's own: the documentation inside CPython",
+}
 VISION = {
     "conceptual-captions": "",
     "ok-vqa": "",

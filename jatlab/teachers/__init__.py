@@ -1,33 +1,61 @@
-"""Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned, controllers for MuJoCo and some
-Atari games, look-ahead search for all of them; and the random policy, for comparison."""
+"""Teachers show how a task is done: the BabyAI bot, Meta-World's scripted policies, tuned,
+controllers for MuJoCo and some Atari games, look-ahead search for all of them; and the random
+policy, for comparison.
+"""
 
 from collections.abc import Callable
 
 from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
 
 TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco", "atari")
-WHO = ("teacher", "random", "search")  # who may play; a game's teacher is its controller where one ships, and the search where none does
+WHO = (
+    "teacher",
+    "random",
+    "search",
+    # who may play; a game's teacher is its controller where one ships, and the search where none does
+)
 
-__all__ = ["TAUGHT_DOMAINS", "WHO", "RandomTeacher", "Teacher", "TeacherFailed", "describe", "get_teacher", "has_teacher", "register_teacher", "require_teacher"]
+__all__ = [
+    "TAUGHT_DOMAINS",
+    "WHO",
+    "RandomTeacher",
+    "Teacher",
+    "TeacherFailed",
+    "describe",
+    "get_teacher",
+    "has_teacher",
+    "register_teacher",
+    "require_teacher",
+]
 
-_MAKERS: dict[str, tuple[Callable[[], Teacher], str]] = {}  # of registered teachers: how one is made, and who it is in words
+_MAKERS: dict[
+    str, tuple[Callable[[], Teacher], str]
+] = {}  # of registered teachers: how one is made, and who it is in words
 
 
 def register_teacher(task_name: str, make: Callable[[], Teacher], about: str) -> None:
-    """Say who teaches a task: one of your own (`jatlab.tasks.register`), or one that nobody teaches yet. ``make()`` returns the `Teacher`.
+    """Say who teaches a task: one of your own (`jatlab.tasks.register`), or one that nobody teaches
+    yet. ``make()`` returns the `Teacher`.
 
-    ``about`` says in words who it is; recordings keep it, and refuse to go on with a teacher that is called otherwise: change it when the teacher changes.
-    Registering again replaces. Raises ValueError for an unknown task, one with a teacher of the package's, and no words.
+    ``about`` says in words who it is; recordings keep it, and refuse to go on with a teacher that
+    is called otherwise: change it when the teacher changes. Registering again replaces. Raises
+    ValueError for an unknown task, one with a teacher of the package's, and no words.
     """
     if task_name not in _MAKERS and has_teacher(task_name):
-        raise ValueError(f"{task_name} has a teacher already: {describe(task_name)}; register your teacher for a task of your own")
+        raise ValueError(
+            f"{task_name} has a teacher already: {describe(task_name)}; register your teacher for a task of your own"
+        )
     if not callable(make) or not about:
-        raise ValueError(f"a teacher of {task_name} needs a function that makes it and a few words about it, got {make!r} and {about!r}")
+        raise ValueError(
+            f"a teacher of {task_name} needs a function that makes it and a few words about it, got {make!r} and {about!r}"
+        )
     _MAKERS[task_name] = (make, about)
 
 
 def require_teacher(task_name: str, who: str = "teacher") -> None:
-    """Raise ValueError for an unknown task and for one that ``who`` (of ``WHO``) does not play. Imports no environment."""
+    """Raise ValueError for an unknown task and for one that ``who`` (of ``WHO``) does not play.
+    Imports no environment.
+    """
     from jatlab.tasks import get_task
 
     if who not in WHO:
@@ -37,8 +65,10 @@ def require_teacher(task_name: str, who: str = "teacher") -> None:
     if task_name in _MAKERS or who != "teacher":
         return
     if get_task(task_name).domain not in TAUGHT_DOMAINS:
-        raise ValueError(f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
-                         "The random policy plays every task: teacher=\"random\"")
+        raise ValueError(
+            f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
+            'The random policy plays every task: teacher="random"'
+        )
     if get_task(task_name).domain == "mujoco":
         from jatlab.teachers.controller import controller_file
 
@@ -58,7 +88,9 @@ def has_teacher(task_name: str) -> bool:
 
 
 def describe(task_name: str, who: str = "teacher") -> str:
-    """Who plays a task, in words that change when the policy does. Imports no environment. Raises ValueError like ``require_teacher``."""
+    """Who plays a task, in words that change when the policy does. Imports no environment. Raises
+    ValueError like ``require_teacher``.
+    """
     if who == "random":
         return "uniformly random actions"
     require_teacher(task_name, who)
@@ -86,9 +118,11 @@ def _has_controller(task_name: str) -> bool:
 
 
 def get_teacher(task_name: str, who: str = "teacher") -> Teacher:
-    """Who plays a task: its teacher, or another of ``WHO``. It is made once and serves one environment after another: ``reset(env)`` before each episode.
+    """Who plays a task: its teacher, or another of ``WHO``. It is made once and serves one
+    environment after another: ``reset(env)`` before each episode.
 
-    Raises ValueError for an unknown task and for one that ``who`` does not play, ImportError when the domain's package is missing.
+    Raises ValueError for an unknown task and for one that ``who`` does not play, ImportError when
+    the domain's package is missing.
     """
     if who == "random":
         return RandomTeacher()
@@ -111,4 +145,6 @@ def get_teacher(task_name: str, who: str = "teacher") -> Teacher:
 
         return make_teacher(task_name)
     except ImportError as error:
-        raise ImportError(f"the teacher of {task_name} needs more packages ({error}); install them with: pip install \"jatlab[envs]\"") from error
+        raise ImportError(
+            f'the teacher of {task_name} needs more packages ({error}); install them with: pip install "jatlab[envs]"'
+        ) from error

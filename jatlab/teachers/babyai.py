@@ -1,4 +1,6 @@
-"""The BabyAI bot: it sees what the agent has seen so far, keeps a stack of subgoals, and plans shortest paths."""
+"""The BabyAI bot: it sees what the agent has seen so far, keeps a stack of subgoals, and plans
+shortest paths.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ MAX_SUBGOALS = 200  # within one step; an honest plan needs a dozen
 class _Plan(list):
     """The bot's stack of subgoals, which refuses to grow for ever.
 
-    On some levels (seen in go-to-imp-unlock, unlock, unlock-to-unlock, mini-boss-level) the bot keeps pushing the same subgoals within one
-    call. Counting the pushes ends that at the same point on every machine, which a clock would not.
+    On some levels (seen in go-to-imp-unlock, unlock, unlock-to-unlock, mini-boss-level) the bot
+    keeps pushing the same subgoals within one call. Counting the pushes ends that at the same point
+    on every machine, which a clock would not.
     """
 
     pushes = 0
@@ -28,8 +31,9 @@ class _Plan(list):
 class _Bot(BabyAIBot):
     """MiniGrid's bot, which looks for a key elsewhere than behind the door that needs it.
 
-    With nothing else left to explore the original opens the nearest locked door. If that is the door whose key it is looking for, it needs
-    the key, so it explores, so it opens that door …: by far the most frequent of its endless loops.
+    With nothing else left to explore the original opens the nearest locked door. If that is the
+    door whose key it is looking for, it needs the key, so it explores, so it opens that door …: by
+    far the most frequent of its endless loops.
     """
 
     def __init__(self, env):
@@ -50,7 +54,9 @@ class _Bot(BabyAIBot):
 
 
 class BotTeacher(Teacher):
-    """MiniGrid's ``BabyAIBot``, less one of its endless loops. It looks inside the environment for the positions of what has been in view."""
+    """MiniGrid's ``BabyAIBot``, less one of its endless loops. It looks inside the environment for
+    the positions of what has been in view.
+    """
 
     def reset(self, env, seed: int | None = None) -> None:
         self._bot = _Bot(env)
@@ -59,5 +65,13 @@ class BotTeacher(Teacher):
         self._bot.stack.pushes = 0
         try:
             return int(self._bot.replan(executed))
-        except (AssertionError, DisappearedBoxError, AttributeError, IndexError, TypeError) as error:  # its plan does not fit the world any more
-            raise TeacherFailed(f"the bot gave up: {type(error).__name__} {error}".strip()) from error
+        except (
+            AssertionError,
+            DisappearedBoxError,
+            AttributeError,
+            IndexError,
+            TypeError,
+        ) as error:  # its plan does not fit the world any more
+            raise TeacherFailed(
+                f"the bot gave up: {type(error).__name__} {error}".strip()
+            ) from error

@@ -1,6 +1,8 @@
-"""An Atari game without its pictures, for policies that read the console's memory: 128 bytes that say where everything is.
+"""An Atari game without its pictures, for policies that read the console's memory: 128 bytes that
+say where everything is.
 
-A policy of them learns in minutes on one core what takes hours from pictures, and it decides from the present alone, as its imitators will have to. The pictures are for them.
+A policy of them learns in minutes on one core what takes hours from pictures, and it decides from
+the present alone, as its imitators will have to. The pictures are for them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ DECISIONS = 4500  # of an episode: 18,000 frames, five minutes of play, as for t
 
 
 def sense(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """What a policy sees: the memory, uint8 (128,), and its change since the decision before: float32 (256,)."""
+    """What a policy sees: the memory, uint8 (128,), and its change since the decision before:
+    float32 (256,).
+    """
     seen = np.empty(2 * len(now), np.float32)
     seen[: len(now)] = now
     np.subtract(seen[: len(now)], before, out=seen[len(now) :])
@@ -25,15 +29,21 @@ def sense(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 class ConsoleGame:
-    """A game of ``make_env``'s for a search of policies: the same starts, rewards and ends, and no pictures, which take most of the time.
+    """A game of ``make_env``'s for a search of policies: the same starts, rewards and ends, and no
+    pictures, which take most of the time.
 
-    ``by_life``: for learning. An episode is a life, ``reset`` goes on with the next one while there is one, and a reward is 1, 0 or -1, as in learning from pictures
-    since DQN (Mnih and others 2015). ``novelty``, for games whose reward nobody finds by chance: how much a value that was never seen at its address adds to the
-    reward; half of it the second time, a third the third. The search does so too where no reward is in sight.
+    ``by_life``: for learning. An episode is a life, ``reset`` goes on with the next one while there
+    is one, and a reward is 1, 0 or -1, as in learning from pictures since DQN (Mnih and others
+    2015). ``novelty``, for games whose reward nobody finds by chance: how much a value that was
+    never seen at its address adds to the reward; half of it the second time, a third the third. The
+    search does so too where no reward is in sight.
     """
 
     def __init__(self, task_name: str, by_life: bool = False, novelty: float = 0.0):
-        self._game, self._by_life = make_env(task_name, render_mode=None, pictures=False).env, by_life
+        self._game, self._by_life = (
+            make_env(task_name, render_mode=None, pictures=False).env,
+            by_life,
+        )
         self._ale: ale_py.ALEInterface = self._game.unwrapped.ale
         self.actions = int(self._game.action_space.n)
         self._novelty, self._visits = novelty, np.zeros((128, 256) if novelty else (0, 0), np.int32)
@@ -41,7 +51,9 @@ class ConsoleGame:
         self._begin()
 
     def reset(self, seed: int) -> np.ndarray:
-        """Begin the game of ``seed``, or the next life of one that is not over; what is sensed, (256,)."""
+        """Begin the game of ``seed``, or the next life of one that is not over; what is sensed,
+        (256,).
+        """
         if not self._by_life:
             self._game.reset(seed=int(seed))
             self._begin()
@@ -76,20 +88,36 @@ class ConsoleGame:
         return float((1 / self._visits[places]).sum())
 
     def state(self) -> np.ndarray:
-        """Where the episode stands, (s,) uint8: elapsed decisions, what is sensed, what was visited, the console."""
-        parts = (np.int64(self.elapsed).tobytes(), self._now.tobytes(), self.observation.tobytes(), self._visits.tobytes(), self._ale.cloneState().serialize())
+        """Where the episode stands, (s,) uint8: elapsed decisions, what is sensed, what was
+        visited, the console.
+        """
+        parts = (
+            np.int64(self.elapsed).tobytes(),
+            self._now.tobytes(),
+            self.observation.tobytes(),
+            self._visits.tobytes(),
+            self._ale.cloneState().serialize(),
+        )
         return np.frombuffer(b"".join(parts), np.uint8)
 
     def restore(self, state: np.ndarray) -> None:
         """Go on from a :meth:`state`."""
-        elapsed, now, seen, visits, console = np.split(state, np.cumsum([8, len(self._now), self.observation.nbytes, self._visits.nbytes]))
+        elapsed, now, seen, visits, console = np.split(
+            state, np.cumsum([8, len(self._now), self.observation.nbytes, self._visits.nbytes])
+        )
         self._visits = visits.view(np.int32).reshape(self._visits.shape).copy()
-        self.elapsed, self._now, self.observation = int(elapsed.view(np.int64)[0]), now.copy(), seen.view(np.float32).copy()
+        self.elapsed, self._now, self.observation = (
+            int(elapsed.view(np.int64)[0]),
+            now.copy(),
+            seen.view(np.float32).copy(),
+        )
         self._ale.restoreState(ale_py.ALEState(console.tobytes()))
 
 
 class ConsoleTeacher(Teacher):
-    """Plays an Atari game by a policy of the console's memory; ``observation``, the pictures, is for the agent, the policy does not look at it."""
+    """Plays an Atari game by a policy of the console's memory; ``observation``, the pictures, is
+    for the agent, the policy does not look at it.
+    """
 
     max_decisions = DECISIONS
 

@@ -1,9 +1,12 @@
-"""An Atari emulator of the teacher's own, in which futures are simulated; the game that is played is only ever read.
+"""An Atari emulator of the teacher's own, in which futures are simulated; the game that is played
+is only ever read.
 
-The judged game hands over one thing, ``cloneState()`` without its random numbers: the console's memory and registers, lives, paddles, frame count. The seed that
-the game was reset with, the source of its no-op starts, its sticky actions (switched off in the published environment) are not in it. Simulated futures run
-in a second emulator with a random seed of its own, so nothing that the search does can be seen in the judged game either: not in its console, its
-stack of pictures or its random numbers.
+The judged game hands over one thing, ``cloneState()`` without its random numbers: the console's
+memory and registers, lives, paddles, frame count. The seed that the game was reset with, the source
+of its no-op starts, its sticky actions (switched off in the published environment) are not in it.
+Simulated futures run in a second emulator with a random seed of its own, so nothing that the search
+does can be seen in the judged game either: not in its console, its stack of pictures or its random
+numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ OWN_SEED = 57  # of the simulated futures, whatever the judged game's seed
 
 
 class Step(NamedTuple):
-    """One simulated decision of four frames; ``lost``: a life, or the game; ``over``: nothing can follow."""
+    """One simulated decision of four frames; ``lost``: a life, or the game; ``over``: nothing can
+    follow.
+    """
 
     reward: float
     lost: bool
@@ -30,7 +35,8 @@ class Step(NamedTuple):
 
 
 class Emulator:
-    """Simulates decisions of the game that ``env`` plays. No picture is looked at: four frames of the console, and no more.
+    """Simulates decisions of the game that ``env`` plays. No picture is looked at: four frames of
+    the console, and no more.
 
     Raises ValueError if ``env`` is not an ALE game, or its ROM is not there.
     """
@@ -43,7 +49,9 @@ class Emulator:
         self._own.setInt("random_seed", OWN_SEED)
         self._own.setFloat("repeat_action_probability", 0.0)
         self._own.setInt("frame_skip", FRAMES_PER_DECISION)
-        self._own.setInt("max_num_frames_per_episode", self._judged.getInt("max_num_frames_per_episode"))
+        self._own.setInt(
+            "max_num_frames_per_episode", self._judged.getInt("max_num_frames_per_episode")
+        )
         self._own.loadROM(roms.get_rom_path(self.game))
 
     def watches(self, env) -> bool:
@@ -55,16 +63,22 @@ class Emulator:
         return self._judged.cloneState(include_rng=False)
 
     def check(self) -> None:
-        """Restore where the judged game is now. Raises TeacherFailed if that does not lead to the same state."""
+        """Restore where the judged game is now. Raises TeacherFailed if that does not lead to the
+        same state.
+        """
         state = self.observe()
         try:
             self.restore(state)
             same = self.clone().equals(state)
         except RuntimeError as error:
-            raise TeacherFailed(f"{self.game}: the emulator's state cannot be restored ({error}); look-ahead search needs that") from error
+            raise TeacherFailed(
+                f"{self.game}: the emulator's state cannot be restored ({error}); look-ahead search needs that"
+            ) from error
         if not same:
-            raise TeacherFailed(f"{self.game}: the emulator's state cannot be restored, what came back is another one. Look-ahead search needs the "
-                                "judged game and its own emulator to be the same game, mode and version of ale-py")
+            raise TeacherFailed(
+                f"{self.game}: the emulator's state cannot be restored, what came back is another one. Look-ahead search needs the "
+                "judged game and its own emulator to be the same game, mode and version of ale-py"
+            )
 
     def restore(self, state: ale_py.ALEState) -> None:
         """Simulate from ``state`` on."""
@@ -83,7 +97,9 @@ class Emulator:
         lives = self._own.lives()
         reward = self._own.act(self.actions[action])
         over = self._own.game_over()
-        lost = self._own.lives() < lives or (lives > 0 and self._own.game_over(with_truncation=False))
+        lost = self._own.lives() < lives or (
+            lives > 0 and self._own.game_over(with_truncation=False)
+        )
         return Step(float(reward), lost, over)
 
 
@@ -91,5 +107,7 @@ def judged(env) -> ale_py.ALEInterface:
     """The console that ``env`` plays on. Raises ValueError if it is not an ALE game."""
     ale = getattr(env.unwrapped, "ale", None)
     if ale is None:
-        raise ValueError(f"Atari's teachers play games of the Arcade Learning Environment, whose memory they read; {env} is none")
+        raise ValueError(
+            f"Atari's teachers play games of the Arcade Learning Environment, whose memory they read; {env} is none"
+        )
     return ale

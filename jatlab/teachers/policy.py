@@ -1,9 +1,11 @@
-"""A small policy in NumPy: normalise the observation, a few layers with tanh between them (or one, which makes it linear), cut off at the limits.
+"""A small policy in NumPy: normalise the observation, a few layers with tanh between them (or one,
+which makes it linear), cut off at the limits.
 
     action = limit * clip(layers((observation - mean) * scale), -1, 1)
 
-As tensors in a file: ``mean`` and ``scale`` (n,), ``limit`` (m,), ``weight.0`` (h, n), ``bias.0`` (h,), ``weight.1`` … up to m outputs. Where actions are
-choices, the layers' outputs are their scores, and ``limit`` is 1.
+As tensors in a file: ``mean`` and ``scale`` (n,), ``limit`` (m,), ``weight.0`` (h, n), ``bias.0``
+(h,), ``weight.1`` … up to m outputs. Where actions are choices, the layers' outputs are their
+scores, and ``limit`` is 1.
 """
 
 from __future__ import annotations
@@ -21,20 +23,38 @@ def _cut(values: np.ndarray, at: np.float32) -> np.ndarray:
 
 
 class Policy:
-    """Acts from these tensors. Raises ValueError where they do not fit each other or the sizes (n, m) asked for."""
+    """Acts from these tensors. Raises ValueError where they do not fit each other or the sizes (n,
+    m) asked for.
+    """
 
     def __init__(self, tensors: dict[str, np.ndarray], sizes: tuple[int, int] | None = None):
-        self.tensors = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}
+        self.tensors = {
+            name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()
+        }
         layers = sum(name.startswith("weight.") for name in tensors)
-        wanted = {"mean", "scale", "limit"} | {f"{kind}.{i}" for kind in ("weight", "bias") for i in range(layers)}
+        wanted = {"mean", "scale", "limit"} | {
+            f"{kind}.{i}" for kind in ("weight", "bias") for i in range(layers)
+        }
         if not layers or set(tensors) != wanted:
-            raise ValueError(f"a policy has the tensors mean, scale, limit, weight.0, bias.0 and so on; here are {', '.join(sorted(tensors)) or 'none'}")
-        self.mean, self.scale, self.limit = (self.tensors[name] for name in ("mean", "scale", "limit"))
-        self.layers = [(self.tensors[f"weight.{i}"].T, self.tensors[f"bias.{i}"]) for i in range(layers)]
+            raise ValueError(
+                f"a policy has the tensors mean, scale, limit, weight.0, bias.0 and so on; here are {', '.join(sorted(tensors)) or 'none'}"
+            )
+        self.mean, self.scale, self.limit = (
+            self.tensors[name] for name in ("mean", "scale", "limit")
+        )
+        self.layers = [
+            (self.tensors[f"weight.{i}"].T, self.tensors[f"bias.{i}"]) for i in range(layers)
+        ]
         self._check(sizes or (len(self.mean), len(self.limit)))
         self._values = np.empty_like(self.mean)
-        self._layers = [(weight, bias, np.empty_like(bias), i == 0) for i, (weight, bias) in enumerate(self.layers)]
-        self._far = (np.full_like(self.mean, -FARTHEST), np.full_like(self.mean, FARTHEST))  # as arrays: converting a number takes as long as using it
+        self._layers = [
+            (weight, bias, np.empty_like(bias), i == 0)
+            for i, (weight, bias) in enumerate(self.layers)
+        ]
+        self._far = (
+            np.full_like(self.mean, -FARTHEST),
+            np.full_like(self.mean, FARTHEST),
+        )  # as arrays: converting a number takes as long as using it
         self._one = (np.full_like(self.limit, -ONE), np.full_like(self.limit, ONE))
 
     def _check(self, sizes: tuple[int, int]) -> None:
@@ -45,7 +65,9 @@ class Policy:
             shapes |= {f"weight.{i}": (widths[i + 1], widths[i]), f"bias.{i}": (widths[i + 1],)}
         for name, shape in shapes.items():
             if self.tensors[name].shape != shape:
-                raise ValueError(f"tensor {name} must have shape {shape}, it has {self.tensors[name].shape}")
+                raise ValueError(
+                    f"tensor {name} must have shape {shape}, it has {self.tensors[name].shape}"
+                )
             if not np.isfinite(self.tensors[name]).all():
                 raise ValueError(f"tensor {name} holds values that are not finite")
 
@@ -54,11 +76,15 @@ class Policy:
         return _cut((observation - self.mean) * self.scale, FARTHEST)
 
     def choose(self, observation: np.ndarray) -> int:
-        """Of a discrete task, where the last layer scores the actions: the best one for an observation (n,)."""
+        """Of a discrete task, where the last layer scores the actions: the best one for an
+        observation (n,).
+        """
         return int(self.mean_action(observation).argmax())
 
     def mean_action(self, observation: np.ndarray) -> np.ndarray:
-        """Before the cut: (…, n) -> (…, m), where 1 is the limit; of a discrete task, the actions' scores."""
+        """Before the cut: (…, n) -> (…, m), where 1 is the limit; of a discrete task, the actions'
+        scores.
+        """
         values = self.normalise(observation)
         for i, (weight, bias) in enumerate(self.layers):
             values = (np.tanh(values) if i else values) @ weight + bias
@@ -71,8 +97,10 @@ class Policy:
         return self.limit * _cut(self.mean_action(observation), ONE)
 
     def _act(self, observation: np.ndarray) -> np.ndarray:
-        """One observation, (n,) -> (m,): the same operations in the same order, in arrays that are there already. A quarter faster, where a step of
-        the environment takes only five times as long."""
+        """One observation, (n,) -> (m,): the same operations in the same order, in arrays that are
+        there already. A quarter faster, where a step of the environment takes only five times as
+        long.
+        """
         low, high = self._far
         values = subtract(observation, self.mean, out=self._values)
         multiply(values, self.scale, out=values)
@@ -87,7 +115,9 @@ class Policy:
 
 
 class Normaliser:
-    """Running mean and variance of observations: the sums merge exactly, in whatever portions they come."""
+    """Running mean and variance of observations: the sums merge exactly, in whatever portions they
+    come.
+    """
 
     def __init__(self, size: int):
         self.count, self.mean, self.squares = 0.0, np.zeros(size), np.zeros(size)
@@ -114,4 +144,8 @@ class Normaliser:
 
     def restore(self, state: np.ndarray) -> None:
         size = len(self.mean)
-        self.count, self.mean, self.squares = float(state[0]), state[1:1 + size].copy(), state[1 + size:].copy()
+        self.count, self.mean, self.squares = (
+            float(state[0]),
+            state[1 : 1 + size].copy(),
+            state[1 + size :].copy(),
+        )

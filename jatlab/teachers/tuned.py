@@ -1,4 +1,5 @@
-"""Which controller plays each Meta-World task, and with what numbers: ``metaworld.json``, which ``jatlab.teachers.tune`` fills.
+"""Which controller plays each Meta-World task, and with what numbers: ``metaworld.json``, which
+``jatlab.teachers.fitting.tune`` fills.
 
 Imports no environment.
 """
@@ -8,11 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 
 from jatlab.teachers.funnel import Funnel
+from jatlab.utils.files import ASSETS
 
-TUNED_FILE = Path(__file__).with_name("metaworld.json")
+TUNED_FILE = ASSETS / "controllers" / "metaworld.json"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,13 @@ def _tuned() -> dict[str, dict]:
 
 
 def tuned_parameters(task_name: str) -> Gains | Funnel:
-    """What was found to be best for a task: gains for its script, or a funnel; the plain script for a task never tuned."""
-    entry = {key: tuple(value) if isinstance(value, list) else value for key, value in _tuned().get(task_name, {}).items()}
+    """What was found to be best for a task: gains for its script, or a funnel; the plain script for
+    a task never tuned.
+    """
+    entry = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in _tuned().get(task_name, {}).items()
+    }
     kind = entry.pop("kind", "script")
     return Funnel(**entry) if kind == "funnel" else Gains(**entry)
 
@@ -40,7 +46,9 @@ def tuned_parameters(task_name: str) -> Gains | Funnel:
 def store_parameters(task_name: str, parameters: Gains | Funnel) -> None:
     """Put a task's parameters into ``metaworld.json``, a line a task."""
     known = json.loads(TUNED_FILE.read_text()) if TUNED_FILE.exists() else {}
-    known[task_name] = {"kind": "funnel" if isinstance(parameters, Funnel) else "script"} | asdict(parameters)
+    known[task_name] = {"kind": "funnel" if isinstance(parameters, Funnel) else "script"} | asdict(
+        parameters
+    )
     lines = [f"{json.dumps(task)}: {json.dumps(known[task])}" for task in sorted(known)]
     TUNED_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     _tuned.cache_clear()

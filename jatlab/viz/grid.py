@@ -1,4 +1,6 @@
-"""Many tasks in one film: small tiles with their names, in rows below their group's heading, all beginning and ending together."""
+"""Many tasks in one video: small tiles with their names, in rows below their group's heading, all
+beginning and ending together.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ FRAMES = 48
 
 def columns_for(tasks: int) -> int:
     """Tiles in a row: few tasks are shown large."""
-    return next(columns for most, columns in ((3, 3), (8, 4), (18, 6), (40, 8), (10**9, 12)) if tasks <= most)
+    return next(
+        columns
+        for most, columns in ((3, 3), (8, 4), (18, 6), (40, 8), (10**9, 12))
+        if tasks <= most
+    )
 
 
 def tile_size(tasks: int) -> int:
@@ -25,7 +31,9 @@ def tile_size(tasks: int) -> int:
 
 
 def tile(frames: Sequence[np.ndarray], size: int, count: int = FRAMES) -> np.ndarray:
-    """A film as `count` small frames, its whole length slowed down or thinned to that: -> uint8 (count, size, size, 3), proportions kept."""
+    """A video as `count` small frames, its whole length slowed down or thinned to that: -> uint8
+    (count, size, size, 3), proportions kept.
+    """
     frames = check_frames(frames)
     moments = np.linspace(0, len(frames) - 1, count).round().astype(int)
     small = {moment: _fit(frames[moment], size) for moment in np.unique(moments)}
@@ -33,37 +41,54 @@ def tile(frames: Sequence[np.ndarray], size: int, count: int = FRAMES) -> np.nda
 
 
 def grid(groups: dict[str, dict[str, np.ndarray]]) -> list[np.ndarray]:
-    """Frames of the whole grid, uint8 (h, WIDTH, 3), from {heading: {name: tile}}; "" is no heading; every tile as `tile` made it, for all of these tasks.
+    """Frames of the whole grid, uint8 (h, WIDTH, 3), from {heading: {name: tile}}; "" is no
+    heading; every tile as `tile` made it, for all of these tasks.
 
     Raises `ValueError` for no tile, or tiles of unlike shapes.
     """
-    tiles = [film for films in groups.values() for film in films.values()]
-    if not tiles or len({film.shape for film in tiles}) > 1:
-        raise ValueError(f"a grid needs at least one tile, all of one shape; got {sorted({film.shape for film in tiles})}")
+    tiles = [video for videos in groups.values() for video in videos.values()]
+    if not tiles or len({video.shape for video in tiles}) > 1:
+        raise ValueError(
+            f"a grid needs at least one tile, all of one shape; got {sorted({video.shape for video in tiles})}"
+        )
     sheet, places = _layout(groups, tiles[0].shape[1], columns_for(len(tiles)))
     frames = []
     for moment in range(len(tiles[0])):
         frame = sheet.copy()
-        for film, (top, left) in zip(tiles, places, strict=True):
-            frame[top : top + film.shape[1], left : left + film.shape[2]] = film[moment]
+        for video, (top, left) in zip(tiles, places, strict=True):
+            frame[top : top + video.shape[1], left : left + video.shape[2]] = video[moment]
         frames.append(frame)
     return frames
 
 
-def _layout(groups: dict[str, dict], size: int, columns: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
+def _layout(
+    groups: dict[str, dict], size: int, columns: int
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """The sheet with its headings and names, and where each tile goes: (top, left) in pixels."""
-    height = 2 * MARGIN + sum(HEADING + -(-len(films) // columns) * (size + LABEL + GAP) for films in groups.values()) - HEADING * ("" in groups)
+    height = (
+        2 * MARGIN
+        + sum(
+            HEADING + -(-len(videos) // columns) * (size + LABEL + GAP)
+            for videos in groups.values()
+        )
+        - HEADING * ("" in groups)
+    )
     image = pillow().Image.new("RGB", (WIDTH, height + height % 2), GROUND)
     draw, top, places = pillow().ImageDraw.Draw(image), MARGIN, []
-    for heading, films in groups.items():
+    for heading, videos in groups.items():
         draw.text((MARGIN, top + 6), heading, font=font(18), fill=INK)
         top += HEADING if heading else 0
-        for index, name in enumerate(films):
+        for index, name in enumerate(videos):
             row, column = divmod(index, columns)
             place = top + row * (size + LABEL + GAP), MARGIN + column * (size + GAP)
-            draw.text((place[1] + 1, place[0] + size + 2), shorten(name, 13, size - 2), font=font(13), fill=MUTED)
+            draw.text(
+                (place[1] + 1, place[0] + size + 2),
+                shorten(name, 13, size - 2),
+                font=font(13),
+                fill=MUTED,
+            )
             places.append(place)
-        top += -(-len(films) // columns) * (size + LABEL + GAP)
+        top += -(-len(videos) // columns) * (size + LABEL + GAP)
     return np.asarray(image), places
 
 
@@ -74,5 +99,7 @@ def _fit(frame: np.ndarray, size: int) -> np.ndarray:
     square = np.empty((size, size, 3), np.uint8)
     square[:] = GROUND
     top, left = (size - height) // 2, (size - width) // 2
-    square[top : top + height, left : left + width] = np.asarray(image.fromarray(frame).resize((width, height), image.Resampling.LANCZOS))
+    square[top : top + height, left : left + width] = np.asarray(
+        image.fromarray(frame).resize((width, height), image.Resampling.LANCZOS)
+    )
     return square

@@ -1,4 +1,5 @@
-"""Figures of scores and of learning: calm, colour-blind-safe (Okabe and Ito), with units on every axis.
+"""Figures of scores and of learning: calm, colour-blind-safe (Okabe and Ito), with units on every
+axis.
 
 Each function returns a matplotlib `Figure` that no window owns; `to_svg` and `to_png` write it.
 """
@@ -14,15 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from jatlab.files import whole_file
 from jatlab.tasks import short_name
+from jatlab.utils.files import atomic_write
 
 INK, MUTED, GRID, PAPER = "#1c1e22", "#6a6f77", "#e2e4e7", "#ffffff"
 AGENT, TINT, JAT = "#0072b2", "#a9cfe6", "#d55e00"
 CYCLE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5fb5", "#6a6f77")
 LABELLED = len(CYCLE)  # with more tasks than colours, lines are not told apart
 EDGE = (-0.25, 1.5)  # normalised scores beyond are drawn at the edge, with their value
-ROW, WIDTH = 0.26, 4.4  # inches: height of a task's row; width of one panel, readable on a phone and half a page wide elsewhere
+ROW, WIDTH = (
+    0.26,
+    4.4,
+    # inches: height of a task's row; width of one panel, readable on a phone and half a page wide
+    # elsewhere
+)
 MEAN = "mean of tasks"
 SCALES = {"by_teacher": "teacher", "by_expert": "published expert", "by_human": "human"}
 STYLE = {
@@ -42,11 +48,18 @@ def style():
         yield
 
 
-def score_figure(tasks: dict[str, dict], scales: Sequence[str] = ("by_teacher", "by_expert"), averages: dict[str, dict] | None = None):
-    """One bar a task, with its 95 % interval, from random (0) towards the reference (1): a panel for each scale.
+def score_figure(
+    tasks: dict[str, dict],
+    scales: Sequence[str] = ("by_teacher", "by_expert"),
+    averages: dict[str, dict] | None = None,
+):
+    """One bar a task, with its 95 % interval, from random (0) towards the reference (1): a panel
+    for each scale.
 
-    `tasks` are those of one domain in `evaluate`'s results, `scales` of "by_teacher", "by_expert" and "by_human"; the last two also show the published JAT, as a diamond.
-    `averages` is the domain's entry: a last row. A task without that scale says so instead. Raises `ValueError` for no tasks.
+    `tasks` are those of one domain in `evaluate`'s results, `scales` of "by_teacher", "by_expert"
+    and "by_human"; the last two also show the published JAT, as a diamond. `averages` is the
+    domain's entry: a last row. A task without that scale says so instead. Raises `ValueError` for
+    no tasks.
     """
     if not tasks:
         raise ValueError("a score figure needs at least one task")
@@ -57,14 +70,20 @@ def score_figure(tasks: dict[str, dict], scales: Sequence[str] = ("by_teacher", 
     return figure
 
 
-def learning_figure(log: Sequence[dict], domain: str | None = None, domains: dict[str, str] | None = None):
-    """Loss by task against the timesteps trained on, from the lines of `log.jsonl`: thin lines while training, dots on held-out episodes.
+def learning_figure(
+    log: Sequence[dict], domain: str | None = None, domains: dict[str, str] | None = None
+):
+    """Loss by task against the timesteps trained on, from the lines of `log.jsonl`: thin lines
+    while training, dots on held-out episodes.
 
-    `domains` maps tasks to domains (default: what comes before the first hyphen). Raises `ValueError` when the log holds no loss.
+    `domains` maps tasks to domains (default: what comes before the first hyphen). Raises
+    `ValueError` when the log holds no loss.
     """
     curves = {kind: _curves(log, kind, domain, domains) for kind in ("loss", "validation")}
     if not curves["loss"]:
-        raise ValueError(f"the log holds no loss{f' of {domain}' if domain else ''}: expected lines with 'timesteps' and 'loss' by task")
+        raise ValueError(
+            f"the log holds no loss{f' of {domain}' if domain else ''}: expected lines with 'timesteps' and 'loss' by task"
+        )
     names = list(curves["loss"])
     with style():
         figure, [axes] = _subplots(WIDTH, 2.6)
@@ -80,20 +99,30 @@ def learning_figure(log: Sequence[dict], domain: str | None = None, domains: dic
 
 
 def to_svg(figure, salt: str) -> str:
-    """The figure as an `<svg>` element. `salt` keeps its ids apart from those of other figures on the page."""
+    """The figure as an `<svg>` element. `salt` keeps its ids apart from those of other figures on
+    the page.
+    """
     import matplotlib
 
     buffer = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            buffer,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     svg = buffer.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    return re.sub(r'id="(?:figure|axes|patch|matplotlib|text|line2d|xtick|ytick|LineCollection|PathCollection|PolyCollection)[\w.]*"', "", svg)
+    return re.sub(
+        r'id="(?:figure|axes|patch|matplotlib|text|line2d|xtick|ytick|LineCollection|PathCollection|PolyCollection)[\w.]*"',
+        "",
+        svg,
+    )
 
 
 def to_png(figure, path: str | Path, dpi: int = 160) -> Path:
     """Write the figure as PNG on white, in one piece."""
-    with style(), whole_file(path) as temporary:
+    with style(), atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, facecolor=PAPER)
     return Path(path)
 
@@ -105,14 +134,25 @@ def _subplots(width: float, height: float, panels: int = 1):
     return figure, figure.subplots(1, panels, squeeze=False)[0]
 
 
-# --- scores -------------------------------------------------------------------------------------------------------------------
+# --- scores
+# -------------------------------------------------------------------------------------------------------------------
 
 
-def _rows(tasks: dict[str, dict], scale: str, average: dict | None) -> list[tuple[str, dict, float | None]]:
+def _rows(
+    tasks: dict[str, dict], scale: str, average: dict | None
+) -> list[tuple[str, dict, float | None]]:
     """(label, score, published JAT) of each task; of their mean, if there is more than one."""
-    rows = [(short_name(name), task[scale], task.get(f"jat_{scale}")) for name, task in tasks.items()]
+    rows = [
+        (short_name(name), task[scale], task.get(f"jat_{scale}")) for name, task in tasks.items()
+    ]
     if average and len(average["tasks"]) > 1:
-        rows.append((MEAN, {"mean": average["mean"], "interval": average["mean_interval"]}, average.get("jat")))
+        rows.append(
+            (
+                MEAN,
+                {"mean": average["mean"], "interval": average["mean_interval"]},
+                average.get("jat"),
+            )
+        )
     return rows
 
 
@@ -123,13 +163,29 @@ def _draw_scores(axes, rows: list[tuple], reference: str) -> None:
     axes.tick_params(axis="y", labelcolor=INK, labelsize=8.5)
     axes.grid(axis="y", visible=False)
     axes.spines[["left", "bottom"]].set_visible(False)
-    values = [value for _, score, jat in rows if "mean" in score for value in (score["mean"], *score["interval"], jat or 0)]
-    axes.set_xlim(np.clip(min([-0.02, *values]), *EDGE) - 0.03, np.clip(max([1.02, *values]), *EDGE) + 0.05)
+    values = [
+        value
+        for _, score, jat in rows
+        if "mean" in score
+        for value in (score["mean"], *score["interval"], jat or 0)
+    ]
+    axes.set_xlim(
+        np.clip(min([-0.02, *values]), *EDGE) - 0.03, np.clip(max([1.02, *values]), *EDGE) + 0.05
+    )
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     axes.set_xlabel(f"normalised return (0: random, 1: {reference})")
     for place, name in [(0, "random"), (1, reference)]:
         axes.axvline(place, color=MUTED, linewidth=0.8, zorder=1.5)
-        axes.annotate(name, (place, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", color=MUTED, size=8)
+        axes.annotate(
+            name,
+            (place, 1),
+            (0, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            color=MUTED,
+            size=8,
+        )
     for row, (label, score, jat) in enumerate(rows):
         _score_row(axes, row, score, jat, strong=label == MEAN)
 
@@ -140,20 +196,51 @@ def _score_row(axes, row: int, score: dict, jat: float | None, strong: bool) -> 
         return
     mean, (low, high) = score["mean"], np.clip(score["interval"], *EDGE)
     axes.barh(row, np.clip(mean, *EDGE), height=0.52, color=AGENT if strong else TINT, zorder=2)
-    axes.plot([low, high], [row, row], color=INK if strong else AGENT, linewidth=2.2, solid_capstyle="butt", zorder=3)
-    axes.plot(np.clip(mean, *EDGE), row, "o", color=INK if strong else AGENT, markersize=4.5, zorder=4)
+    axes.plot(
+        [low, high],
+        [row, row],
+        color=INK if strong else AGENT,
+        linewidth=2.2,
+        solid_capstyle="butt",
+        zorder=3,
+    )
+    axes.plot(
+        np.clip(mean, *EDGE), row, "o", color=INK if strong else AGENT, markersize=4.5, zorder=4
+    )
     if jat is not None:
-        axes.plot(np.clip(jat, *EDGE), row, "D", markerfacecolor="none", markeredgecolor=JAT, markeredgewidth=1.4, markersize=5, zorder=5)
+        axes.plot(
+            np.clip(jat, *EDGE),
+            row,
+            "D",
+            markerfacecolor="none",
+            markeredgecolor=JAT,
+            markeredgewidth=1.4,
+            markersize=5,
+            zorder=5,
+        )
     if not EDGE[0] <= mean <= EDGE[1]:
         side = "right" if mean > EDGE[1] else "left"
-        axes.annotate(f"{mean:.3g}", (np.clip(mean, *EDGE), row), (0, 7), textcoords="offset points", ha=side, color=INK, size=7.5)
+        axes.annotate(
+            f"{mean:.3g}",
+            (np.clip(mean, *EDGE), row),
+            (0, 7),
+            textcoords="offset points",
+            ha=side,
+            color=INK,
+            size=7.5,
+        )
 
 
-# --- learning -----------------------------------------------------------------------------------------------------------------
+# --- learning
+# -----------------------------------------------------------------------------------------------------------------
 
 
-def _curves(log: Sequence[dict], kind: str, domain: str | None, domains: dict[str, str] | None) -> dict[str, np.ndarray]:
-    """{task: (points, 2)} of millions of timesteps and loss; a line of the log holds only the tasks that were trained on since the last."""
+def _curves(
+    log: Sequence[dict], kind: str, domain: str | None, domains: dict[str, str] | None
+) -> dict[str, np.ndarray]:
+    """{task: (points, 2)} of millions of timesteps and loss; a line of the log holds only the tasks
+    that were trained on since the last.
+    """
     points = defaultdict(list)
     for line in log:
         for task, loss in line.get(kind, {}).items():
@@ -163,7 +250,9 @@ def _curves(log: Sequence[dict], kind: str, domain: str | None, domains: dict[st
 
 
 def label_decades(axis) -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5, so that there are labels within one decade too."""
+    """A logarithmic axis with plain numbers at 1, 2 and 5, so that there are labels within one
+    decade too.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -187,7 +276,13 @@ def _draw_labelled(axes, curves: dict[str, dict], names: list[str]) -> None:
         axes.plot(x, smooth(y, max(1, len(y) // 40)), color=color, linewidth=1.4)
         ends.append((y[-max(1, len(y) // 20) :].mean(), name, color))
         if name in curves["validation"]:
-            axes.plot(*curves["validation"][name].T, "o", color=color, markersize=3.2, markeredgecolor="none")
+            axes.plot(
+                *curves["validation"][name].T,
+                "o",
+                color=color,
+                markersize=3.2,
+                markeredgecolor="none",
+            )
     _label_ends(axes, ends)
 
 
@@ -201,7 +296,14 @@ def _label_ends(axes, ends: list[tuple[float, str, str]]) -> None:
     shift = max(0.0, floor - 1)
     for _, name, color in ends:
         axes.annotate(
-            short_name(name), (1, place[name] - shift), (6, 0), xycoords="axes fraction", textcoords="offset points", va="center", color=color, size=8
+            short_name(name),
+            (1, place[name] - shift),
+            (6, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            color=color,
+            size=8,
         )
 
 
@@ -216,4 +318,11 @@ def _draw_many(axes, curves: dict[str, dict], names: list[str]) -> None:
         axes.plot(x, y, color=TINT, linewidth=0.7)
         smoothed.append(np.interp(grid, x, y))
     axes.plot(grid, np.median(smoothed, axis=0), color=AGENT, linewidth=2)
-    axes.annotate(f"median of {len(names)} tasks", (grid[-1], np.median(smoothed, axis=0)[-1]), (-4, 8), textcoords="offset points", ha="right", color=AGENT)
+    axes.annotate(
+        f"median of {len(names)} tasks",
+        (grid[-1], np.median(smoothed, axis=0)[-1]),
+        (-4, 8),
+        textcoords="offset points",
+        ha="right",
+        color=AGENT,
+    )

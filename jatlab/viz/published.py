@@ -1,7 +1,9 @@
-"""The published JAT's scores, drawn: one row a task, one dot a task for all domains, one task in its own units, and a selector.
+"""The published JAT's scores, drawn: one row a task, one dot a task for all domains, one task in
+its own units, and a selector.
 
-Its authors published the mean and the standard deviation of ten episodes of each task. The bars here are 95 % intervals of the mean from these two numbers
-alone, with Student's t: honest about ten episodes, and only as good as ten normal returns.
+Its authors published the mean and the standard deviation of ten episodes of each task. The bars
+here are 95 % intervals of the mean from these two numbers alone, with Student's t: honest about ten
+episodes, and only as good as ten normal returns.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, JAT, MUTED, SCALES, TINT, 
 
 EPISODES = 10  # of each task, as published
 STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom
-LIMITS = {"expert": (-0.35, 1.35), "human": (-0.35, 3.0)}  # scores and intervals beyond are drawn at the edge
+LIMITS = {
+    "expert": (-0.35, 1.35),
+    "human": (-0.35, 3.0),
+}  # scores and intervals beyond are drawn at the edge
 TITLES = {"atari": "Atari", "babyai": "BabyAI", "metaworld": "Meta-World", "mujoco": "MuJoCo"}
 HUES = dict(zip(DOMAINS, CYCLE, strict=False))
 ROW = 0.168  # inches a task
@@ -33,7 +38,9 @@ WHO = {  # in a task's own figure: row label, colour
 
 @dataclass(frozen=True)
 class PublishedScore:
-    """The published JAT on one task, 0 for random and 1 for the reference; `half`: half the width of the 95 % interval of its mean."""
+    """The published JAT on one task, 0 for random and 1 for the reference; `half`: half the width
+    of the 95 % interval of its mean.
+    """
 
     task: str
     score: float
@@ -49,30 +56,42 @@ class PublishedScore:
 
 
 def published_score(task: str, by: str = "expert") -> PublishedScore | None:
-    """The published JAT's score of a task by "expert" or "human"; None where that scale does not exist. Raises `ValueError` for an unknown task or scale."""
+    """The published JAT's score of a task by "expert" or "human"; None where that scale does not
+    exist. Raises `ValueError` for an unknown task or scale.
+    """
     if by not in LIMITS:
-        raise ValueError(f"the published JAT is normalised by {' or '.join(LIMITS)}, not {by!r}: only these were published with it")
+        raise ValueError(
+            f"the published JAT is normalised by {' or '.join(LIMITS)}, not {by!r}: only these were published with it"
+        )
     jat = task_scores(task).jat
     places = None if jat is None else normalise(task, [jat.mean, jat.mean + (jat.std or 0)], by)
     if places is None:
         return None
-    return PublishedScore(task, float(places[0]), STUDENT * float(places[1] - places[0]) / sqrt(EPISODES))
+    return PublishedScore(
+        task, float(places[0]), STUDENT * float(places[1] - places[0]) / sqrt(EPISODES)
+    )
 
 
-def published_scores(tasks: str | Iterable[str] = "all", by: str = "expert") -> list[PublishedScore]:
+def published_scores(
+    tasks: str | Iterable[str] = "all", by: str = "expert"
+) -> list[PublishedScore]:
     """The scores of all these tasks (names, patterns, domains) that have one, the best first."""
     scores = [published_score(name, by) for name in expand(tasks)]
     return sorted((score for score in scores if score is not None), key=lambda score: -score.score)
 
 
 def published_rows(tasks: str | Iterable[str], by: str = "expert", axes=None):
-    """One row a task, the best on top: the published JAT's score with its 95 % interval, and lines at random (0) and at the reference (1).
+    """One row a task, the best on top: the published JAT's score with its 95 % interval, and lines
+    at random (0) and at the reference (1).
 
-    Scores beyond the axis stand at its edge, with their value. Raises `ValueError` when no task has a score on this scale.
+    Scores beyond the axis stand at its edge, with their value. Raises `ValueError` when no task has
+    a score on this scale.
     """
     scores = published_scores(tasks, by)
     if not scores:
-        raise ValueError(f"none of {tasks!r} has a score by {by}: only Atari has human scores, and there the reference must be above random")
+        raise ValueError(
+            f"none of {tasks!r} has a score by {by}: only Atari has human scores, and there the reference must be above random"
+        )
     with style():
         axes = axes or _axes(7.4, ROW * len(scores) + 0.8)
         for row, score in enumerate(scores):
@@ -97,22 +116,53 @@ def published_overview(by: str = "expert", axes=None):
         for row, domain in enumerate(domains):
             values = np.array([score.score for score in published_scores(domain, by)])
             shown = values.clip(low, high)
-            axes.plot(shown, row + swarm(shown, 0.012 * (high - low)), "o", color=HUES[domain], markersize=4.5, alpha=0.75, markeredgecolor="none")
-            for value, mark, size, name in ((values.mean(), "|", 17, "mean"), (np.median(values), "D", 5, "median")):
+            axes.plot(
+                shown,
+                row + swarm(shown, 0.012 * (high - low)),
+                "o",
+                color=HUES[domain],
+                markersize=4.5,
+                alpha=0.75,
+                markeredgecolor="none",
+            )
+            for value, mark, size, name in (
+                (values.mean(), "|", 17, "mean"),
+                (np.median(values), "D", 5, "median"),
+            ):
                 label = name if row == 0 else None
-                axes.plot(value, row, mark, color=INK, markersize=size, markeredgewidth=2, markerfacecolor="white", zorder=4, label=label)
-        axes.set_yticks(range(len(domains)), [f"{TITLES[d]}\n{len(published_scores(d, by))} of {len(task_names(d))} tasks" for d in domains])
+                axes.plot(
+                    value,
+                    row,
+                    mark,
+                    color=INK,
+                    markersize=size,
+                    markeredgewidth=2,
+                    markerfacecolor="white",
+                    zorder=4,
+                    label=label,
+                )
+        axes.set_yticks(
+            range(len(domains)),
+            [
+                f"{TITLES[d]}\n{len(published_scores(d, by))} of {len(task_names(d))} tasks"
+                for d in domains
+            ],
+        )
         axes.set_ylim(len(domains) - 0.5, -0.5)
         _finish_axis(axes, by)
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor=GRID)
-    means = [f"{TITLES[domain]} with a mean of {np.mean([score.score for score in published_scores(domain, by)]):.2f}" for domain in domains]
+    means = [
+        f"{TITLES[domain]} with a mean of {np.mean([score.score for score in published_scores(domain, by)]):.2f}"
+        for domain in domains
+    ]
     axes.figure.caption = f"Every task of the published JAT that has a score on this scale, a dot each: 0 is random, 1 the {_reference(by)}."
     axes.figure.alt = f"Strips of dots by domain: {', '.join(means)}."
     return axes.figure
 
 
 def published_task(task: str, axes=None):
-    """One task in its own units: mean return of everyone who was measured, with their standard deviation where it is known.
+    """One task in its own units: mean return of everyone who was measured, with their standard
+    deviation where it is known.
 
     Raises `ValueError` for an unknown task.
     """
@@ -122,31 +172,59 @@ def published_task(task: str, axes=None):
     with style():
         axes = axes or _axes(6.4, 0.32 * len(known) + 0.8)
         for row, (who, score) in enumerate(known):
-            axes.errorbar(score.mean, row, xerr=score.std, fmt="o", color=WHO[who][1], markersize=7, linewidth=2, capsize=0)
+            axes.errorbar(
+                score.mean,
+                row,
+                xerr=score.std,
+                fmt="o",
+                color=WHO[who][1],
+                markersize=7,
+                linewidth=2,
+                capsize=0,
+            )
         axes.set_yticks(range(len(known)), [WHO[who][0] for who, _ in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.tick_params(axis="y", labelcolor=INK)
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.08)
-        axes.set_xlabel("return (in the task's own points; bars: one standard deviation of episodes)")
+        axes.set_xlabel(
+            "return (in the task's own points; bars: one standard deviation of episodes)"
+        )
         axes.xaxis.set_major_formatter("{x:,g}")
         axes.set_title(f"{TITLES.get(domain, domain)}: {short_name(task)}", loc="left", color=INK)
-    axes.figure.caption = f"{task}: mean returns, ours on today's environment, the published ones on theirs."
-    axes.figure.alt = f"{task}: " + ", ".join(f"{WHO[who][0]} {score.mean:.4g}" for who, score in known) + "."
+    axes.figure.caption = (
+        f"{task}: mean returns, ours on today's environment, the published ones on theirs."
+    )
+    axes.figure.alt = (
+        f"{task}: " + ", ".join(f"{WHO[who][0]} {score.mean:.4g}" for who, score in known) + "."
+    )
     return axes.figure
 
 
 def published_selector():
-    """Choose a domain, a scale and a task: the rows of the domain, and the task in its own units. Raises `ImportError` without ipywidgets."""
+    """Choose a domain, a scale and a task: the rows of the domain, and the task in its own units.
+    Raises `ImportError` without ipywidgets.
+    """
     import ipywidgets as widgets
 
-    domain = widgets.Dropdown(options=[(title, name) for name, title in TITLES.items()], value="atari", description="domain")
-    scale = widgets.Dropdown(options=[("published expert", "expert"), ("human", "human")], value="expert", description="of the")
+    domain = widgets.Dropdown(
+        options=[(title, name) for name, title in TITLES.items()],
+        value="atari",
+        description="domain",
+    )
+    scale = widgets.Dropdown(
+        options=[("published expert", "expert"), ("human", "human")],
+        value="expert",
+        description="of the",
+    )
     task = widgets.Dropdown(options=_options("atari"), description="task")
     rows, one = widgets.Image(format="png", width=640), widgets.Image(format="png", width=560)
 
     def choose_domain(change=None):
-        scale.value, scale.disabled = ("expert" if domain.value != "atari" else scale.value), domain.value != "atari"
+        scale.value, scale.disabled = (
+            ("expert" if domain.value != "atari" else scale.value),
+            domain.value != "atari",
+        )
         task.options = _options(domain.value)
 
     def draw_rows(change=None):
@@ -165,15 +243,26 @@ def published_selector():
 
 
 def swarm(values: np.ndarray, width: float, step: float = 0.07) -> np.ndarray:
-    """Offsets that keep dots apart: values (n,) -> (n,), 0 for the first of those closer than ``width``, then alternately above and below."""
+    """Offsets that keep dots apart: values (n,) -> (n,), 0 for the first of those closer than
+    ``width``, then alternately above and below.
+    """
     offsets, order = np.zeros(len(values)), np.argsort(values, kind="stable")
     for place, index in enumerate(order):
-        taken = {round(offsets[other] / step) for other in order[:place] if values[index] - values[other] < width}
-        offsets[index] = step * next(k for k in (sign * n for n in range(len(values) + 1) for sign in (1, -1)) if k not in taken)
+        taken = {
+            round(offsets[other] / step)
+            for other in order[:place]
+            if values[index] - values[other] < width
+        }
+        offsets[index] = step * next(
+            k
+            for k in (sign * n for n in range(len(values) + 1) for sign in (1, -1))
+            if k not in taken
+        )
     return offsets
 
 
-# --- drawing -----------------------------------------------------------------------------------------------------------------
+# --- drawing
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def _axes(width: float, height: float):
@@ -188,9 +277,19 @@ def _draw_row(axes, row: int, score: PublishedScore, limits: tuple[float, float]
     axes.plot(ends, [row, row], color=color, linewidth=1.6, alpha=0.5, solid_capstyle="butt")
     axes.plot(place, row, "o", color=color, markersize=4)
     if place != score.score:
-        aside = {"ha": "right", "xytext": (-7, 0)} if place > 0 else {"ha": "left", "xytext": (7, 0)}
+        aside = (
+            {"ha": "right", "xytext": (-7, 0)} if place > 0 else {"ha": "left", "xytext": (7, 0)}
+        )
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-        axes.annotate(f"{score.score:.2g}", (place, row), textcoords="offset points", va="center", size=7.5, bbox=ground, **aside)
+        axes.annotate(
+            f"{score.score:.2g}",
+            (place, row),
+            textcoords="offset points",
+            va="center",
+            size=7.5,
+            bbox=ground,
+            **aside,
+        )
 
 
 def _finish_rows(axes, scores: list[PublishedScore], by: str) -> None:
@@ -206,7 +305,16 @@ def _finish_axis(axes, by: str) -> None:
     axes.grid(axis="y", visible=False)
     for place, name in ((0, "random"), (1, _reference(by))):
         axes.axvline(place, color=MUTED, linewidth=0.9, zorder=1.5)
-        axes.annotate(name, (place, 1), (0, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="center", color=MUTED, size=8)
+        axes.annotate(
+            name,
+            (place, 1),
+            (0, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            color=MUTED,
+            size=8,
+        )
     axes.set_xlabel(f"normalised return (0: random, 1: {_reference(by)})")
 
 

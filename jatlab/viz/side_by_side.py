@@ -1,4 +1,6 @@
-"""An episode as one film: the frame, what was decided, what had been expected, and where the attention went, side by side."""
+"""An episode as one film: the frame, what was decided, what had been expected, and where the
+attention went, side by side.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jatlab.evaluation import FIRST_SEED
+from jatlab.evaluation.evaluate import FIRST_SEED
 from jatlab.viz.video import check_suffix, save_video
 
 
@@ -24,13 +26,16 @@ def side_by_side(
     every: int = 1,
     limit: int | None = None,
 ) -> list[np.ndarray]:
-    """Play one episode and draw each of its timesteps (or `every` second, third …) as the player does: uint8 (560, 944, 3) each.
+    """Play one episode and draw each of its timesteps (or `every` second, third …) as the player
+    does: uint8 (560, 944, 3) each.
 
-    With `output` the film is also written, as .gif or .mp4; `limit` makes a file of at most so many bytes. `layer` and `head` choose whose attention,
-    the mean unless given. Everything comes from the passes that acted. Raises `ValueError` for an unknown task, suffix, layer or head, before much is played.
+    With `output` the film is also written, as .gif or .mp4; `limit` makes a file of at most so many
+    bytes. `layer` and `head` choose whose attention, the mean unless given. Everything comes from
+    the passes that acted. Raises `ValueError` for an unknown task, suffix, layer or head, before
+    much is played.
     """
-    from jatlab.viz.canvas import draw_moment
-    from jatlab.viz.watching import Watch
+    from jatlab.viz.player.canvas import draw_moment
+    from jatlab.viz.player.watching import Watch
 
     if output is not None:
         check_suffix(output)

@@ -1,4 +1,6 @@
-"""Lessons in a real JupyterLab in headless Chromium, used as a reader uses them. `make browser` opens every lesson; `make test` the player alone."""
+"""Lessons in a real JupyterLab in headless Chromium, used as a reader uses them. `make browser`
+opens every lesson; `make test` the player alone.
+"""
 
 import os
 import shutil
@@ -6,17 +8,23 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lab import Lab
+
+from tests.support.lab import Lab
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-PICTURES = os.environ.get("JATLAB_BROWSER", "")  # a folder: every lesson is opened, and its screenshots are kept there
+PICTURES = os.environ.get(
+    "JATLAB_BROWSER", ""
+)  # a folder: every lesson is opened, and its screenshots are kept there
 PLAYER = """\
 import jatlab
-from jatlab.viz.app import Player
+from jatlab.viz.player.app import Player
 player = Player(jatlab.load_agent("demo"), task="babyai-go-to-local", speed=20)
 player"""
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium"),
+]
 
 
 @pytest.fixture
@@ -24,14 +32,18 @@ def player(tmp_path):
     """A notebook whose last cell is the player, run."""
     cells = [nbformat.v4.new_code_cell(PLAYER), nbformat.v4.new_code_cell("len('still alive')")]
     metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "player.ipynb")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "player.ipynb"
+    )
     with Lab(tmp_path / "player.ipynb", short=True) as lab:
         assert lab.run_all(90) == []
         yield lab
 
 
 def test_the_player_lives(player):
-    """Buttons, menus and slider reach the agent, the picture moves, the kernel stays free, and nothing is left behind."""
+    """Buttons, menus and slider reach the agent, the picture moves, the kernel stays free, and
+    nothing is left behind.
+    """
     player.click("Step")
     assert answer(player, "player.watch.moments[-1].step") == "1"
     player.click("Play")

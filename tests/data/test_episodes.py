@@ -1,15 +1,37 @@
-"""Episodes on disk: they come back as they were, other libraries read them, and bad ones are refused by name."""
+"""Episodes on disk: they come back as they were, other libraries read them, and bad ones are
+refused by name.
+"""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jatlab.data.episodes import check_episode, column_names, read_episodes, read_notes, write_episodes
+from jatlab.data.episodes import (
+    check_episode,
+    column_names,
+    read_episodes,
+    read_notes,
+    write_episodes,
+)
 
-REACH = SimpleNamespace(name="metaworld-reach", observation="continuous", observation_size=39, action="continuous", action_size=4)
-GO_TO = SimpleNamespace(name="babyai-go-to", observation="discrete", observation_size=148, action="discrete", action_size=7)
-PONG = SimpleNamespace(name="atari-pong", observation="image", observation_size=28224, action="discrete", action_size=6)
+REACH = SimpleNamespace(
+    name="metaworld-reach",
+    observation="continuous",
+    observation_size=39,
+    action="continuous",
+    action_size=4,
+)
+GO_TO = SimpleNamespace(
+    name="babyai-go-to",
+    observation="discrete",
+    observation_size=148,
+    action="discrete",
+    action_size=7,
+)
+PONG = SimpleNamespace(
+    name="atari-pong", observation="image", observation_size=28224, action="discrete", action_size=6
+)
 
 
 def make_episode(task, length, seed=0):
@@ -32,7 +54,9 @@ def make_episode(task, length, seed=0):
 @pytest.mark.parametrize("task", [REACH, GO_TO, PONG], ids=lambda t: t.name)
 def test_round_trip_is_exact(task, tmp_path):
     episodes = [make_episode(task, length, seed=length) for length in (3, 1, 7)]
-    path = write_episodes(tmp_path / "train" / "00000.parquet", episodes, task, notes={"seeds": [1, 2, 3]})
+    path = write_episodes(
+        tmp_path / "train" / "00000.parquet", episodes, task, notes={"seeds": [1, 2, 3]}
+    )
     back = read_episodes(path, task)
     assert [len(e["rewards"]) for e in back] == [3, 1, 7]
     for written, read in zip(episodes, back):
@@ -46,7 +70,10 @@ def test_round_trip_is_exact(task, tmp_path):
 
 def test_the_same_episodes_give_the_same_bytes(tmp_path):
     episodes = [make_episode(GO_TO, 5)]
-    a, b = (write_episodes(tmp_path / name, episodes, GO_TO).read_bytes() for name in ("a.parquet", "b.parquet"))
+    a, b = (
+        write_episodes(tmp_path / name, episodes, GO_TO).read_bytes()
+        for name in ("a.parquet", "b.parquet")
+    )
     assert a == b
 
 
@@ -67,12 +94,17 @@ def test_the_datasets_library_reads_the_columns(task, tmp_path):
 
     episode = make_episode(task, 4)
     path = write_episodes(tmp_path / "00000.parquet", [episode, make_episode(task, 2)], task)
-    rows = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    rows = datasets.load_dataset(
+        "parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
+    )
     assert tuple(rows.column_names) == column_names(task) and len(rows) == 2
     first = rows[0]
     assert np.allclose(first["rewards"], episode["rewards"])
     if task is PONG:
-        assert (np.asarray(first["image_observations"][1]).transpose(2, 0, 1) == episode["image_observations"][1]).all()
+        assert (
+            np.asarray(first["image_observations"][1]).transpose(2, 0, 1)
+            == episode["image_observations"][1]
+        ).all()
     elif task is GO_TO:
         assert first["text_observations"] == ["go to the réd ball"] * 4
         assert (np.array(first["discrete_observations"]) == episode["discrete_observations"]).all()
@@ -93,17 +125,40 @@ def with_nan(values):
     return values
 
 
-@pytest.mark.parametrize("task, column, change, message", [
-    (REACH, "continuous_observations", with_nan, "NaN or infinite value at timestep 2"),
-    (REACH, "rewards", lambda r: with_nan(r), "NaN or infinite value at timestep 2"),
-    (REACH, "continuous_actions", lambda a: a[:3], "3 timesteps, but 'rewards' has 4"),
-    (REACH, "continuous_observations", lambda o: o[:, :38], r"has shape \(38,\), expected \(39,\)"),
-    (REACH, "continuous_actions", lambda a: a.astype(str), "values of type .U32, expected float32"),
-    (GO_TO, "discrete_observations", lambda o: o + 0.5, "values of type float64, expected int64"),
-    (GO_TO, "discrete_actions", lambda a: a + 7, "expected 0 to 6"),
-    (GO_TO, "text_observations", lambda t: np.arange(4), "expected text"),
-    (PONG, "image_observations", lambda i: i[:, :3], r"has shape \(3, 84, 84\), expected \(4, 84, 84\)"),
-])
+@pytest.mark.parametrize(
+    "task, column, change, message",
+    [
+        (REACH, "continuous_observations", with_nan, "NaN or infinite value at timestep 2"),
+        (REACH, "rewards", lambda r: with_nan(r), "NaN or infinite value at timestep 2"),
+        (REACH, "continuous_actions", lambda a: a[:3], "3 timesteps, but 'rewards' has 4"),
+        (
+            REACH,
+            "continuous_observations",
+            lambda o: o[:, :38],
+            r"has shape \(38,\), expected \(39,\)",
+        ),
+        (
+            REACH,
+            "continuous_actions",
+            lambda a: a.astype(str),
+            "values of type .U32, expected float32",
+        ),
+        (
+            GO_TO,
+            "discrete_observations",
+            lambda o: o + 0.5,
+            "values of type float64, expected int64",
+        ),
+        (GO_TO, "discrete_actions", lambda a: a + 7, "expected 0 to 6"),
+        (GO_TO, "text_observations", lambda t: np.arange(4), "expected text"),
+        (
+            PONG,
+            "image_observations",
+            lambda i: i[:, :3],
+            r"has shape \(3, 84, 84\), expected \(4, 84, 84\)",
+        ),
+    ],
+)
 def test_a_bad_episode_is_refused_by_name(task, column, change, message, tmp_path):
     episodes = [make_episode(task, 4), broken(task, **{column: change})]
     with pytest.raises(ValueError, match=f"{task.name}, episode 1, column '{column}': .*{message}"):
@@ -122,8 +177,15 @@ def test_empty_and_incomplete_episodes_are_refused(tmp_path):
         write_episodes(tmp_path / "00000.parquet", [], REACH)
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: data[:0], lambda data: data[:4000] + bytes(4000) + data[8000:]],
-                         ids=["cut off", "nothing", "zeros inside"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-100],
+        lambda data: data[:0],
+        lambda data: data[:4000] + bytes(4000) + data[8000:],
+    ],
+    ids=["cut off", "nothing", "zeros inside"],
+)
 def test_a_damaged_file_is_named(damage, tmp_path):
     path = write_episodes(tmp_path / "00000.parquet", [make_episode(REACH, 50)], REACH)
     path.write_bytes(damage(path.read_bytes()))
@@ -132,15 +194,26 @@ def test_a_damaged_file_is_named(damage, tmp_path):
 
 
 def test_foreign_files_are_checked_too(tmp_path):
-    """Parquet that something else wrote: a missing column, a NaN, sizes that change within an episode."""
+    """Parquet that something else wrote: a missing column, a NaN, sizes that change within an
+    episode.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    good = {"continuous_observations": [[[0.0] * 39] * 2], "continuous_actions": [[[0.0] * 4] * 2], "rewards": [[1.0, 2.0]]}
+    good = {
+        "continuous_observations": [[[0.0] * 39] * 2],
+        "continuous_actions": [[[0.0] * 4] * 2],
+        "rewards": [[1.0, 2.0]],
+    }
     cases = {
-        "column 'rewards' is missing for metaworld-reach": {k: v for k, v in good.items() if k != "rewards"},
+        "column 'rewards' is missing for metaworld-reach": {
+            k: v for k, v in good.items() if k != "rewards"
+        },
         "column 'rewards': NaN": {**good, "rewards": [[1.0, float("nan")]]},
-        "timesteps of different sizes: 3, 4": {**good, "continuous_actions": [[[0.0] * 4, [0.0] * 3]]},
+        "timesteps of different sizes: 3, 4": {
+            **good,
+            "continuous_actions": [[[0.0] * 4, [0.0] * 3]],
+        },
         "expected a list of values": {**good, "rewards": [1.0]},
         "cannot be read as float32": {**good, "rewards": [["a", "b"]]},
         "the episode is empty": {k: [[]] for k in good},
@@ -150,4 +223,7 @@ def test_foreign_files_are_checked_too(tmp_path):
         with pytest.raises(ValueError, match=message):
             read_episodes(tmp_path / "x.parquet", REACH)
     pq.write_table(pa.table(good), tmp_path / "x.parquet")
-    assert read_episodes(tmp_path / "x.parquet", REACH)[0]["continuous_observations"].dtype == np.float32
+    assert (
+        read_episodes(tmp_path / "x.parquet", REACH)[0]["continuous_observations"].dtype
+        == np.float32
+    )

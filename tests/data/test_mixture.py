@@ -1,4 +1,6 @@
-"""The sequence of batches: each window once an epoch, shares by weight, the same after resuming and over several processes."""
+"""The sequence of batches: each window once an epoch, shares by weight, the same after resuming and
+over several processes.
+"""
 
 import itertools
 import json
@@ -9,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jatlab.data.mixture import Mixture, Plan, cut_batches, prefetch
+from jatlab.data.mixture import BatchPlan, Mixture, cut_batches, prefetch
 from jatlab.data.storage import EpisodeStore
 from jatlab.data.windows import WindowSource
 from jatlab.tasks import get_task
-from synthetic import make_episode
+from tests.support.synthetic import make_episode
 
 NAMES = ("metaworld-reach", "metaworld-door-close", "babyai-go-to-obj", "babyai-open-door")
 
@@ -35,7 +37,9 @@ class Lengths:
 
 
 lengths = st.lists(st.integers(1, 64), min_size=1, max_size=40)
-several = st.lists(lengths, min_size=1, max_size=4).map(lambda all: [Lengths(n, ls) for n, ls in zip(NAMES, all)])
+several = st.lists(lengths, min_size=1, max_size=4).map(
+    lambda all: [Lengths(n, ls) for n, ls in zip(NAMES, all)]
+)
 weights = st.lists(st.sampled_from([0.5, 1.0, 3.0]), min_size=4, max_size=4)
 
 
@@ -47,7 +51,8 @@ def content(plan):
     return plan.number, plan.task, plan.windows.tolist(), plan.share
 
 
-# --- batches -----------------------------------------------------------------------------------------------------------------
+# --- batches
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @given(lengths, st.integers(1, 500), st.integers(0, 3))
@@ -61,26 +66,34 @@ def test_batches_have_each_window_once_and_are_not_too_large(lengths, batch_time
 
 @pytest.mark.parametrize("batch_timesteps", [512, 1024, 2048])
 def test_short_episodes_of_many_lengths_train_on_little_padding(batch_timesteps):
-    lengths = np.clip(np.random.default_rng(0).geometric(1 / 9, 4000), 1, 64)  # like BabyAI's simple levels
+    lengths = np.clip(
+        np.random.default_rng(0).geometric(1 / 9, 4000), 1, 64
+    )  # like BabyAI's simple levels
     batches = cut_batches(lengths, batch_timesteps, np.random.default_rng(1))
     padded = sum(lengths[b].max() * len(b) for b in batches)
     one_by_one = np.random.default_rng(1).permutation(lengths).reshape(-1, 40)
     assert 1 - lengths.sum() / padded < 0.10 < 1 - lengths.sum() / (one_by_one.max(1) * 40).sum()
 
 
-# --- epochs and shares -------------------------------------------------------------------------------------------------------
+# --- epochs and shares
+# -------------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=40)
 @given(several, weights, st.integers(1, 200), st.integers(0, 3))
-def test_a_task_sees_each_window_once_in_each_of_its_epochs(sources, weights, batch_timesteps, seed):
+def test_a_task_sees_each_window_once_in_each_of_its_epochs(
+    sources, weights, batch_timesteps, seed
+):
     mixture = Mixture(sources, batch_timesteps, dict(zip([s.name for s in sources], weights)), seed)
     seen = {s.name: [] for s in sources}
     for plan in take(mixture, 60):
         seen[plan.task] += plan.windows[:, 0].tolist()
     for source in sources:
         every = sorted(source.windows(None)[:, 0])
-        epochs = [seen[source.name][i : i + len(every)] for i in range(0, len(seen[source.name]), len(every))]
+        epochs = [
+            seen[source.name][i : i + len(every)]
+            for i in range(0, len(seen[source.name]), len(every))
+        ]
         assert all(sorted(epoch) == every for epoch in epochs[:-1])
         assert not epochs or len(set(epochs[-1])) == len(epochs[-1])
 
@@ -101,7 +114,9 @@ def test_turns_follow_the_weights_at_all_times(weights, seed):
     for number, plan in enumerate(take(mixture, 100), 1):
         counts[plan.task] += 1
         for name, weight in zip(NAMES, weights):
-            assert abs(counts[name] - number * weight / sum(weights)) <= 1 + weight / sum(weights) * len(NAMES)
+            assert abs(counts[name] - number * weight / sum(weights)) <= 1 + weight / sum(
+                weights
+            ) * len(NAMES)
 
 
 def test_the_order_of_tasks_is_not_a_fixed_round():
@@ -119,14 +134,19 @@ def test_shares_let_every_timestep_of_an_epoch_count_the_same(lengths, batch_tim
     assert np.allclose([p.share / p.timesteps for p in plans], len(plans) / sum(lengths))
 
 
-# --- resuming and processes --------------------------------------------------------------------------------------------------
+# --- resuming and processes
+# --------------------------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=40)
 @given(several, weights, st.integers(1, 200), st.integers(0, 3), st.integers(1, 50))
-def test_resuming_anywhere_gives_the_rest_of_the_sequence(sources, weights, batch_timesteps, seed, cut):
+def test_resuming_anywhere_gives_the_rest_of_the_sequence(
+    sources, weights, batch_timesteps, seed, cut
+):
     def fresh():
-        return Mixture(sources, batch_timesteps, dict(zip([s.name for s in sources], weights)), seed)
+        return Mixture(
+            sources, batch_timesteps, dict(zip([s.name for s in sources], weights)), seed
+        )
 
     before, after = fresh(), fresh()
     plans = take(before, cut)
@@ -136,12 +156,20 @@ def test_resuming_anywhere_gives_the_rest_of_the_sequence(sources, weights, batc
 
 @settings(deadline=None, max_examples=20)
 @given(several, st.integers(1, 4), st.integers(1, 3), st.integers(1, 100))
-def test_processes_share_the_sequence_without_overlap(sources, processes, accumulate, batch_timesteps):
-    whole = [content(p) for p in take(Mixture(sources, batch_timesteps), 5 * processes * accumulate)]
+def test_processes_share_the_sequence_without_overlap(
+    sources, processes, accumulate, batch_timesteps
+):
+    whole = [
+        content(p) for p in take(Mixture(sources, batch_timesteps), 5 * processes * accumulate)
+    ]
     shares = []
     for process in range(processes):
-        steps = prefetch(Mixture(sources, batch_timesteps), processes * accumulate, process, processes)
-        shares += [content(p) for plans, _ in itertools.islice(steps, 5) for p in plans[process::processes]]
+        steps = prefetch(
+            Mixture(sources, batch_timesteps), processes * accumulate, process, processes
+        )
+        shares += [
+            content(p) for plans, _ in itertools.islice(steps, 5) for p in plans[process::processes]
+        ]
     assert sorted(shares) == sorted(whole)
 
 
@@ -162,7 +190,9 @@ def test_an_error_while_preparing_comes_out():
 
 def test_random_starts_resume_as_well():
     rng, task = np.random.default_rng(0), get_task("metaworld-reach")
-    store = EpisodeStore.of_episodes(task, [make_episode(task, length, rng) for length in (30, 7, 50)])
+    store = EpisodeStore.of_episodes(
+        task, [make_episode(task, length, rng) for length in (30, 7, 50)]
+    )
 
     def fresh():
         return Mixture([WindowSource(store, 8, random_start=True)], 24)
@@ -172,15 +202,22 @@ def test_random_starts_resume_as_well():
     assert [content(p) for p in take(after, 30)] == [content(p) for p in take(before, 30)]
 
 
-# --- bad input ---------------------------------------------------------------------------------------------------------------
+# --- bad input
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_state_of_other_data_or_settings_is_refused():
     state = Mixture([Lengths(NAMES[0], [1, 2])], 3).state_dict()
     for other, message in (
         (Mixture([Lengths(NAMES[0], [1, 2, 3])], 3), "episodes of metaworld-reach are not those"),
-        (Mixture([Lengths(NAMES[0], [1, 2]), Lengths(NAMES[1], [1])], 3), "episodes of metaworld-door-close"),
-        (Mixture([Lengths(NAMES[0], [1, 2])], 4), "batch_timesteps was 3 when this state was saved and is 4 now"),
+        (
+            Mixture([Lengths(NAMES[0], [1, 2]), Lengths(NAMES[1], [1])], 3),
+            "episodes of metaworld-door-close",
+        ),
+        (
+            Mixture([Lengths(NAMES[0], [1, 2])], 4),
+            "batch_timesteps was 3 when this state was saved and is 4 now",
+        ),
         (Mixture([Lengths(NAMES[0], [1, 2])], 3, seed=1), "seed was 0"),
         (Mixture([Lengths(NAMES[0], [1, 2])], 3, {NAMES[0]: 2}), "weights was"),
     ):
@@ -208,8 +245,13 @@ def test_a_plan_says_what_it_is():
     rng, task = np.random.default_rng(0), get_task("metaworld-reach")
     store = EpisodeStore.of_episodes(task, [make_episode(task, 5, rng) for _ in range(12)])
     source = WindowSource(store, 4)
-    assert str(Plan(7, source, source.windows(None)[2:5])) == "batch 7 (metaworld-reach, episodes 1, 2)"
-    assert str(Plan(7, source, source.windows(None))).endswith("episodes 0, 1, 2, 3, 4, 5, 6, 7 …)")
+    assert (
+        str(BatchPlan(7, source, source.windows(None)[2:5]))
+        == "batch 7 (metaworld-reach, episodes 1, 2)"
+    )
+    assert str(BatchPlan(7, source, source.windows(None))).endswith(
+        "episodes 0, 1, 2, 3, 4, 5, 6, 7 …)"
+    )
 
 
 def test_a_window_without_timesteps_is_refused():

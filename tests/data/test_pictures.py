@@ -1,27 +1,34 @@
-"""Pictures with text: preprocessed as CLIP does, patches first, and refused where they are no pictures."""
+"""Pictures with text: preprocessed as CLIP does, patches first, and refused where they are no
+pictures.
+"""
 
 import numpy as np
 import pytest
 import torch
-from helpers import small
-from language_data import as_bytes, picture, write_pictures
 from PIL import Image
 
-from jatlab.config import JatConfig
 from jatlab.data.pictures import normalise, open_picture, open_pictures, preprocess
 from jatlab.data.windows import open_source, to_tensors
 from jatlab.model import JatModel
+from jatlab.model.config import JatConfig
+from tests.support.helpers import small
+from tests.support.language_data import as_bytes, picture, write_pictures
 
 NANO = JatConfig.preset("nano")
 
 
-@pytest.mark.parametrize("size", [(640, 480), (333, 500), (112, 112), (60, 200), (1000, 90), (113, 112), (224, 225), (37, 37)])
+@pytest.mark.parametrize(
+    "size",
+    [(640, 480), (333, 500), (112, 112), (60, 200), (1000, 90), (113, 112), (224, 225), (37, 37)],
+)
 @pytest.mark.parametrize("side", [224, 112])
 def test_preprocessing_equals_clip(size, side):
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     image = picture(3, *size)
-    theirs = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})(image, return_tensors="np")["pixel_values"]
+    theirs = CLIPImageProcessorPil(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
+    )(image, return_tensors="np")["pixel_values"]
     ours = normalise(torch.from_numpy(preprocess(image, side))[None]).numpy()
     assert ours.shape == theirs.shape == (1, 3, side, side)
     assert np.abs(ours - theirs).max() < 1e-2
@@ -41,7 +48,15 @@ def sixteen_bits():
     return Image.fromarray(np.arange(400, dtype=np.uint16).reshape(20, 20) * 160)
 
 
-@pytest.mark.parametrize(("image", "mode"), [(sixteen_bits(), "I;16"), (Image.new("I", (20, 20)), "I"), (Image.new("F", (20, 20)), "F"), (Image.new("LAB", (9, 9)), "LAB")])
+@pytest.mark.parametrize(
+    ("image", "mode"),
+    [
+        (sixteen_bits(), "I;16"),
+        (Image.new("I", (20, 20)), "I"),
+        (Image.new("F", (20, 20)), "F"),
+        (Image.new("LAB", (9, 9)), "LAB"),
+    ],
+)
 def test_modes_without_an_honest_conversion_are_refused(image, mode):
     with pytest.raises(ValueError, match=f"mode '{mode}', expected one of RGB, .*8 bits"):
         open_picture(image)
@@ -57,12 +72,17 @@ def test_what_is_no_picture_is_refused(tmp_path):
 
 
 def test_a_row_is_the_picture_then_its_text_between_end_marks(tmp_path, tokenizer):
-    pictures, texts = [picture(i, 30 + i, 40) for i in range(6)], [f"a red ball {'and a box ' * i}" for i in range(6)]
+    pictures, texts = (
+        [picture(i, 30 + i, 40) for i in range(6)],
+        [f"a red ball {'and a box ' * i}" for i in range(6)],
+    )
     write_pictures(tmp_path, "conceptual-captions", [as_bytes(p, "PNG") for p in pictures], texts)
     source = open_source("conceptual-captions", tmp_path, NANO, tokenizer)
     windows = source.windows(np.random.default_rng(0))
     batch = source.batch(windows)
-    assert batch["pixel_values"].shape == (6, 3, 112, 112) and batch["pixel_values"].dtype == np.uint8
+    assert (
+        batch["pixel_values"].shape == (6, 3, 112, 112) and batch["pixel_values"].dtype == np.uint8
+    )
     for i in range(6):
         ids = batch["input_ids"][i][batch["attention_mask"][i] == 1]
         assert ids.tolist() == [tokenizer.end_id, *tokenizer.encode(texts[i]), tokenizer.end_id]
@@ -75,12 +95,17 @@ def test_a_row_is_the_picture_then_its_text_between_end_marks(tmp_path, tokenize
 
 def test_patches_and_text_share_the_positions(tmp_path, tokenizer):
     write_pictures(tmp_path, "ok-vqa", [picture(0)], ["Q: " + "word " * 200 + "? A: yes"])
-    with pytest.warns(UserWarning, match="1 of 1 texts are longer than the 77 tokens beside a picture and were cut"):
+    with pytest.warns(
+        UserWarning,
+        match="1 of 1 texts are longer than the 77 tokens beside a picture and were cut",
+    ):
         source = open_source("ok-vqa", tmp_path, NANO, tokenizer)
     batch = source.batch(source.windows(np.random.default_rng(0)))
     assert 49 + batch["input_ids"].shape[1] == NANO.max_position_embeddings
     assert torch.isfinite(JatModel(NANO)(**to_tensors(batch)).loss)
-    with pytest.raises(ValueError, match="a picture takes 49 positions of 50, which leaves no room for text"):
+    with pytest.raises(
+        ValueError, match="a picture takes 49 positions of 50, which leaves no room for text"
+    ):
         open_source("ok-vqa", tmp_path, NANO.replace(max_position_embeddings=50), tokenizer)
 
 
@@ -91,15 +116,25 @@ def test_the_loss_is_that_of_the_text_alone_and_sees_the_picture():
     ids = torch.randint(2, 40, (2, 6))
     pixels = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
-        output, other = model(input_ids=ids, pixel_values=pixels), model(input_ids=ids, pixel_values=pixels + 1)
+        output, other = (
+            model(input_ids=ids, pixel_values=pixels),
+            model(input_ids=ids, pixel_values=pixels + 1),
+        )
     assert output.logits.shape == (2, 4 + 6, 40)
-    expected = torch.nn.functional.cross_entropy(output.logits[:, 4:-1].flatten(0, 1), ids[:, 1:].flatten())
+    expected = torch.nn.functional.cross_entropy(
+        output.logits[:, 4:-1].flatten(0, 1), ids[:, 1:].flatten()
+    )
     assert output.loss == pytest.approx(expected.item(), abs=1e-5)
     assert abs(other.loss - output.loss) > 1e-6
 
 
 def test_split_and_fingerprint(tmp_path, tokenizer):
-    write_pictures(tmp_path, "ok-vqa", [picture(i) for i in range(10)], [f"Q: which? A: {i}" for i in range(10)])
+    write_pictures(
+        tmp_path,
+        "ok-vqa",
+        [picture(i) for i in range(10)],
+        [f"Q: which? A: {i}" for i in range(10)],
+    )
     source = open_pictures("ok-vqa", tmp_path, NANO, tokenizer)
     train, held = source.split(0.3, seed=1)
     assert len(held.episodes) == 3 and sorted([*train.episodes, *held.episodes]) == list(range(10))
@@ -110,7 +145,11 @@ def test_split_and_fingerprint(tmp_path, tokenizer):
 
 @pytest.mark.parametrize(
     ("image", "match"),
-    [(as_bytes(sixteen_bits()), "picture 1 has mode 'I;16'"), (b"GIF?", "picture 1: not a picture that Pillow knows"), (b"", "neither bytes nor a path")],
+    [
+        (as_bytes(sixteen_bits()), "picture 1 has mode 'I;16'"),
+        (b"GIF?", "picture 1: not a picture that Pillow knows"),
+        (b"", "neither bytes nor a path"),
+    ],
 )
 def test_a_bad_picture_in_the_data_is_named(tmp_path, tokenizer, image, match):
     write_pictures(tmp_path, "ok-vqa", [picture(0), image], ["Q: a? A: b"] * 2)
@@ -119,7 +158,7 @@ def test_a_bad_picture_in_the_data_is_named(tmp_path, tokenizer, image, match):
 
 
 def test_a_missing_column_is_named(tmp_path, tokenizer):
-    from language_data import write_texts
+    from tests.support.language_data import write_texts
 
     write_texts(tmp_path, "conceptual-captions", ["a caption without its picture"])
     with pytest.raises(ValueError, match="column 'images' is missing; the file has text"):

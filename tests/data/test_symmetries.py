@@ -1,11 +1,13 @@
-"""Another view of a demonstration is the demonstration of another world: checked in the environment itself."""
+"""Another view of a demonstration is the demonstration of another world: checked in the environment
+itself.
+"""
 
 import numpy as np
 import pytest
 
 from jatlab.data.symmetries import COLOURS, GridSymmetries
+from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import make_env
-from jatlab.tokenization import TextTokenizer
 
 
 class Fixed:
@@ -24,7 +26,11 @@ class Fixed:
 def one_window(observation, mission, actions, tokenizer):
     text = tokenizer.encode_batch([mission], 64)[0]
     rows = np.stack([np.concatenate([o, text]) for o in observation])
-    return {"discrete_observations": rows[None], "discrete_actions": np.array(actions)[None], "attention_mask": np.ones((1, len(actions)), dtype=np.int64)}
+    return {
+        "discrete_observations": rows[None],
+        "discrete_actions": np.array(actions)[None],
+        "attention_mask": np.ones((1, len(actions)), dtype=np.int64),
+    }
 
 
 def test_colours_change_places_in_grid_and_mission(tokenizer):
@@ -33,22 +39,34 @@ def test_colours_change_places_in_grid_and_mission(tokenizer):
     batch = one_window([grid], "go to the red ball after you pick up a grey box", [2], tokenizer)
     swapped = GridSymmetries(tokenizer)(batch, Fixed([5, 1, 2, 3, 4, 0], mirrored=False))
     assert swapped["discrete_observations"][0, 0, 1:10].tolist() == [6, 5, 0, 2, 5, 0, 7, 0, 0]
-    assert tokenizer.decode(swapped["discrete_observations"][0, 0, 148:]) == "go to the grey ball after you pick up a red box"
+    assert (
+        tokenizer.decode(swapped["discrete_observations"][0, 0, 148:])
+        == "go to the grey ball after you pick up a red box"
+    )
     assert swapped["discrete_actions"].tolist() == [[2]]
     assert batch["discrete_observations"][0, 0, 2] == 0  # the original is untouched
 
 
 def test_a_mirrored_world_unfolds_as_the_mirror_says(tokenizer):
-    """Reflect a real room, play the exchanged turns in it, and see what the mirror showed at every step."""
+    """Reflect a real room, play the exchanged turns in it, and see what the mirror showed at every
+    step.
+    """
     env = make_env("babyai-go-to-local")
     for seed in range(5):
         actions = np.random.default_rng(seed).integers(0, 3, 25)
         plain, mission = play(env, seed, actions, reflect=False)
-        exchanged, actions = np.where(actions == 0, 1, np.where(actions == 1, 0, actions))[: len(plain)], actions[: len(plain)]
+        exchanged, actions = (
+            np.where(actions == 0, 1, np.where(actions == 1, 0, actions))[: len(plain)],
+            actions[: len(plain)],
+        )
         reflected, _ = play(env, seed, exchanged, reflect=True)
-        mirror = GridSymmetries(tokenizer)(one_window(plain, mission, actions, tokenizer), Fixed(range(6), mirrored=True))
+        mirror = GridSymmetries(tokenizer)(
+            one_window(plain, mission, actions, tokenizer), Fixed(range(6), mirrored=True)
+        )
         assert mirror["discrete_actions"][0].tolist() == exchanged.tolist()
-        np.testing.assert_array_equal(mirror["discrete_observations"][0, :, 0], [o[0] for o in reflected])
+        np.testing.assert_array_equal(
+            mirror["discrete_observations"][0, :, 0], [o[0] for o in reflected]
+        )
         agree = (mirror["discrete_observations"][0, :, 1:148] == np.stack(reflected)[:, 1:]).mean()
         assert agree == 1.0, f"seed {seed}: {agree:.3f} of the grid values"
 
@@ -75,7 +93,9 @@ def flat(observation):
 def reflect_world(world):
     """East and west change places: cells, the agent and the way it faces."""
     grid = world.grid
-    cells = [[grid.get(grid.width - 1 - x, y) for x in range(grid.width)] for y in range(grid.height)]
+    cells = [
+        [grid.get(grid.width - 1 - x, y) for x in range(grid.width)] for y in range(grid.height)
+    ]
     for y, row in enumerate(cells):
         for x, cell in enumerate(row):
             grid.set(x, y, cell)
@@ -100,7 +120,10 @@ def test_views_differ_between_windows_and_repeat_with_the_seed(tokenizer):
     grid[1:4] = (6, 0, 0)
     one = one_window([grid], "go to the red ball", [2], tokenizer)
     many = {name: np.repeat(value, 600, axis=0) for name, value in one.items()}
-    views = [GridSymmetries(tokenizer)(many, np.random.default_rng(7))["discrete_observations"] for _ in range(2)]
+    views = [
+        GridSymmetries(tokenizer)(many, np.random.default_rng(7))["discrete_observations"]
+        for _ in range(2)
+    ]
     np.testing.assert_array_equal(*views)
     balls = views[0][:, 0, 1:148].reshape(600, 49, 3)
     colours = balls[balls[..., 0] == 6][:, 1]

@@ -6,14 +6,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from language_data import documents, write_texts
 
-from jatlab.config import JatConfig
 from jatlab.data.flat import Rows
 from jatlab.data.mixture import Mixture, cut_batches
 from jatlab.data.text import TextSource, open_text
 from jatlab.data.windows import open_source
-from jatlab.tokenization import TextTokenizer
+from jatlab.model.config import JatConfig
+from jatlab.model.tokenization import TextTokenizer
+from tests.support.language_data import documents, write_texts
 
 NANO = JatConfig.preset("nano")
 
@@ -21,11 +21,25 @@ NANO = JatConfig.preset("nano")
 def source_of(lengths, row_tokens, shift=True):
     """Documents whose tokens are all different: 1, 2, 3 …"""
     offsets = np.cumsum([0, *lengths])
-    return TextSource("python-docs", Rows(np.arange(1, offsets[-1] + 1, dtype=np.uint32), offsets), "made-up", row_tokens, pad_id=0, shift=shift)
+    return TextSource(
+        "python-docs",
+        Rows(np.arange(1, offsets[-1] + 1, dtype=np.uint32), offsets),
+        "made-up",
+        row_tokens,
+        pad_id=0,
+        shift=shift,
+    )
 
 
-@example(lengths=[3], half=2, seed=1, shift=True)  # a first row of two tokens, and then one token alone
-@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30), half=st.integers(1, 20), seed=st.integers(0, 99), shift=st.booleans())
+@example(
+    lengths=[3], half=2, seed=1, shift=True
+)  # a first row of two tokens, and then one token alone
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30),
+    half=st.integers(1, 20),
+    seed=st.integers(0, 99),
+    shift=st.booleans(),
+)
 @settings(max_examples=100, deadline=None)
 def test_every_token_is_in_exactly_one_row_of_an_epoch(lengths, half, seed, shift):
     source, rng = source_of(lengths, 2 * half, shift), np.random.default_rng(seed)
@@ -39,7 +53,9 @@ def test_every_token_is_in_exactly_one_row_of_an_epoch(lengths, half, seed, shif
         seen.extend(batch["input_ids"][batch["attention_mask"] == 1])
     assert sorted(seen) == list(range(1, sum(lengths) + 1))
     if sum(lengths) > 1 and half > 1:
-        assert source.batch(windows)["attention_mask"].sum(1).min() > 1, "a row of one token has nothing to predict"
+        assert source.batch(windows)["attention_mask"].sum(1).min() > 1, (
+            "a row of one token has nothing to predict"
+        )
 
 
 def test_rows_are_cut_elsewhere_in_each_epoch_and_the_same_for_the_same_seed():
@@ -59,7 +75,9 @@ def test_documents_follow_each_other_each_closed_by_the_end_mark(tmp_path, token
     batch = source.batch(source.windows(np.random.default_rng(0)))
     ids = batch["input_ids"][batch["attention_mask"] == 1]
     ends = np.flatnonzero(ids == tokenizer.end_id)
-    assert [tokenizer.decode(part[part != tokenizer.end_id]) for part in np.split(ids, ends + 1)[:-1]] == [text for text in texts if text.strip()]
+    assert [
+        tokenizer.decode(part[part != tokenizer.end_id]) for part in np.split(ids, ends + 1)[:-1]
+    ] == [text for text in texts if text.strip()]
 
 
 def test_split_holds_out_whole_documents(tmp_path, tokenizer):
@@ -73,7 +91,9 @@ def test_split_holds_out_whole_documents(tmp_path, tokenizer):
     assert source.split(0.0, seed=0) == (source, None)
 
 
-def test_flat_copy_is_made_once_and_anew_when_the_data_or_the_tokenizer_change(tmp_path, tokenizer, monkeypatch):
+def test_flat_copy_is_made_once_and_anew_when_the_data_or_the_tokenizer_change(
+    tmp_path, tokenizer, monkeypatch
+):
     write_texts(tmp_path, "oscar", documents(5))
     first = open_text("oscar", tmp_path, NANO, tokenizer)
     with monkeypatch.context() as patch:
@@ -108,11 +128,17 @@ def refuse(tmp_path, table, match, name="wikipedia", **changes):
     if table is not None:
         pq.write_table(table, path)
     with pytest.raises(ValueError, match=match):
-        open_source(name, tmp_path, **({"config": NANO, "tokenizer": TextTokenizer.load()} | changes))
+        open_source(
+            name, tmp_path, **({"config": NANO, "tokenizer": TextTokenizer.load()} | changes)
+        )
 
 
 def test_what_is_no_text_is_refused_by_name(tmp_path):
-    refuse(tmp_path, pa.table({"title": ["a"], "id": [1]}), r"00000.parquet: column 'text' is missing; the file has title, id")
+    refuse(
+        tmp_path,
+        pa.table({"title": ["a"], "id": [1]}),
+        r"00000.parquet: column 'text' is missing; the file has title, id",
+    )
     refuse(tmp_path, pa.table({"text": [1, 2]}), r"column 'text' holds int64, expected strings")
     refuse(tmp_path, pa.table({"text": ["a", None]}), r"row 1 has nothing in column 'text'")
     refuse(tmp_path, pa.table({"text": ["", " \n"]}), r"wikipedia: no documents")
@@ -123,9 +149,19 @@ def test_what_is_no_text_is_refused_by_name(tmp_path):
 def test_settings_that_cannot_be_are_refused(tmp_path):
     table = pa.table({"text": ["a b c"]})
     refuse(tmp_path, table, "needs a tokenizer", tokenizer=None)
-    refuse(tmp_path, table, "3072 ids, the model's vocab_size is 100", config=NANO.replace(vocab_size=100))
-    refuse(tmp_path, table, "rows of 200 tokens, but the model has 128 positions", max_timesteps=100)
+    refuse(
+        tmp_path,
+        table,
+        "3072 ids, the model's vocab_size is 100",
+        config=NANO.replace(vocab_size=100),
+    )
+    refuse(
+        tmp_path, table, "rows of 200 tokens, but the model has 128 positions", max_timesteps=100
+    )
     refuse(tmp_path, table, "the loss of text has no weight", loss_weight=2.0)
-    for name, hint in (("oscar", "published data set"), ("python-docs", "jatlab record python-docs")):
+    for name, hint in (
+        ("oscar", "published data set"),
+        ("python-docs", "jatlab record python-docs"),
+    ):
         with pytest.raises(FileNotFoundError, match=hint):
             open_source(name, tmp_path, NANO, TextTokenizer.load())

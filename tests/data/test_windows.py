@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from jatlab.config import JatConfig
 from jatlab.data.episodes import write_episodes
 from jatlab.data.storage import EpisodeStore
 from jatlab.data.windows import WindowSource, cut_windows, open_source, source_for, to_tensors
+from jatlab.model.config import JatConfig
+from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
-from jatlab.tokenization import TextTokenizer
-from synthetic import make_episode, write_task
+from tests.support.synthetic import make_episode, write_task
 
 BABYAI, METAWORLD, ATARI = "babyai-go-to-obj", "metaworld-reach", "atari-pong"
 CONFIG = JatConfig.preset("nano", max_position_embeddings=16)
@@ -27,7 +27,9 @@ def store_of(name, lengths, seed=0):
 
 
 def restored(source, rng=None):
-    """The episodes, put together again from the batches of single windows and of all windows at once."""
+    """The episodes, put together again from the batches of single windows and of all windows at
+    once.
+    """
     windows = source.windows(rng or np.random.default_rng(0))
     together = source.batch(windows)
     rows = {}
@@ -37,10 +39,13 @@ def restored(source, rng=None):
             assert values.shape[1] == window[1]
             np.testing.assert_array_equal(values[0], together[name][i, : window[1]])
         rows[int(window[0])] = alone
-    return {name: np.concatenate([rows[start][name][0] for start in sorted(rows)]) for name in together}
+    return {
+        name: np.concatenate([rows[start][name][0] for start in sorted(rows)]) for name in together
+    }
 
 
-# --- cutting -----------------------------------------------------------------------------------------------------------------
+# --- cutting
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(1, 20), st.data())
@@ -56,10 +61,13 @@ def test_every_timestep_lies_in_one_window_and_no_window_crosses_an_episode(leng
 
 
 def test_windows_start_at_the_episodes_start_and_only_the_last_is_short():
-    np.testing.assert_array_equal(cut_windows(np.array([7, 3]), 3), [[0, 3], [3, 3], [6, 1], [7, 3]])
+    np.testing.assert_array_equal(
+        cut_windows(np.array([7, 3]), 3), [[0, 3], [3, 3], [6, 1], [7, 3]]
+    )
 
 
-# --- what is in a batch ------------------------------------------------------------------------------------------------------
+# --- what is in a batch
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_windows_by_domain():
@@ -76,11 +84,21 @@ def test_windows_hold_the_episodes_and_nothing_else(name, lengths, random_start)
     episodes, store = store_of(name, lengths)
     source = source_for(store, CONFIG, TextTokenizer.load(), random_start=random_start)
     found = restored(source)
-    for column in ("continuous_observations", "image_observations", "continuous_actions", "discrete_actions"):
+    for column in (
+        "continuous_observations",
+        "image_observations",
+        "continuous_actions",
+        "discrete_actions",
+    ):
         if column in found:
-            np.testing.assert_array_equal(found[column], np.concatenate([e[column] for e in episodes]))
+            np.testing.assert_array_equal(
+                found[column], np.concatenate([e[column] for e in episodes])
+            )
     if "discrete_observations" in found:
-        np.testing.assert_array_equal(found["discrete_observations"][:, :148], np.concatenate([e["discrete_observations"] for e in episodes]))
+        np.testing.assert_array_equal(
+            found["discrete_observations"][:, :148],
+            np.concatenate([e["discrete_observations"] for e in episodes]),
+        )
     arriving = np.concatenate([np.append(np.float32(0), e["rewards"][:-1]) for e in episodes])
     np.testing.assert_array_equal(found["rewards"], arriving)
     assert found["attention_mask"].all()
@@ -91,8 +109,12 @@ def test_the_reward_beside_an_observation_came_on_arriving_there_also_across_a_c
     source = source_for(store, CONFIG, max_timesteps=4)
     batch = source.batch(source.windows(None))
     rewards = episodes[0]["rewards"]
-    np.testing.assert_array_equal(batch["rewards"], [[0, *rewards[0:3]], rewards[3:7], [*rewards[7:9], 0, 0]])
-    np.testing.assert_array_equal(batch["attention_mask"], [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]])
+    np.testing.assert_array_equal(
+        batch["rewards"], [[0, *rewards[0:3]], rewards[3:7], [*rewards[7:9], 0, 0]]
+    )
+    np.testing.assert_array_equal(
+        batch["attention_mask"], [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]]
+    )
 
 
 def test_a_batch_has_the_models_names_types_and_shapes_and_padding_is_zero():
@@ -141,7 +163,9 @@ def test_a_batch_goes_through_the_model_and_padding_changes_no_prediction():
         windows = source.windows(None)
         with torch.no_grad():
             both, short = (model(**to_tensors(source.batch(w))) for w in (windows, windows[:1]))
-        torch.testing.assert_close(both.pred_actions[0, :3], short.pred_actions[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            both.pred_actions[0, :3], short.pred_actions[0], atol=1e-5, rtol=1e-5
+        )
         assert torch.isfinite(both.loss)
 
 
@@ -160,7 +184,8 @@ def test_atari_windows_are_those_of_the_paper():
     assert source_for(store, JatConfig.preset("nano")).windows(None)[:, 1].tolist() == [32, 32, 6]
 
 
-# --- held out episodes -------------------------------------------------------------------------------------------------------
+# --- held out episodes
+# -------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 30), st.floats(0, 0.99), st.integers(0, 5))
@@ -172,7 +197,8 @@ def test_a_split_keeps_whole_episodes_apart(count, fraction, seed):
     assert len(held) == min(round(count * fraction), count - 1)
 
 
-# --- on disk -----------------------------------------------------------------------------------------------------------------
+# --- on disk
+# -----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [BABYAI, METAWORLD, ATARI])
@@ -184,7 +210,10 @@ def test_from_disk_and_from_memory_are_the_same(name, tmp_path):
     assert disk.texts == memory.texts
     np.testing.assert_array_equal(disk.offsets, memory.offsets)
     for column, values in memory.columns.items():
-        assert isinstance(disk.columns[column], np.memmap) and disk.columns[column].dtype == values.dtype
+        assert (
+            isinstance(disk.columns[column], np.memmap)
+            and disk.columns[column].dtype == values.dtype
+        )
         np.testing.assert_array_equal(disk.columns[column], values)
 
 
@@ -200,7 +229,9 @@ def test_the_flat_copy_is_written_once_and_anew_when_episodes_are_added(tmp_path
     second = EpisodeStore.open(task, tmp_path)
     assert second.lengths.tolist() == [5, 6, 7] and second.fingerprint != first.fingerprint
     assert [p.name for p in (tmp_path / METAWORLD / "cache").iterdir()] == [second.fingerprint]
-    np.testing.assert_array_equal(first.columns["rewards"], second.columns["rewards"][:11])  # still readable
+    np.testing.assert_array_equal(
+        first.columns["rewards"], second.columns["rewards"][:11]
+    )  # still readable
 
 
 def test_a_flat_copy_that_lost_bytes_is_written_anew(tmp_path):
@@ -208,7 +239,9 @@ def test_a_flat_copy_that_lost_bytes_is_written_anew(tmp_path):
     before = np.array(EpisodeStore.open(get_task(METAWORLD), tmp_path).columns["rewards"])
     (file,) = tmp_path.glob("*/cache/*/rewards.bin")
     os.truncate(file, 4)
-    np.testing.assert_array_equal(EpisodeStore.open(get_task(METAWORLD), tmp_path).columns["rewards"], before)
+    np.testing.assert_array_equal(
+        EpisodeStore.open(get_task(METAWORLD), tmp_path).columns["rewards"], before
+    )
 
 
 def test_the_flat_copy_can_lie_elsewhere(tmp_path):
@@ -230,12 +263,16 @@ def test_writing_the_flat_copy_fails_as_a_whole(tmp_path, monkeypatch):
     assert list((tmp_path / METAWORLD / "cache").iterdir()) == []
 
 
-# --- bad input ---------------------------------------------------------------------------------------------------------------
+# --- bad input
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_windows_longer_than_the_positions():
     _, store = store_of(METAWORLD, [5])
-    with pytest.raises(ValueError, match="windows of 9 timesteps are 18 tokens, but the model has 16 positions; use max_timesteps=8"):
+    with pytest.raises(
+        ValueError,
+        match="windows of 9 timesteps are 18 tokens, but the model has 16 positions; use max_timesteps=8",
+    ):
         source_for(store, CONFIG, max_timesteps=9)
 
 
@@ -255,10 +292,14 @@ def test_nan_names_task_episode_and_column():
 
 def test_ids_that_the_model_does_not_have():
     _, store = store_of(BABYAI, [20])
-    with pytest.raises(ValueError, match="discrete_observations reach 7, but the model's vocab_size is 6"):
+    with pytest.raises(
+        ValueError, match="discrete_observations reach 7, but the model's vocab_size is 6"
+    ):
         source_for(store, CONFIG.replace(vocab_size=6), TextTokenizer.load())
     with pytest.raises(ValueError, match="148 integers do not fit into max_discrete_value=100"):
-        source_for(store, CONFIG.replace(max_discrete_value=100, discrete_gates=0), TextTokenizer.load())
+        source_for(
+            store, CONFIG.replace(max_discrete_value=100, discrete_gates=0), TextTokenizer.load()
+        )
     with pytest.raises(ValueError, match="needs a tokenizer"):
         source_for(store, CONFIG)
 
@@ -266,7 +307,10 @@ def test_ids_that_the_model_does_not_have():
 def test_negative_integers_are_refused():
     episodes, _ = store_of(BABYAI, [3])
     episodes[0]["discrete_observations"][0, 0] = -1
-    with pytest.raises(ValueError, match="babyai-go-to-obj, episode 0, column 'discrete_observations': values from -1"):
+    with pytest.raises(
+        ValueError,
+        match="babyai-go-to-obj, episode 0, column 'discrete_observations': values from -1",
+    ):
         EpisodeStore.of_episodes(get_task(BABYAI), episodes)
 
 
@@ -285,7 +329,9 @@ def test_parquet_that_was_cut_off(tmp_path):
 
 
 def test_nearly_the_same_episodes_are_held_out_when_more_are_recorded_behind_them():
-    """An agent that is trained on, with corrections, is not tested on what it has learnt: no more than a few of those held out are new among the old."""
+    """An agent that is trained on, with corrections, is not tested on what it has learnt: no more
+    than a few of those held out are new among the old.
+    """
     few, more = (WindowSource(store_of(METAWORLD, [2] * count)[1], 8) for count in (400, 520))
     (train, before), (_, after) = few.split(0.05, seed=3), more.split(0.05, seed=3)
     assert len(before.episodes) == 20 and len(after.episodes) == 26

@@ -3,22 +3,33 @@
 import pytest
 import torch
 
-from helpers import small
 from jatlab.model import JatModel
 from jatlab.model.encoders import repeat_to, symexp, symlog
 from jatlab.model.losses import squared_error
+from tests.support.helpers import small
 
 B, T = 2, 7
 KINDS = {
-    "continuous": lambda: dict(continuous_observations=torch.randn(B, T, 4), continuous_actions=torch.randn(B, T, 2)),
-    "discrete": lambda: dict(discrete_observations=torch.randint(0, 8, (B, T, 6)), discrete_actions=torch.randint(0, 7, (B, T))),
-    "image": lambda: dict(image_observations=torch.rand(B, T, 4, 84, 84) * 2 - 1, discrete_actions=torch.randint(0, 7, (B, T))),
+    "continuous": lambda: dict(
+        continuous_observations=torch.randn(B, T, 4), continuous_actions=torch.randn(B, T, 2)
+    ),
+    "discrete": lambda: dict(
+        discrete_observations=torch.randint(0, 8, (B, T, 6)),
+        discrete_actions=torch.randint(0, 7, (B, T)),
+    ),
+    "image": lambda: dict(
+        image_observations=torch.rand(B, T, 4, 84, 84) * 2 - 1,
+        discrete_actions=torch.randint(0, 7, (B, T)),
+    ),
 }
 
 
 def model_of(share, **changes):
     torch.manual_seed(0)
-    changes = dict(image_channels=(8, 8, 16), predict_discrete_observations=True, past_action_dropout=1.0) | changes
+    changes = (
+        dict(image_channels=(8, 8, 16), predict_discrete_observations=True, past_action_dropout=1.0)
+        | changes
+    )
     return JatModel(small(observations_predicted=share, **changes)).train()
 
 
@@ -26,7 +37,9 @@ def inputs_of(kind):
     torch.manual_seed(1)
     mask = torch.ones(B, T, dtype=torch.long)
     mask[1, 5:] = 0
-    return KINDS[kind]() | dict(rewards=torch.randn(B, T), attention_mask=mask, loss_weight=torch.full((B, T), 2.0))
+    return KINDS[kind]() | dict(
+        rewards=torch.randn(B, T), attention_mask=mask, loss_weight=torch.full((B, T), 2.0)
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,7 +54,11 @@ def test_actions_are_the_same_with_action_tokens_and_without(kind):
     valid = inputs["attention_mask"].bool()
     torch.testing.assert_close(alone.pred_actions[valid], whole.pred_actions[valid])
     torch.testing.assert_close(here, there)
-    assert whole.pred_observations is not None and alone.pred_observations is None and alone.last_hidden_state.shape[1] == T
+    assert (
+        whole.pred_observations is not None
+        and alone.pred_observations is None
+        and alone.last_hidden_state.shape[1] == T
+    )
 
 
 def test_the_loss_is_the_same_on_average_and_whole_where_nothing_trains():
@@ -67,10 +84,22 @@ def test_observations_are_seen_and_scored_as_symlog_and_told_in_their_own_units(
     inputs = inputs_of("continuous")
     inputs["continuous_observations"] = inputs["continuous_observations"] * 1000
     output = squashed(**inputs)
-    seen = plain(**(inputs | dict(continuous_observations=symlog(inputs["continuous_observations"]), rewards=symlog(inputs["rewards"]), continuous_actions=symlog(inputs["continuous_actions"]))))
+    seen = plain(
+        **(
+            inputs
+            | dict(
+                continuous_observations=symlog(inputs["continuous_observations"]),
+                rewards=symlog(inputs["rewards"]),
+                continuous_actions=symlog(inputs["continuous_actions"]),
+            )
+        )
+    )
     torch.testing.assert_close(output.last_hidden_state, seen.last_hidden_state)
     torch.testing.assert_close(output.pred_observations, symexp(seen.pred_observations))
     torch.testing.assert_close(output.observation_loss, seen.observation_loss)
     target = repeat_to(inputs["continuous_actions"], 8)  # actions stay as they are
     features = squashed.continuous_decoder(output.last_hidden_state[:, ::2])
-    torch.testing.assert_close(output.action_loss, squared_error(features, target, inputs["attention_mask"].float(), inputs["loss_weight"]))
+    torch.testing.assert_close(
+        output.action_loss,
+        squared_error(features, target, inputs["attention_mask"].float(), inputs["loss_weight"]),
+    )

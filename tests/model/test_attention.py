@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import small
-from jatlab.config import JatConfig
 from jatlab.model import JatModel, KeyValueCache
 from jatlab.model.attention import hide_past_actions, visible_keys
+from jatlab.model.config import JatConfig
 from jatlab.model.transformer import cache_masks, sequence_masks
+from tests.support.helpers import small
 
 
 @given(length=st.integers(1, 24), window=st.one_of(st.none(), st.integers(1, 30)))
@@ -34,7 +34,7 @@ def transformers_twin(config: JatConfig, model: JatModel):
     """`transformers`' GPT-Neo with the same weights."""
     from transformers import GPTNeoConfig, GPTNeoModel
 
-    from jatlab.model.names import official_name
+    from jatlab.model.checkpoint.names import official_name
 
     twin = GPTNeoModel(
         GPTNeoConfig(
@@ -43,7 +43,11 @@ def transformers_twin(config: JatConfig, model: JatModel):
         )
     )  # fmt: skip
     twin.set_attn_implementation("eager")
-    weights = {official_name(n).removeprefix("transformer."): w for n, w in model.state_dict().items() if official_name(n).startswith("transformer.")}
+    weights = {
+        official_name(n).removeprefix("transformer."): w
+        for n, w in model.state_dict().items()
+        if official_name(n).startswith("transformer.")
+    }
     missing, unexpected = twin.load_state_dict(weights, strict=False)
     assert not unexpected and all("bias" in name for name in missing)  # its buffers of causal masks
     return twin.eval()
@@ -66,20 +70,34 @@ def test_the_trunk_equals_gpt_neo_of_transformers(drawn, length, batch, data):
     torch.manual_seed(seed)
     model = JatModel(config).eval()
     for weight in model.trunk.parameters():
-        weight.copy_(torch.randn_like(weight) * 0.3)  # larger than at the start, so that masks matter
+        weight.copy_(
+            torch.randn_like(weight) * 0.3
+        )  # larger than at the start, so that masks matter
     embeddings = torch.randn(batch, length, config.hidden_size)
-    valid = torch.tensor(data.draw(st.lists(st.integers(1, length), min_size=batch, max_size=batch)))
+    valid = torch.tensor(
+        data.draw(st.lists(st.integers(1, length), min_size=batch, max_size=batch))
+    )
     padding = (torch.arange(length) < valid[:, None]).long()
-    twin = transformers_twin(config, model)(inputs_embeds=embeddings, attention_mask=padding, output_attentions=True)
-    hidden, attentions, _ = model.trunk(embeddings, sequence_masks(config, length, padding), record=True)
+    twin = transformers_twin(config, model)(
+        inputs_embeds=embeddings, attention_mask=padding, output_attentions=True
+    )
+    hidden, attentions, _ = model.trunk(
+        embeddings, sequence_masks(config, length, padding), record=True
+    )
     real = padding.bool()
     torch.testing.assert_close(hidden[real], twin.last_hidden_state[real], atol=2e-4, rtol=1e-3)
     for ours, theirs in zip(attentions, twin.attentions):
-        torch.testing.assert_close(ours.transpose(1, 2)[real], theirs.transpose(1, 2)[real], atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(
+            ours.transpose(1, 2)[real], theirs.transpose(1, 2)[real], atol=1e-4, rtol=1e-3
+        )
 
 
 @settings(max_examples=25, deadline=None)
-@given(cuts=st.lists(st.integers(1, 6), min_size=1, max_size=6), window=st.integers(1, 12), seed=st.integers(0, 999))
+@given(
+    cuts=st.lists(st.integers(1, 6), min_size=1, max_size=6),
+    window=st.integers(1, 12),
+    seed=st.integers(0, 999),
+)
 @torch.no_grad()
 def test_the_cache_fed_in_any_pieces_equals_one_pass(cuts, window, seed):
     torch.manual_seed(seed)
@@ -94,10 +112,18 @@ def test_the_cache_fed_in_any_pieces_equals_one_pass(cuts, window, seed):
         if not index.numel():
             break
         cache.reserve(index)
-        piece, weights, _ = trunk(embeddings[:, start : start + cut], cache_masks(config, index, cache, blind=False), index, cache, record=True)
+        piece, weights, _ = trunk(
+            embeddings[:, start : start + cut],
+            cache_masks(config, index, cache, blind=False),
+            index,
+            cache,
+            record=True,
+        )
         torch.testing.assert_close(piece, whole[:, start : start + cut], atol=1e-5, rtol=1e-4)
         for ours, theirs in zip(weights, attentions):
-            torch.testing.assert_close(ours, theirs[:, :, index[0], : ours.shape[-1]], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                ours, theirs[:, :, index[0], : ours.shape[-1]], atol=1e-5, rtol=1e-4
+            )
         start += cut
 
 
@@ -107,7 +133,11 @@ def test_recorded_weights_are_those_of_the_pass():
     torch.manual_seed(0)
     config = small()
     model = JatModel(config).eval()
-    inputs = dict(continuous_observations=torch.randn(2, 8, 3), continuous_actions=torch.randn(2, 8, 2), rewards=torch.zeros(2, 8))
+    inputs = dict(
+        continuous_observations=torch.randn(2, 8, 3),
+        continuous_actions=torch.randn(2, 8, 2),
+        rewards=torch.zeros(2, 8),
+    )
     plain, recorded = model(**inputs), model(**inputs, output_attentions=True)
     torch.testing.assert_close(plain.pred_actions, recorded.pred_actions, atol=1e-6, rtol=1e-5)
     for weights in recorded.attentions:
@@ -118,10 +148,16 @@ def test_recorded_weights_are_those_of_the_pass():
 
 @torch.no_grad()
 def test_attention_starts_out_spread():
-    """Scores are not scaled: with queries and keys as large as the other weights, small models would start all but one-hot."""
+    """Scores are not scaled: with queries and keys as large as the other weights, small models
+    would start all but one-hot.
+    """
     torch.manual_seed(0)
     model = JatModel(JatConfig.preset("nano")).eval()
-    inputs = dict(continuous_observations=torch.randn(4, 32, 39), continuous_actions=torch.randn(4, 32, 4), rewards=torch.randn(4, 32))
+    inputs = dict(
+        continuous_observations=torch.randn(4, 32, 39),
+        continuous_actions=torch.randn(4, 32, 4),
+        rewards=torch.randn(4, 32),
+    )
     for weights in model(**inputs, output_attentions=True).attentions:
         assert weights[:, :, 20:].amax(-1).mean() < 0.5
 
@@ -138,5 +174,11 @@ def test_attention_dropout_is_off_in_evaluation():
 
 def test_more_tokens_than_positions_is_an_error():
     model = JatModel(small())
-    with pytest.raises(ValueError, match="34 tokens is longer than the model's 32 positions.*at most 16 timesteps"):
-        model(continuous_observations=torch.zeros(1, 17, 2), continuous_actions=torch.zeros(1, 17, 1), rewards=torch.zeros(1, 17))
+    with pytest.raises(
+        ValueError, match="34 tokens is longer than the model's 32 positions.*at most 16 timesteps"
+    ):
+        model(
+            continuous_observations=torch.zeros(1, 17, 2),
+            continuous_actions=torch.zeros(1, 17, 1),
+            rewards=torch.zeros(1, 17),
+        )

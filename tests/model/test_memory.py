@@ -8,18 +8,22 @@ from hypothesis import strategies as st
 from jatlab.model import JatModel
 from jatlab.model.memory import Memory
 from jatlab.model.transformer import sequence_masks
-from helpers import small
+from tests.support.helpers import small
 
 
 def plain(model, observations, actions, start):
-    """The hidden state of the last observation, from one pass over the timesteps since `start`; the last action is not known yet."""
+    """The hidden state of the last observation, from one pass over the timesteps since `start`; the
+    last action is not known yet.
+    """
     tokens = model.interleave(observations[start:][None], actions[start:][None])[:, :-1]
     blind = torch.ones(1, dtype=torch.bool) if model.config.past_action_dropout == 1 else None
     return model.trunk(tokens, sequence_masks(model.config, tokens.shape[1], blind=blind))[0][0, -1]
 
 
 def window_start(t: int, context: int) -> int:
-    """First timestep that `recompute` still sees at timestep t: each time the context is full, its earlier half goes."""
+    """First timestep that `recompute` still sees at timestep t: each time the context is full, its
+    earlier half goes.
+    """
     start = 0
     while t - start >= context:
         start += context // 2
@@ -43,16 +47,25 @@ def test_recompute_equals_a_pass_over_its_window(context, steps, dropout, seed, 
         recall = memory.step(observations[:, t], actions[:, t - 1], starts)
         for row in range(3):
             seen = slice(began[row], t + 1)
-            expected = plain(model, observations[row, seen], actions[row, seen], window_start(t - began[row], context))
+            expected = plain(
+                model,
+                observations[row, seen],
+                actions[row, seen],
+                window_start(t - began[row], context),
+            )
             torch.testing.assert_close(recall.observation[row], expected, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
 def plain_published(model, observations, actions, context):
-    """The authors' policy with nothing clever: a growing list of keys and values, cut from the front."""
+    """The authors' policy with nothing clever: a growing list of keys and values, cut from the
+    front.
+    """
     config, hidden, kept = model.config, [], [([], []) for _ in model.trunk.blocks]
     for t in range(len(observations)):
-        fed = [observations[0]] if t == 0 else [observations[t - 1], actions[t - 1], observations[t]]
+        fed = (
+            [observations[0]] if t == 0 else [observations[t - 1], actions[t - 1], observations[t]]
+        )
         for keys, values in kept:
             del keys[: max(0, len(keys) - 2 * context)], values[: max(0, len(values) - 2 * context)]
         past = len(kept[0][0])
@@ -62,8 +75,13 @@ def plain_published(model, observations, actions, context):
             keys.extend(attention.key(normed))
             values.extend(attention.value(normed))
             for i in range(len(fed)):
-                first = 0 if attention.kind == "global" else max(0, past + i + 1 - config.window_size)
-                key, value = (torch.stack(held[first : past + i + 1]).unflatten(-1, (config.num_heads, -1)) for held in (keys, values))
+                first = (
+                    0 if attention.kind == "global" else max(0, past + i + 1 - config.window_size)
+                )
+                key, value = (
+                    torch.stack(held[first : past + i + 1]).unflatten(-1, (config.num_heads, -1))
+                    for held in (keys, values)
+                )
                 query = attention.query(normed[i]).unflatten(-1, (config.num_heads, -1))
                 weights = torch.einsum("nd,snd->ns", query, key).softmax(-1)
                 x[i] += attention.output(torch.einsum("ns,snd->nd", weights, value).flatten())
@@ -82,9 +100,20 @@ def test_published_equals_its_plain_form(context, steps, seed):
     model = JatModel(small()).eval()
     observations, actions = torch.randn(2, 2, steps, model.config.hidden_size)
     memory = Memory(model, 2, "published", context)
-    ours = torch.stack([memory.step(observations[:, t], actions[:, t - 1], torch.full((2,), t == 0)).observation for t in range(steps)], dim=1)
+    ours = torch.stack(
+        [
+            memory.step(observations[:, t], actions[:, t - 1], torch.full((2,), t == 0)).observation
+            for t in range(steps)
+        ],
+        dim=1,
+    )
     for row in range(2):
-        torch.testing.assert_close(ours[row], plain_published(model, observations[row], actions[row], context), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            ours[row],
+            plain_published(model, observations[row], actions[row], context),
+            atol=1e-5,
+            rtol=1e-4,
+        )
 
 
 @torch.no_grad()
@@ -93,7 +122,13 @@ def test_both_policies_agree_until_the_first_cut():
     model = JatModel(small()).eval()
     observations, actions = torch.randn(2, 1, 20, model.config.hidden_size)
     memories = [Memory(model, 1, policy, 8) for policy in ("recompute", "published")]
-    pairs = [[m.step(observations[:, t], actions[:, t - 1], torch.tensor([t == 0])).observation for m in memories] for t in range(20)]
+    pairs = [
+        [
+            m.step(observations[:, t], actions[:, t - 1], torch.tensor([t == 0])).observation
+            for m in memories
+        ]
+        for t in range(20)
+    ]
     differences = [float((a - b).abs().max()) for a, b in pairs]
     assert max(differences[:8]) < 1e-5
     assert max(differences[8:]) > 1e-3  # from there on they are two policies
@@ -106,14 +141,25 @@ def test_attention_of_a_step_is_the_row_of_a_whole_pass():
     observations, actions = torch.randn(2, 1, 6, model.config.hidden_size)
     memory = Memory(model, 1)
     for t in range(6):
-        recall = memory.step(observations[:, t], actions[:, t - 1], torch.tensor([t == 0]), record=True)
+        recall = memory.step(
+            observations[:, t], actions[:, t - 1], torch.tensor([t == 0]), record=True
+        )
     tokens = model.interleave(observations, actions)[:, :-1]
     _, attentions, _ = model.trunk(tokens, sequence_masks(model.config, 11), record=True)
     for ours, theirs in zip(recall.attentions, attentions):
-        torch.testing.assert_close(ours[0][:, recall.key_index[0]], theirs[0, :, -1], atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(
+            ours[0][:, recall.key_index[0]], theirs[0, :, -1], atol=1e-6, rtol=1e-4
+        )
 
 
-@pytest.mark.parametrize("policy, context, message", [("lru", None, "unknown cache policy 'lru'"), ("recompute", 1, "from 2 to 16"), ("published", 17, "from 2 to 16")])
+@pytest.mark.parametrize(
+    "policy, context, message",
+    [
+        ("lru", None, "unknown cache policy 'lru'"),
+        ("recompute", 1, "from 2 to 16"),
+        ("published", 17, "from 2 to 16"),
+    ],
+)
 def test_wrong_arguments(policy, context, message):
     with pytest.raises(ValueError, match=message):
         Memory(JatModel(small()), 1, policy, context)

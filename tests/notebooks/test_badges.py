@@ -1,17 +1,18 @@
-"""Badges and links follow from the homepage in pyproject.toml, and stamping disturbs nothing else."""
+"""Badges and links follow from the homepage in pyproject.toml, and stamping disturbs nothing else.
+"""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
-import badges
-import lessons
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from scripts import badges, lessons
+from tests.support import ROOT
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 HOME = "https://github.com/somebody/something"
 
@@ -93,7 +94,7 @@ def test_the_same_address_everywhere():
 
 
 def test_the_script_runs_from_anywhere(tmp_path):
-    """Importing docs/badges.py as a script finds its neighbours; nothing is stamped here."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT / 'docs')!r}); import badges; print(badges.homepage())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    """Importing scripts/badges.py finds its neighbours; nothing is stamped here."""
+    code = "from scripts import badges; print(badges.homepage())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == badges.homepage()

@@ -2,9 +2,10 @@
 
 import copy
 
-import guards
 import pytest
-from badges import SETUP
+
+from scripts.badges import SETUP
+from tests.support import guards
 
 HOME = "https://github.com/somebody/something"
 HEADER = """\
@@ -101,7 +102,7 @@ FAULTS = [
     ("ending", without(-1), "last two"),
     ("ending", replaced(2, "## 1 · First", "## First"), "no section"),
     ("exercises", without(3), "2 exercises; 3 is the least"),
-    ("exercises", replaced(3, "01.1", "01.9"), "01.9 is not in jatlab.exercises"),
+    ("exercises", replaced(3, "01.1", "01.9"), "01.9 is not in jatlab.lessons"),
     ("exercises", replaced(3, " (5 minutes)", ""), "01.1 lacks minutes"),
     ("exercises", replaced(3, "<details>", ""), "2 folded hints"),
     ("exercises", replaced(4, "check(", "# check("), "01.1 lacks check"),

@@ -5,8 +5,9 @@ import subprocess
 import sys
 import time
 
-import limits
 import pytest
+
+from tests.support import ROOT, limits
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
@@ -52,8 +53,8 @@ def test_a_lesson_over_its_limit_fails_the_run(tmp_path):
 
     cells = [nbformat.v4.new_code_cell("1 + 1"), nbformat.v4.new_code_cell("import time; time.sleep(1)")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "slow.ipynb")
-    (tmp_path / "strict.py").write_text("import limits\nlimits.MINUTES_EACH = 0.001\nfrom limits import pytest_configure\n")
-    path = f"{tmp_path}:{limits.__file__.removesuffix('/limits.py')}"
+    (tmp_path / "strict.py").write_text("from tests.support import limits\nlimits.MINUTES_EACH = 0.001\nfrom tests.support.limits import pytest_configure\n")
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
     command = [
         sys.executable,
         "-m",

@@ -1,14 +1,15 @@
-"""Every notebook is what a lesson must be (guards.py says what), without running it. `make notebooks` runs them."""
+"""Every notebook is what a lesson must be (guards.py says what), without running it. `make
+notebooks` runs them.
+"""
 
 import json
-from pathlib import Path
 
-import guards
 import nbformat
 import pytest
-from badges import homepage
 
-ROOT = Path(__file__).parents[2]
+from scripts.badges import homepage
+from tests.support import ROOT, guards
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
 GUARDS = {

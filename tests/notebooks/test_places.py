@@ -4,14 +4,14 @@ import os
 import re
 import subprocess
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+
 FILE = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = FILE["project"]
 COLAB = {  # as old as what Colab has is likely to be
@@ -31,7 +31,9 @@ COLAB = {  # as old as what Colab has is likely to be
 
 
 def requirements(extra: str) -> list[Requirement]:
-    """What an extra asks for itself and through other extras of jatlab; "" are jatlab's own dependencies."""
+    """What an extra asks for itself and through other extras of jatlab; "" are jatlab's own
+    dependencies.
+    """
     lines = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     found = []
     for line in map(Requirement, lines):

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from test_envs import KEYS, random_action
 
 from jatlab.tasks import get_task, make_env, task_names
+from tests.tasks.test_envs import KEYS, random_action
 
 
 @pytest.mark.slow
@@ -14,7 +14,9 @@ def test_the_environment_is_as_the_table_says(name):
     observation, _ = env.reset()
     rng = np.random.default_rng(0)
     for _ in range(5):
-        assert {key: getattr(value, "dtype", type(value)) for key, value in observation.items()} == KEYS[task.observation]
+        assert {
+            key: getattr(value, "dtype", type(value)) for key, value in observation.items()
+        } == KEYS[task.observation]
         assert env.observation_space.contains(observation)
         assert next(iter(observation.values())).size == task.observation_size
         observation, reward, terminated, truncated, _ = env.step(random_action(env, rng))
@@ -31,8 +33,10 @@ def test_the_environment_is_as_the_table_says(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", task_names("metaworld") + task_names("mujoco"))
 def test_simulations_forget_the_episode_before(name):
-    """Meta-World moves bodies of the model itself; a reset with a seed must not see where they were."""
-    from test_envs import play, same
+    """Meta-World moves bodies of the model itself; a reset with a seed must not see where they
+    were.
+    """
+    from tests.tasks.test_envs import play, same
 
     fresh, used = make_env(name), make_env(name)
     expected = play(fresh, seed=7, steps=60)

@@ -14,8 +14,14 @@ from jatlab.tasks.atari import Shrink
 def shrink_plainly(screen):
     """Each target pixel is the area-weighted mean of the rectangle it covers, rounded; then luma."""
     height, width, _ = screen.shape
-    rows, columns = (np.array([[overlap(i, j, n / 84) for j in range(n)] for i in range(84)]) for n in (height, width))
-    small = np.stack([rows @ colour @ columns.T for colour in screen.astype(np.float64).transpose(2, 0, 1)], axis=-1)
+    rows, columns = (
+        np.array([[overlap(i, j, n / 84) for j in range(n)] for i in range(84)])
+        for n in (height, width)
+    )
+    small = np.stack(
+        [rows @ colour @ columns.T for colour in screen.astype(np.float64).transpose(2, 0, 1)],
+        axis=-1,
+    )
     return np.rint(small) @ [0.299, 0.587, 0.114]
 
 
@@ -30,11 +36,18 @@ def test_shrinking_is_area_averaging_then_luma(seed, size):
     got = Shrink(*size)(screen)
     assert (got.shape, got.dtype) == ((84, 84), np.uint8)
     difference = np.abs(got - shrink_plainly(screen))
-    assert difference.max() < 1.5 and (difference > 0.51).mean() < 0.01  # a colour's mean at exactly .5 may round either way
+    assert (
+        difference.max() < 1.5 and (difference > 0.51).mean() < 0.01
+    )  # a colour's mean at exactly .5 may round either way
 
 
 def test_flat_colours_keep_their_luma():
-    for colour, grey in [((255, 255, 255), 255), ((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29)]:
+    for colour, grey in [
+        ((255, 255, 255), 255),
+        ((255, 0, 0), 76),
+        ((0, 255, 0), 150),
+        ((0, 0, 255), 29),
+    ]:
         assert (Shrink(210, 160)(np.full((210, 160, 3), colour, np.uint8)) == grey).all()
 
 
@@ -58,7 +71,9 @@ class PlainAtari:
         return sum(rewards)
 
 
-@pytest.mark.parametrize(("name", "steps"), [("atari-pong", 150), ("atari-freeway", 150), ("atari-mspacman", 60)])
+@pytest.mark.parametrize(
+    ("name", "steps"), [("atari-pong", 150), ("atari-freeway", 150), ("atari-mspacman", 60)]
+)
 def test_decisions_equal_four_single_frames(name, steps):
     plain, env, rng = PlainAtari(name, seed=5), make_env(name, seed=5), np.random.default_rng(0)
     observation, _ = env.reset()
@@ -84,7 +99,9 @@ def test_a_lost_life_continues_the_same_game_with_the_ball_in_play():
     _, info = env.reset()
     lives, total, lost = 5, 0.0, 0
     while True:
-        observation, reward, terminated, truncated, info = env.step(3)  # LEFT: the ball is missed at last
+        observation, reward, terminated, truncated, info = env.step(
+            3
+        )  # LEFT: the ball is missed at last
         total += reward
         if terminated:
             break
@@ -109,7 +126,10 @@ def test_a_whole_game_of_pong_counts_its_points():
 
 
 def test_montezuma_is_limited_to_18000_frames_and_the_others_to_108000():
-    limits = [make_env(name).unwrapped.ale.getInt("max_num_frames_per_episode") for name in ("atari-montezumarevenge", "atari-pong")]
+    limits = [
+        make_env(name).unwrapped.ale.getInt("max_num_frames_per_episode")
+        for name in ("atari-montezumarevenge", "atari-pong")
+    ]
     assert limits == [18_000, 108_000]
 
 

@@ -20,7 +20,9 @@ KEYS = {
 
 
 def play(env, seed, steps=40, actions=0):
-    """The observations and rewards of one episode under fixed random actions, as one flat list of arrays."""
+    """The observations and rewards of one episode under fixed random actions, as one flat list of
+    arrays.
+    """
     rng = np.random.default_rng(actions)
     observation, _ = env.reset(seed=seed)
     seen = [*observation.values()]
@@ -39,7 +41,9 @@ def random_action(env, rng):
 
 
 def same(left, right):
-    return len(left) == len(right) and all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+    return len(left) == len(right) and all(
+        np.array_equal(a, b) for a, b in zip(left, right, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -48,7 +52,9 @@ def test_observations_have_the_published_form(name):
     observation, _ = env.reset()
     for _ in range(3):
         assert env.observation_space.contains(observation)
-        assert {key: getattr(value, "dtype", type(value)) for key, value in observation.items()} == KEYS[env.task.observation]
+        assert {
+            key: getattr(value, "dtype", type(value)) for key, value in observation.items()
+        } == KEYS[env.task.observation]
         assert next(iter(observation.values())).size == env.task.observation_size
         observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         assert [type(value) for value in (reward, terminated, truncated)] == [float, bool, bool]
@@ -75,7 +81,9 @@ def test_make_envs_seed_counts_for_the_first_reset_only():
     assert jatlab.make_env is make_env
 
 
-@pytest.mark.parametrize("name", ["atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"])
+@pytest.mark.parametrize(
+    "name", ["atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"]
+)
 def test_rendering_gives_rgb_without_opengl(name, monkeypatch):
     monkeypatch.setenv("JATLAB_RENDERER", "painter")
     env = make_env(name, seed=0)
@@ -100,7 +108,9 @@ def test_render_modes_and_options(monkeypatch):
     assert small.render().shape == (64, 64, 3)
     with pytest.raises(ValueError, match="render_mode is 'rgb_array' or None, not 'human'"):
         make_env("mujoco-pendulum", render_mode="human")
-    with pytest.raises(ValueError, match="mujoco-pendulum has no option 'hide_goal'; it has camera, size"):
+    with pytest.raises(
+        ValueError, match="mujoco-pendulum has no option 'hide_goal'; it has camera, size"
+    ):
         make_env("mujoco-pendulum", hide_goal=True)
 
 
@@ -142,7 +152,10 @@ def test_babyai_flattens_direction_and_view():
     observation, _ = env.reset()
     raw = env.unwrapped.gen_obs()
     grid = observation["discrete_observation"]
-    assert grid[0] == raw["direction"] and observation["text_observation"] == raw["mission"] == env.unwrapped.mission
+    assert (
+        grid[0] == raw["direction"]
+        and observation["text_observation"] == raw["mission"] == env.unwrapped.mission
+    )
     np.testing.assert_array_equal(grid[1:].reshape(7, 7, 3), raw["image"])
 
 
@@ -158,7 +171,9 @@ for seed in range(60):
     env.reset(seed=seed)
 assert rejected, "nothing was rejected: take other seeds"
 """
-    result = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
+    )
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
 
 
@@ -194,7 +209,10 @@ def test_metaworld_lasts_100_steps_and_remembers_success():
     observation, _ = env.reset()
     flags = []
     for step in range(1, 101):
-        hand, goal = observation["continuous_observation"][:3], observation["continuous_observation"][-3:]
+        hand, goal = (
+            observation["continuous_observation"][:3],
+            observation["continuous_observation"][-3:],
+        )
         towards = goal - hand if step < 60 else hand - goal  # reaches the goal, then leaves it
         observation, reward, terminated, truncated, info = env.step([*(25 * towards), 0])
         flags.append(info["success"])
@@ -206,7 +224,10 @@ def test_metaworld_lasts_100_steps_and_remembers_success():
 
 def test_metaworld_clips_actions_as_the_published_environments_did():
     env = make_env("metaworld-reach")
-    after = [env.reset(seed=1) and env.step(np.full(4, size))[0]["continuous_observation"] for size in (1.0, 5.0)]
+    after = [
+        env.reset(seed=1) and env.step(np.full(4, size))[0]["continuous_observation"]
+        for size in (1.0, 5.0)
+    ]
     np.testing.assert_array_equal(*after)
 
 

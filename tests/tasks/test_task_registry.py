@@ -18,21 +18,36 @@ PUBLISHED = json.loads((scores.FOLDER / "published_scores.json").read_text())
 
 def test_the_table_names_the_published_tasks_and_environments():
     assert task_names() == list(PUBLISHED)
-    assert {name: get_task(name).published_env_id for name in PUBLISHED} == {name: row["env_id"] for name, row in PUBLISHED.items()}
-    assert [len(task_names(domain)) for domain in ("atari", "babyai", "metaworld", "mujoco")] == [57, 39, 50, 11]
+    assert {name: get_task(name).published_env_id for name in PUBLISHED} == {
+        name: row["env_id"] for name, row in PUBLISHED.items()
+    }
+    assert [len(task_names(domain)) for domain in ("atari", "babyai", "metaworld", "mujoco")] == [
+        57,
+        39,
+        50,
+        11,
+    ]
 
 
 def test_loss_weights_and_windows_are_the_published_ones():
     weights = {name: get_task(name).loss_weight for name in task_names()}
     assert {weights[name] for name in task_names("metaworld")} == {50.0}
     assert {weights[name] for name in task_names("atari") + task_names("babyai")} == {1.0}
-    assert (weights["mujoco-pendulum"], weights["mujoco-doublependulum"], weights["mujoco-ant"]) == (50.0, 20.0, 10.0)
+    assert (
+        weights["mujoco-pendulum"],
+        weights["mujoco-doublependulum"],
+        weights["mujoco-ant"],
+    ) == (50.0, 20.0, 10.0)
     assert {get_task(name).max_timesteps for name in task_names("atari")} == {32}
-    assert {get_task(name).max_timesteps for name in task_names() if not name.startswith("atari")} == {None}
+    assert {
+        get_task(name).max_timesteps for name in task_names() if not name.startswith("atari")
+    } == {None}
 
 
 def test_a_task_says_how_it_differs_from_the_published_one():
-    changed = [name for name in task_names() if get_task(name).env_id != get_task(name).published_env_id]
+    changed = [
+        name for name in task_names() if get_task(name).env_id != get_task(name).published_env_id
+    ]
     assert set(changed) == {*task_names("metaworld"), "mujoco-pusher"}
     assert all(get_task(name).note for name in changed)
     assert "open gripper" in get_task("metaworld-button-press-topdown-wall").note
@@ -57,13 +72,18 @@ def test_an_unknown_name_gets_the_nearest_ones(wrong, meant):
 def test_a_name_like_nothing_points_to_the_list():
     with pytest.raises(ValueError, match="unknown task 'qqqqq'; `jatlab tasks` lists them all"):
         get_task("qqqqq")
-    with pytest.raises(ValueError, match="unknown domain 'robots'; there are atari, babyai, metaworld, mujoco"):
+    with pytest.raises(
+        ValueError, match="unknown domain 'robots'; there are atari, babyai, metaworld, mujoco"
+    ):
         task_names("robots")
 
 
 def test_expand_takes_names_patterns_and_domains():
     assert expand("mujoco-ant") == ["mujoco-ant"]
-    assert expand(["mujoco-ant", "mujoco"]) == ["mujoco-ant", *(name for name in task_names("mujoco") if name != "mujoco-ant")]
+    assert expand(["mujoco-ant", "mujoco"]) == [
+        "mujoco-ant",
+        *(name for name in task_names("mujoco") if name != "mujoco-ant"),
+    ]
     assert expand("babyai-go-to-obj*") == ["babyai-go-to-obj-door", "babyai-go-to-obj"]
     assert expand("all") == task_names()
     with pytest.raises(ValueError, match="no task matches 'babyai-x\\*'"):
@@ -97,13 +117,18 @@ sys.exit(" ".join(heavy & {name.split(".")[0] for name in sys.modules}) or 0)
     assert result.returncode == 0, f"imported: {result.stderr}"
 
 
-@pytest.mark.parametrize(("name", "package"), [("metaworld-reach", "metaworld"), ("atari-pong", "ale_py"), ("babyai-open", "minigrid")])
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("metaworld-reach", "metaworld"), ("atari-pong", "ale_py"), ("babyai-open", "minigrid")],
+)
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch, name, package):
     for module in [module for module in sys.modules if module.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, f"jatlab.tasks.{get_task(name).domain}", raising=False)
-    with pytest.raises(ImportError, match=rf'{name} needs the package {package!r}.*pip install "jatlab\[envs\]"'):
+    with pytest.raises(
+        ImportError, match=rf'{name} needs the package {package!r}.*pip install "jatlab\[envs\]"'
+    ):
         make_env(name)
 
 
@@ -124,15 +149,23 @@ def make_cartpole(task, render_mode):
 
 def test_a_task_of_ones_own_plays_like_the_others(own_tasks):
     register(cartpole(), make_cartpole)
-    assert task_names()[-1] == "own-cartpole" and task_names("own") == ["own-cartpole"] == expand("own-*")
+    assert task_names()[-1] == "own-cartpole" and task_names("own") == ["own-cartpole"] == expand(
+        "own-*"
+    )
     env = jatlab.make_env("own-cartpole", seed=3)
     observation, _ = env.reset()
     assert env.task == cartpole()
     assert observation["continuous_observation"].dtype == np.float32
-    np.testing.assert_array_equal(observation["continuous_observation"], env.reset(seed=3)[0]["continuous_observation"])
+    np.testing.assert_array_equal(
+        observation["continuous_observation"], env.reset(seed=3)[0]["continuous_observation"]
+    )
     env.close()
     scored = scores.task_scores("own-cartpole")
-    assert (scored.expert, scored.teacher, scores.normalise("own-cartpole", [1.0])) == (None, None, None)
+    assert (scored.expert, scored.teacher, scores.normalise("own-cartpole", [1.0])) == (
+        None,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,11 @@ def entry(mean, **others):
 
 def test_published_scores_are_read():
     pong = task_scores("atari-pong")
-    assert (pong.published_random.mean, pong.expert, pong.human) == (-20.7, Score(20.9868, 0.1812), Score(14.6))
+    assert (pong.published_random.mean, pong.expert, pong.human) == (
+        -20.7,
+        Score(20.9868, 0.1812),
+        Score(14.6),
+    )
     assert pong.jat == Score(16.54, 10.34)
 
 
@@ -43,7 +47,10 @@ def test_every_task_has_published_random_expert_and_jat():
 
 
 def test_bowling_and_venture_have_no_scale_by_their_expert_and_no_other_task_lacks_one():
-    assert [name for name in task_names() if normalise(name, [1.0], by="expert") is None] == ["atari-bowling", "atari-venture"]
+    assert [name for name in task_names() if normalise(name, [1.0], by="expert") is None] == [
+        "atari-bowling",
+        "atari-venture",
+    ]
     assert normalise("atari-venture", [100.0], by="human") is not None
     assert normalise("babyai-open", [1.0], by="human") is None
 
@@ -56,7 +63,9 @@ def test_random_is_zero_the_reference_one_and_half_way_a_half():
 
 def test_the_measured_scale_uses_measured_scores_alone(files):
     published = {"babyai-open": {"env_id": "x", "random": {"mean": 0.1}, "expert": {"mean": 0.9}}}
-    files(published=published, measured={"babyai-open": {"random": entry(0.2), "teacher": entry(0.6)}})
+    files(
+        published=published, measured={"babyai-open": {"random": entry(0.2), "teacher": entry(0.6)}}
+    )
     assert task_scores("babyai-open") == TaskScores(
         random=Score(0.2, 1.0, 100, (2_000_000, 2_000_099), "measured"),
         teacher=Score(0.6, 1.0, 100, (2_000_000, 2_000_099), "measured"),
@@ -69,7 +78,13 @@ def test_the_measured_scale_uses_measured_scores_alone(files):
 
 @pytest.mark.parametrize(
     "measured",
-    [{}, {"teacher": entry(1.0)}, {"random": entry(0.2)}, {"random": entry(0.5), "teacher": entry(0.5)}, {"random": entry(0.5), "teacher": entry(0.4)}],
+    [
+        {},
+        {"teacher": entry(1.0)},
+        {"random": entry(0.2)},
+        {"random": entry(0.5), "teacher": entry(0.5)},
+        {"random": entry(0.5), "teacher": entry(0.4)},
+    ],
 )
 def test_no_measured_scale_without_both_scores_and_a_teacher_above_random(files, measured):
     files(published={"babyai-open": {"random": {"mean": 0.1}}}, measured={"babyai-open": measured})
@@ -98,7 +113,10 @@ def test_unknown_names_are_refused():
         normalise("babyai-opens", [0.4])
 
 
-@given(st.lists(st.floats(-1e6, 1e6), max_size=5), st.sampled_from(["atari-pong", "metaworld-reach", "mujoco-pusher"]))
+@given(
+    st.lists(st.floats(-1e6, 1e6), max_size=5),
+    st.sampled_from(["atari-pong", "metaworld-reach", "mujoco-pusher"]),
+)
 def test_the_scale_can_be_undone(returns, name):
     found = task_scores(name)
     random, expert = found.published_random.mean, found.expert.mean
@@ -110,16 +128,59 @@ def test_the_table_has_a_row_a_task():
     rows = task_table(task_names())
     assert [row["task"] for row in rows] == task_names()
     reach = rows[task_names().index("metaworld-reach")]
-    assert (reach["observation"], reach["action"], reach["expert"], reach["jat"]) == ("39 numbers", "4 numbers", 681.3714, 347.45)
+    assert (reach["observation"], reach["action"], reach["expert"], reach["jat"]) == (
+        "39 numbers",
+        "4 numbers",
+        681.3714,
+        347.45,
+    )
 
 
 def test_the_printed_table_numbers_its_notes_and_marks_what_was_not_measured(files):
-    published = {name: {"random": {"mean": 1234.5}, "expert": {"mean": -0.5}} for name in ("mujoco-pusher", "atari-pong")}
-    files(published=published, measured={"atari-pong": {"random": entry(-20.7), "teacher": entry(20.5)}})
+    published = {
+        name: {"random": {"mean": 1234.5}, "expert": {"mean": -0.5}}
+        for name in ("mujoco-pusher", "atari-pong")
+    }
+    files(
+        published=published,
+        measured={"atari-pong": {"random": entry(-20.7), "teacher": entry(20.5)}},
+    )
     header, _, pusher, pong, *rest = format_tasks(["mujoco-pusher", "atari-pong"]).splitlines()
-    assert header.split() == ["task", "observation", "action", "random", "teacher", "expert", "JAT", "note"]
-    assert pusher.split() == ["mujoco-pusher", "23", "numbers", "7", "numbers", "1,234~", "-", "-0.50", "-", "[1]"]
-    assert pong.split() == ["atari-pong", "4", "frames", "84x84", "1", "of", "6", "-20.7", "20.5", "-0.50", "-"]
+    assert header.split() == [
+        "task",
+        "observation",
+        "action",
+        "random",
+        "teacher",
+        "expert",
+        "JAT",
+        "note",
+    ]
+    assert pusher.split() == [
+        "mujoco-pusher",
+        "23",
+        "numbers",
+        "7",
+        "numbers",
+        "1,234~",
+        "-",
+        "-0.50",
+        "-",
+        "[1]",
+    ]
+    assert pong.split() == [
+        "atari-pong",
+        "4",
+        "frames",
+        "84x84",
+        "1",
+        "of",
+        "6",
+        "-20.7",
+        "20.5",
+        "-0.50",
+        "-",
+    ]
     assert rest[-1].startswith("[1] Pusher-v5 instead of Pusher-v4")
     with pytest.raises(ValueError, match="unknown task"):
         format_tasks(["mujoco-push"])

@@ -1,4 +1,4 @@
-"""The grid of films: where its tiles are, what they show when, and how large it may become."""
+"""The grid of videos: where its tiles are, what they show when, and how large it may become."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from jatlab.viz.grid import FRAMES, GAP, MARGIN, WIDTH, columns_for, grid, tile,
 from jatlab.viz.video import GROUND, read_video, save_bounded_mp4, save_small_gif, save_video
 
 
-def film(length, shape=(40, 40), color=0):
+def video(length, shape=(40, 40), color=0):
     """Frames whose red is the moment."""
     frames = np.zeros((length, *shape, 3), np.uint8)
     frames[..., 0], frames[..., 1] = np.arange(length)[:, None, None], color
@@ -16,30 +16,47 @@ def film(length, shape=(40, 40), color=0):
 
 def test_a_tile_runs_from_the_first_frame_to_the_last_however_long_the_film():
     for length in (1, 5, FRAMES, 200):
-        reds = tile(film(length), 20)[:, 10, 10, 0]
-        assert len(reds) == FRAMES and reds[0] == 0 and reds[-1] == length - 1 and (np.diff(reds.astype(int)) >= 0).all()
+        reds = tile(video(length), 20)[:, 10, 10, 0]
+        assert (
+            len(reds) == FRAMES
+            and reds[0] == 0
+            and reds[-1] == length - 1
+            and (np.diff(reds.astype(int)) >= 0).all()
+        )
 
 
 def test_a_tile_keeps_proportions():
-    tall = tile(film(2, (80, 40), color=200), 40)[0]
-    assert (tall[:, :10] == GROUND).all() and (tall[:, -10:] == GROUND).all() and (tall[:, 10:30, 1] == 200).all()
+    tall = tile(video(2, (80, 40), color=200), 40)[0]
+    assert (
+        (tall[:, :10] == GROUND).all()
+        and (tall[:, -10:] == GROUND).all()
+        and (tall[:, 10:30, 1] == 200).all()
+    )
 
 
 @pytest.mark.parametrize("tasks", [2, 8, 18, 40, 157])
 def test_tiles_stand_side_by_side_and_fill_the_width(tasks):
     size, columns = tile_size(tasks), columns_for(tasks)
-    films = {f"task-{index}": tile(film(3, color=50 + index), size, count=2) for index in range(tasks)}
-    half = dict(list(films.items())[: tasks // 2]), dict(list(films.items())[tasks // 2 :])
+    videos = {
+        f"task-{index}": tile(video(3, color=50 + index), size, count=2) for index in range(tasks)
+    }
+    half = dict(list(videos.items())[: tasks // 2]), dict(list(videos.items())[tasks // 2 :])
     frames = grid({"One": half[0], "Two": half[1]})
     assert len(frames) == 2 and frames[0].shape[1] == WIDTH and frames[0].shape[0] % 2 == 0
-    assert 2 * MARGIN + columns * size + (columns - 1) * GAP <= WIDTH < 2 * MARGIN + columns * (size + 1) + (columns - 1) * GAP
+    assert (
+        2 * MARGIN + columns * size + (columns - 1) * GAP
+        <= WIDTH
+        < 2 * MARGIN + columns * (size + 1) + (columns - 1) * GAP
+    )
     for index in range(tasks):
-        assert (frames[0][..., 1] == 50 + index).sum() >= size * size  # every tile is whole, none covers another
+        assert (
+            frames[0][..., 1] == 50 + index
+        ).sum() >= size * size  # every tile is whole, none covers another
 
 
 def test_headings_and_names_are_drawn_and_no_heading_takes_no_room():
-    films = {"first": tile(film(3), 300, count=1)}
-    [with_heading], [without] = grid({"Domain": films}), grid({"": films})
+    videos = {"first": tile(video(3), 300, count=1)}
+    [with_heading], [without] = grid({"Domain": videos}), grid({"": videos})
     assert with_heading.shape[0] > without.shape[0]
     assert (without[MARGIN + 300 : -MARGIN] != GROUND).any()  # the name below the tile
     with pytest.raises(ValueError, match="at least one tile"):
@@ -56,8 +73,10 @@ def test_an_mp4_stays_below_its_bound_and_says_when_it_cannot(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bounded.mp4", "free.mp4"]
 
 
-@pytest.mark.parametrize("save, name", [(save_video, "film.mp4"), (save_small_gif, "film.gif")])
+@pytest.mark.parametrize("save, name", [(save_video, "video.mp4"), (save_small_gif, "video.gif")])
 def test_a_video_can_be_read_back(tmp_path, save, name):
     frames = [np.full((32, 48, 3), 25 * moment, np.uint8) for moment in range(9)]
     back = read_video(save(frames, tmp_path / name, 8))
-    assert len(back) == 9 and all(abs(int(frame.mean()) - 25 * moment) < 6 for moment, frame in enumerate(back))
+    assert len(back) == 9 and all(
+        abs(int(frame.mean()) - 25 * moment) < 6 for moment, frame in enumerate(back)
+    )

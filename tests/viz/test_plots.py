@@ -10,7 +10,11 @@ from jatlab.viz.plots import learning_figure, score_figure, smooth, to_png, to_s
 
 def scored(mean, low, high, jat=None):
     score = {"mean": mean, "interval": [low, high]}
-    return {"by_teacher": score, "by_expert": {"left_out": "no published expert"} if jat is None else score, "jat_by_expert": jat}
+    return {
+        "by_teacher": score,
+        "by_expert": {"left_out": "no published expert"} if jat is None else score,
+        "jat_by_expert": jat,
+    }
 
 
 TASKS = {"babyai-a": scored(0.5, 0.4, 0.6, jat=0.7), "babyai-b": scored(0.9, 0.8, 1.0)}
@@ -18,29 +22,48 @@ AVERAGE = {"mean": 0.7, "mean_interval": [0.6, 0.8], "tasks": list(TASKS)}
 
 
 def marks(axes, marker):
-    return [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in axes.lines if line.get_marker() == marker]
+    return [
+        (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+        for line in axes.lines
+        if line.get_marker() == marker
+    ]
 
 
 def texts(figure):
-    return [text.get_text() for axes in figure.axes for text in (*axes.texts, *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label)]
+    return [
+        text.get_text()
+        for axes in figure.axes
+        for text in (*axes.texts, *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label)
+    ]
 
 
 def test_each_task_has_its_bar_its_interval_and_its_name():
-    figure = score_figure(TASKS, averages={"by_teacher": AVERAGE, "by_expert": {"tasks": ["babyai-a"], "mean": 0.5}})
+    figure = score_figure(
+        TASKS, averages={"by_teacher": AVERAGE, "by_expert": {"tasks": ["babyai-a"], "mean": 0.5}}
+    )
     left, right = figure.axes
     assert marks(left, "o") == [(0.5, 0), (0.9, 1), (0.7, 2)]
     assert [bar.get_width() for bar in left.patches] == [0.5, 0.9, 0.7]
-    assert [list(line.get_xdata()) for line in left.lines if line.get_linewidth() == 2.2] == [[0.4, 0.6], [0.8, 1.0], [0.6, 0.8]]
+    assert [list(line.get_xdata()) for line in left.lines if line.get_linewidth() == 2.2] == [
+        [0.4, 0.6],
+        [0.8, 1.0],
+        [0.6, 0.8],
+    ]
     assert [label.get_text() for label in left.get_yticklabels()] == ["a", "b", "mean of tasks"]
     assert left.get_xlabel() == "normalised return (0: random, 1: teacher)"
     assert {"random", "teacher", "published expert"} <= set(texts(figure))
     assert marks(right, "D") == [(0.7, 0)] and marks(left, "D") == []
     assert "not on this scale" in [text.get_text() for text in right.texts]
-    assert [label.get_text() for label in right.get_yticklabels()] == ["a", "b"]  # the mean of one task is no row
+    assert [label.get_text() for label in right.get_yticklabels()] == [
+        "a",
+        "b",
+    ]  # the mean of one task is no row
 
 
 def test_scores_off_the_scale_are_drawn_at_its_edge_with_their_value():
-    axes = score_figure({"atari-x": scored(7.25, 6.0, 8.0), "atari-y": scored(-3.0, -4.0, -2.0)}, ["by_teacher"]).axes[0]
+    axes = score_figure(
+        {"atari-x": scored(7.25, 6.0, 8.0), "atari-y": scored(-3.0, -4.0, -2.0)}, ["by_teacher"]
+    ).axes[0]
     assert marks(axes, "o") == [(1.5, 0), (-0.25, 1)]
     assert {"7.25", "-3"} <= {text.get_text() for text in axes.texts}
     low, high = axes.get_xlim()
@@ -57,7 +80,13 @@ def test_a_figure_of_nothing_is_a_clear_error():
 
 
 def log(tasks, lines=50):
-    record = [{"timesteps": 20_000 * i, "loss": {task: 2.0 / i + 0.01 * k for k, task in enumerate(tasks)}} for i in range(1, lines + 1)]
+    record = [
+        {
+            "timesteps": 20_000 * i,
+            "loss": {task: 2.0 / i + 0.01 * k for k, task in enumerate(tasks)},
+        }
+        for i in range(1, lines + 1)
+    ]
     record[-1]["validation"] = {tasks[0]: 0.5}
     return record
 
@@ -70,15 +99,26 @@ def test_learning_curves_are_drawn_by_task_against_millions_of_timesteps():
     assert curves[0].get_ydata()[-1] == pytest.approx(2 / 50, rel=0.05)
     assert marks(axes, "o") == [(1.0, 0.5)]
     assert {text.get_text() for text in axes.texts} == {"a", "b"}
-    assert axes.get_xlabel() == "timesteps trained on (millions)" and axes.get_ylabel() == "loss (log scale)" and axes.get_yscale() == "log"
+    assert (
+        axes.get_xlabel() == "timesteps trained on (millions)"
+        and axes.get_ylabel() == "loss (log scale)"
+        and axes.get_yscale() == "log"
+    )
 
 
 def test_the_names_at_the_ends_of_lines_do_not_overlap():
     tasks = [f"babyai-{letter}" for letter in "abcdefgh"]
-    figure = learning_figure([{"timesteps": 1e6 * i, "loss": dict.fromkeys(tasks, 1.0 / i)} for i in range(1, 30)], "babyai")
+    figure = learning_figure(
+        [{"timesteps": 1e6 * i, "loss": dict.fromkeys(tasks, 1.0 / i)} for i in range(1, 30)],
+        "babyai",
+    )
     figure.canvas.draw()
-    boxes = sorted((text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0)
-    assert len(boxes) == 8 and all(above.y0 >= below.y1 - 1 for below, above in zip(boxes, boxes[1:], strict=False))
+    boxes = sorted(
+        (text.get_window_extent() for text in figure.axes[0].texts), key=lambda box: box.y0
+    )
+    assert len(boxes) == 8 and all(
+        above.y0 >= below.y1 - 1 for below, above in zip(boxes, boxes[1:], strict=False)
+    )
 
 
 def test_many_tasks_are_faint_lines_and_their_median():

@@ -75,10 +75,24 @@ def agent():
 
 
 def made_up(task, length, rng):
-    name = {"atari-pong": "image", "babyai-go-to-obj": "discrete", "metaworld-reach": "continuous"}[task]
-    observed = {"image": rng.integers(0, 256, (length, 4, 84, 84), dtype=np.uint8), "discrete": rng.integers(0, 8, (length, 148)), "continuous": rng.normal(size=(length, 39))}[name]
-    actions = {"continuous_actions": rng.normal(size=(length, 4)).astype(np.float32)} if name == "continuous" else {"discrete_actions": rng.integers(0, 3, length)}
-    return {f"{name}_observations": observed, "text_observations": ["go to the red ball"] * length, "rewards": np.zeros(length)} | actions
+    name = {"atari-pong": "image", "babyai-go-to-obj": "discrete", "metaworld-reach": "continuous"}[
+        task
+    ]
+    observed = {
+        "image": rng.integers(0, 256, (length, 4, 84, 84), dtype=np.uint8),
+        "discrete": rng.integers(0, 8, (length, 148)),
+        "continuous": rng.normal(size=(length, 39)),
+    }[name]
+    actions = (
+        {"continuous_actions": rng.normal(size=(length, 4)).astype(np.float32)}
+        if name == "continuous"
+        else {"discrete_actions": rng.integers(0, 3, length)}
+    )
+    return {
+        f"{name}_observations": observed,
+        "text_observations": ["go to the red ball"] * length,
+        "rewards": np.zeros(length),
+    } | actions
 
 
 @pytest.mark.parametrize("task", ["atari-pong", "metaworld-reach"])
@@ -96,7 +110,14 @@ def test_saliency_is_the_gradient(agent, task):
         moved = observed.clone()
         moved[0, 1][place] += step
         with torch.no_grad():
-            output = agent.model(**{name: moved, action: torch.from_numpy(episode[action][:2])[None]}, return_loss=False).pred_actions[0, -1].double()
+            output = (
+                agent.model(
+                    **{name: moved, action: torch.from_numpy(episode[action][:2])[None]},
+                    return_loss=False,
+                )
+                .pred_actions[0, -1]
+                .double()
+            )
         return float(output.abs().sum() if chosen is None else output[chosen])
 
     assert abs(score(1e-3) - score(-1e-3)) / 2e-3 == pytest.approx(values[place], rel=0.05)
@@ -107,7 +128,11 @@ def test_saliency_of_a_grid_is_the_fall_of_the_logit(agent):
     episode = made_up("babyai-go-to-obj", 2, np.random.default_rng(0))
     episode["discrete_observations"][1, 1:4] = 1, 0, 0  # already empty: emptying changes nothing
     values, chosen = sensitivity(agent, episode, 1, "babyai-go-to-obj")
-    assert values.shape == (7, 7) and values[0, 0] == pytest.approx(0, abs=1e-5) and np.abs(values).max() > 1e-4
+    assert (
+        values.shape == (7, 7)
+        and values[0, 0] == pytest.approx(0, abs=1e-5)
+        and np.abs(values).max() > 1e-4
+    )
     assert chosen == episode["discrete_actions"][1]
 
 
@@ -129,7 +154,9 @@ def test_saliency_refuses_what_it_cannot_read(agent):
 
 def test_an_episode_is_filmed_side_by_side(agent, tmp_path):
     frames = side_by_side(agent, "babyai-go-to-obj", 7, tmp_path / "film.gif", max_steps=4, every=2)
-    assert len(frames) == 3 and all(frame.shape == frames[0].shape and frame.dtype == np.uint8 for frame in frames)
+    assert len(frames) == 3 and all(
+        frame.shape == frames[0].shape and frame.dtype == np.uint8 for frame in frames
+    )
     assert (frames[0] != frames[-1]).any() and len(read_video(tmp_path / "film.gif")) >= 2
     with pytest.raises(ValueError, match=r"ends in \.gif or \.mp4"):
         side_by_side(agent, "babyai-go-to-obj", output="film.avi")

@@ -21,7 +21,12 @@ def labels(axes) -> list[str]:
 
 
 def dots(axes) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for line in axes.get_lines() if line.get_marker() == "o" for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+    return [
+        (float(x), float(y))
+        for line in axes.get_lines()
+        if line.get_marker() == "o"
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    ]
 
 
 def test_a_score_and_its_interval():
@@ -29,41 +34,70 @@ def test_a_score_and_its_interval():
     assert boxing.score == pytest.approx((jat.mean - 0.1) / (97.968 - 0.1), rel=1e-3)
     assert boxing.half == pytest.approx(2.262 * jat.std / np.sqrt(10) / (97.968 - 0.1), rel=1e-3)
     assert (boxing.low + boxing.high) / 2 == pytest.approx(boxing.score)
-    assert published_score("atari-boxing", "human").score == pytest.approx((jat.mean - 0.1) / 12.0, rel=1e-3)
+    assert published_score("atari-boxing", "human").score == pytest.approx(
+        (jat.mean - 0.1) / 12.0, rel=1e-3
+    )
 
 
 def test_scales_that_do_not_exist():
-    assert published_score("atari-bowling") is None and published_score("babyai-open", "human") is None
+    assert (
+        published_score("atari-bowling") is None and published_score("babyai-open", "human") is None
+    )
     with pytest.raises(ValueError, match="by expert or human, not 'teacher'"):
         published_score("atari-boxing", "teacher")
     with pytest.raises(ValueError, match="only Atari has human scores"):
         published_rows("babyai", "human")
 
 
-@pytest.mark.parametrize(("domain", "by", "count"), [("atari", "expert", 55), ("atari", "human", 57), ("babyai", "expert", 39), ("mujoco", "expert", 11)])
+@pytest.mark.parametrize(
+    ("domain", "by", "count"),
+    [
+        ("atari", "expert", 55),
+        ("atari", "human", 57),
+        ("babyai", "expert", 39),
+        ("mujoco", "expert", 11),
+    ],
+)
 def test_rows_show_every_task_that_has_a_score(domain, by, count):
     figure = published_rows(domain, by)
     [axes] = figure.axes
     scores = published_scores(domain, by)
-    assert len(labels(axes)) == len(scores) == count and sorted(scores, key=lambda s: -s.score) == scores
-    assert dots(axes) == [(pytest.approx(np.clip(score.score, *LIMITS[by])), row) for row, score in enumerate(scores)]
+    assert (
+        len(labels(axes)) == len(scores) == count
+        and sorted(scores, key=lambda s: -s.score) == scores
+    )
+    assert dots(axes) == [
+        (pytest.approx(np.clip(score.score, *LIMITS[by])), row) for row, score in enumerate(scores)
+    ]
     assert f"on {count} tasks" in figure.caption and f"{count} rows" in figure.alt
     assert axes.get_xlabel().startswith("normalised return")
 
 
 def test_scores_beyond_the_axis_are_told_as_numbers():
     [axes] = published_rows(["atari-krull", "atari-boxing", "atari-pong"], "human").axes
-    assert {"8.6", "7.7"} <= {text.get_text() for text in axes.texts} and "1.1" not in {text.get_text() for text in axes.texts}
+    assert {"8.6", "7.7"} <= {text.get_text() for text in axes.texts} and "1.1" not in {
+        text.get_text() for text in axes.texts
+    }
     assert labels(axes) == ["krull", "boxing", "pong"]
 
 
 def test_overview_has_a_dot_for_each_task_and_says_how_many():
     figure = published_overview()
     [axes] = figure.axes
-    for row, (domain, line) in enumerate(zip(DOMAINS, [line for line in axes.get_lines() if line.get_marker() == "o"], strict=True)):
-        assert len(line.get_xdata()) == len(published_scores(domain)) and abs(np.asarray(line.get_ydata()) - row).max() < 0.6
-        assert f"{len(published_scores(domain))} of {len(task_names(domain))} tasks" in labels(axes)[row]
-    assert [text.split("\n")[0] for text in labels(published_overview("human").axes[0])] == ["Atari"]
+    for row, (domain, line) in enumerate(
+        zip(DOMAINS, [line for line in axes.get_lines() if line.get_marker() == "o"], strict=True)
+    ):
+        assert (
+            len(line.get_xdata()) == len(published_scores(domain))
+            and abs(np.asarray(line.get_ydata()) - row).max() < 0.6
+        )
+        assert (
+            f"{len(published_scores(domain))} of {len(task_names(domain))} tasks"
+            in labels(axes)[row]
+        )
+    assert [text.split("\n")[0] for text in labels(published_overview("human").axes[0])] == [
+        "Atari"
+    ]
 
 
 def test_dots_of_a_swarm_do_not_touch():
@@ -76,7 +110,13 @@ def test_dots_of_a_swarm_do_not_touch():
 
 def test_a_task_shows_everyone_who_was_measured():
     [axes] = published_task("atari-videopinball").axes
-    assert labels(axes) == ["random, published", "random, ours", "JAT, published", "expert, published", "human, published"]
+    assert labels(axes) == [
+        "random, published",
+        "random, ours",
+        "JAT, published",
+        "expert, published",
+        "human, published",
+    ]
     assert "teacher, ours" in labels(published_task("mujoco-ant").axes[0])
     with pytest.raises(ValueError, match="unknown task"):
         published_task("atari-chess")
@@ -85,7 +125,11 @@ def test_a_task_shows_everyone_who_was_measured():
 def test_views_draw_into_the_axes_they_are_given():
     from matplotlib.figure import Figure
 
-    for view in (lambda axes: published_rows("mujoco", axes=axes), lambda axes: published_overview(axes=axes), lambda axes: published_task("mujoco-ant", axes=axes)):
+    for view in (
+        lambda axes: published_rows("mujoco", axes=axes),
+        lambda axes: published_overview(axes=axes),
+        lambda axes: published_task("mujoco-ant", axes=axes),
+    ):
         axes = Figure().subplots()
         figure = view(axes)
         assert figure is axes.figure and axes.get_lines() and figure.caption and figure.alt
@@ -99,7 +143,11 @@ def test_the_selector_follows_its_choices():
     scale.value = "human"
     assert rows.value != before[1] and one.value == before[0]
     domain.value = "mujoco"
-    assert scale.value == "expert" and scale.disabled and [name for _, name in task.options] == task_names("mujoco")
+    assert (
+        scale.value == "expert"
+        and scale.disabled
+        and [name for _, name in task.options] == task_names("mujoco")
+    )
     before = one.value
     task.value = "mujoco-hopper"
     assert one.value != before

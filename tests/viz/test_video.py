@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jatlab.viz.video import GROUND, caption, check_frames, data_uri, film_strip, resize, save_small_gif, save_video, shorten, write_webp
+from jatlab.viz.video import (
+    GROUND,
+    caption,
+    check_frames,
+    data_uri,
+    film_strip,
+    resize,
+    save_small_gif,
+    save_video,
+    shorten,
+    write_webp,
+)
 
 
 def film(count=12, height=48, width=64, noise=False):
@@ -23,7 +34,9 @@ def film(count=12, height=48, width=64, noise=False):
 def decode(path):
     if path.suffix == ".gif":
         with Image.open(path) as image:
-            return [np.asarray((image.seek(i), image.convert("RGB"))[1]) for i in range(image.n_frames)]
+            return [
+                np.asarray((image.seek(i), image.convert("RGB"))[1]) for i in range(image.n_frames)
+            ]
     import imageio.v2 as imageio
 
     return [frame for frame in imageio.get_reader(path)]  # noqa: C416 (list() asks for the length, which ffmpeg does not know)
@@ -74,7 +87,9 @@ def test_no_frames_and_wrong_frames_are_clear_errors(tmp_path):
 
 
 @pytest.mark.parametrize("writer, name", [("_write_gif", "a.gif"), ("_write_mp4", "a.mp4")])
-def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, writer, name):
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path, monkeypatch, writer, name
+):
     path = save_video(film(3), tmp_path / name)
     before = path.read_bytes()
 
@@ -90,11 +105,22 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monk
 
 
 def test_gif_keeps_the_colours_of_small_things(tmp_path):
-    """A purple ball in a grey room, beside a photograph's worth of browns: it is still purple, and not the floor's grey."""
-    frame = np.random.default_rng(0).normal((120, 90, 70), 25, (96, 192, 3)).clip(0, 255).astype(np.uint8)
-    frame[:, :96] = np.random.default_rng(1).normal(100, 25, (96, 96, 1)).clip(0, 255).astype(np.uint8)
+    """A purple ball in a grey room, beside a photograph's worth of browns: it is still purple, and
+    not the floor's grey.
+    """
+    frame = (
+        np.random.default_rng(0)
+        .normal((120, 90, 70), 25, (96, 192, 3))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
+    frame[:, :96] = (
+        np.random.default_rng(1).normal(100, 25, (96, 96, 1)).clip(0, 255).astype(np.uint8)
+    )
     frame[40:46, 40:46] = 112, 39, 195
-    shown = np.array(Image.open(save_video([frame], tmp_path / "a.gif")).convert("RGB"), dtype=int)[42, 42]
+    shown = np.array(Image.open(save_video([frame], tmp_path / "a.gif")).convert("RGB"), dtype=int)[
+        42, 42
+    ]
     assert np.abs(shown - (112, 39, 195)).max() < 24
 
 
@@ -115,11 +141,19 @@ def test_film_strip_runs_from_the_first_to_the_last_frame():
     assert [int(strip[10, 15 + 32 * i, 0]) for i in range(5)] == [0, 20, 40, 60, 80]
     sheet = film_strip(frames, count=6, rows=2, height=20, gap=2)
     assert sheet.shape == (42, 94, 3)
-    assert [[int(sheet[10 + 22 * row, 15 + 32 * column, 0]) for column in range(3)] for row in range(2)] == [[0, 20, 30], [50, 60, 80]]
+    assert [
+        [int(sheet[10 + 22 * row, 15 + 32 * column, 0]) for column in range(3)] for row in range(2)
+    ] == [[0, 20, 30], [50, 60, 80]]
 
 
 def test_film_strip_of_a_short_film_shows_each_frame_once():
-    strip = film_strip([np.full((20, 20, 3), 200, np.uint8), np.full((20, 20, 3), 100, np.uint8)], count=4, rows=1, height=20, gap=0)
+    strip = film_strip(
+        [np.full((20, 20, 3), 200, np.uint8), np.full((20, 20, 3), 100, np.uint8)],
+        count=4,
+        rows=1,
+        height=20,
+        gap=0,
+    )
     assert [int(strip[10, 10 + 20 * i, 0]) for i in range(4)] == [200, 100, GROUND[0], GROUND[0]]
 
 
@@ -131,13 +165,18 @@ def test_resize_keeps_proportions_and_hard_pixels():
 
 
 def test_data_uri_embeds_files(tmp_path):
-    assert data_uri(write_webp(film(1)[0], tmp_path / "a.webp")).startswith("data:image/webp;base64,UklGR")
+    assert data_uri(write_webp(film(1)[0], tmp_path / "a.webp")).startswith(
+        "data:image/webp;base64,UklGR"
+    )
     assert data_uri(save_video(film(2), tmp_path / "a.mp4")).startswith("data:video/mp4;base64,")
 
 
 def test_caption_adds_a_bar_and_shortens_what_does_not_fit():
     frame = np.full((40, 60, 3), 200, np.uint8)
-    plain, told = caption(frame, "", 3, 0.5), caption(frame, "put the purple key next to the grey box", 3, 0.5)
+    plain, told = (
+        caption(frame, "", 3, 0.5),
+        caption(frame, "put the purple key next to the grey box", 3, 0.5),
+    )
     assert plain.shape == (171 + 26, 256, 3) and told.shape == (171 + 44, 256, 3)
     assert (plain[26:] == 200).all() and (plain[:26] != GROUND).any() and (told[44:] == 200).all()
     assert shorten("short", 13, 240) == "short"

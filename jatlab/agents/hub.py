@@ -1,0 +1,102 @@
+"""From the name of a published agent to a folder of its files: the Hugging Face hub, its cache, or
+what to do without either.
+
+Only `config.json`, `model.safetensors` and the tokenizer's files are fetched; pickled weights are
+never read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+FETCHED = [
+    CONFIG,
+    WEIGHTS,
+    TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "training.json",
+]
+PICKLED = "pytorch_model.bin"
+WHY_NOT = "loading a pickle runs whatever code it holds. Convert it to safetensors where that is safe, or ask the owner to"
+
+
+def find_folder(name_or_folder: str | os.PathLike, **hub) -> Path:
+    """The folder with an agent's files: this one, or the local copy of the hub's repository
+    OWNER/NAME, fetched if need be.
+
+    `hub` goes to `huggingface_hub.snapshot_download` (revision, token, cache_dir, force_download,
+    local_files_only). Raises `FileNotFoundError`, which says what was looked for, and how to go on
+    without it.
+    """
+    folder = Path(name_or_folder)
+    if not folder.is_dir():
+        if not is_repository(name_or_folder):
+            raise FileNotFoundError(
+                f"no folder {str(folder)!r}; an agent on the hub is named OWNER/NAME, such as jat-project/jat"
+            )
+        folder = _fetch(str(name_or_folder), **hub)
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{name_or_folder} holds no {CONFIG}: an agent's folder has {CONFIG} and {WEIGHTS}"
+        )
+    if not (folder / WEIGHTS).is_file() and (
+        is_repository(name_or_folder) or (folder / PICKLED).is_file()
+    ):
+        raise FileNotFoundError(
+            f"{name_or_folder} holds no {WEIGHTS}, and {PICKLED} is not read: {WHY_NOT}"
+        )
+    return folder
+
+
+def is_repository(name: str | os.PathLike) -> bool:
+    """Whether `name` can only mean a repository of the hub: OWNER/NAME, where no folder OWNER is at
+    hand (then it is a path).
+    """
+    return (
+        isinstance(name, str)
+        and bool(re.fullmatch(r"[\w.-]+/[\w.-]+", name))
+        and not Path(name).parent.is_dir()
+    )
+
+
+def _fetch(name: str, **hub) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=FETCHED, **hub))
+    except Exception as error:  # the library raises whatever its transport raises
+        raise FileNotFoundError(_without(name, _reason(error, hub))) from error
+
+
+def _reason(error: Exception, hub: dict) -> str:
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return "the repository is gated: accept its terms on its page, then log in with `hf auth login`"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "the hub has no such repository (or it is private, and you are not logged in)"
+    if isinstance(error, errors.HFValidationError):
+        return f"that is no repository's name ({error})"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        offline = constants.HF_HUB_OFFLINE or hub.get("local_files_only")
+        return (
+            "offline mode is on (HF_HUB_OFFLINE)" if offline else "the hub cannot be reached"
+        ) + ", and no whole copy is in the cache"
+    return f"the hub did not give it ({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'})"
+
+
+def _without(name: str, reason: str) -> str:
+    from huggingface_hub import constants
+
+    page, folder = f"https://huggingface.co/{name}", Path(name).absolute()
+    return (
+        f"no agent {name!r}: {reason}.\n"
+        f"  looked for: a shipped agent of that name, the folder {folder}, the cache {constants.HF_HUB_CACHE}, and {page}\n"
+        f"  by hand: where there is network, get {CONFIG}, {WEIGHTS} and {TOKENIZER} from {page}/tree/main and put them into {folder} "
+        f"(the same name then finds them), or into any folder, and give that folder instead of the name\n"
+        f"  meanwhile: the agent that ships with the package needs no network: jatlab.load_agent('demo'), jatlab play demo TASK"
+    )

@@ -1,0 +1,235 @@
+"""From episodes to scores: what `evaluate` returns, and what a report shows.
+
+A return is shown as it is, normalised by our own measured teacher, by the published expert and, for
+Atari, by published human play; 0 is the random policy, 1 the reference. Only the published scales
+may be compared with the published JAT. Tasks without a scale stay out of the averages, and the
+results say which and why.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from jatlab.evaluation.statistics import (
+    DRAWS,
+    bootstrap_interval,
+    iqm,
+    success_interval,
+    task_mean,
+    task_median,
+)
+from jatlab.tasks import get_task, normalise, task_scores
+
+SCALES = ("teacher", "expert", "human")
+PUBLISHED_SCALES = ("expert", "human")  # the only ones on which the published JAT has scores
+PUBLISHED_SOURCE = "arXiv 2402.09844 and the card of jat-project/jat: 10 episodes a task; Bowling and Venture count as 1"
+PUBLISHED = {  # what JAT's authors report of whole domains, as shares of the reference
+    "atari": {
+        "tasks": 57,
+        "by_expert": {"mean": 0.269, "iqm": 0.141, "median": 0.12},
+        "by_human": {"iqm": 0.376},
+    },
+    "babyai": {"tasks": 39, "by_expert": {"mean": 0.853, "iqm": 0.990, "median": 0.96}},
+    "metaworld": {"tasks": 50, "by_expert": {"mean": 0.600, "iqm": 0.655, "median": 0.74}},
+    "mujoco": {"tasks": 11, "by_expert": {"mean": 0.735, "iqm": 0.848, "median": 0.89}},
+}
+STATISTICS = {"mean": task_mean, "iqm": iqm, "median": task_median}
+PACKAGES = ("jatlab", "torch", "numpy", "gymnasium", "minigrid", "metaworld", "mujoco", "ale-py")
+
+
+def assemble(records: dict[str, dict], about: dict | None = None) -> dict:
+    """Results from the records of tasks and from what `about` holds (agent, settings, command,
+    date, seconds, `failed`: task -> error, `language`: task -> scores of text and picture tasks): a
+    dict that JSON can hold.
+
+    `tasks[name]`: `returns`, `lengths`, `successes`, `missions`, `seeds` by episode; `return`
+    {mean, std, interval}; `by_teacher`, `by_expert`, `by_human` {mean, std, interval, scores} or
+    {left_out: why}; `success` {rate, interval} or None; `references` (random, teacher, expert,
+    human, jat), `jat_by_expert`, `jat_by_human`. `domains[domain]`: the same three {tasks,
+    left_out, mean, iqm, median, each with its interval}; the published two with `jat`, `jat_iqm`
+    and `jat_median`, the published JAT's over the same tasks (its IQM is over the means of tasks,
+    because its single episodes were not published).
+
+    Raises `ValueError` for nothing at all, or when the tasks' episodes differ in number.
+    """
+    about = about or {}
+    if not records and not about.get("language"):
+        raise ValueError("there are no results: no task was evaluated")
+    counts = {name: len(record["episodes"]) for name, record in records.items()}
+    if len(set(counts.values())) > 1 or not all(counts.values()):
+        raise ValueError(
+            f"every task needs the same number of episodes, at least one; got {counts}"
+        )
+    first = next(iter(records.values()), about)
+    tasks = {name: task_results(name, record["episodes"]) for name, record in records.items()}
+    domains = dict.fromkeys(task["domain"] for task in tasks.values())
+    results = {
+        "agent": first["agent"],
+        "settings": first["settings"],
+        "bootstrap_draws": DRAWS,
+        "failed": {},
+        "language": {},
+        **about,
+        "versions": versions(),
+        "domains": {
+            domain: domain_results({n: t for n, t in tasks.items() if t["domain"] == domain})
+            for domain in domains
+        },
+        "tasks": tasks,
+    }
+    return json.loads(
+        json.dumps(results, allow_nan=False)
+    )  # exactly what report.json will give back: lists, no tuples
+
+
+def task_results(name: str, episodes: list[dict]) -> dict:
+    """The results of one task from its episodes (dicts with seed, total, length, success, cut)."""
+    task, scores = get_task(name), task_scores(name)
+    returns = np.array([episode["total"] for episode in episodes])
+    successes = [episode["success"] for episode in episodes]
+    cut = sum(episode["cut"] for episode in episodes)
+    return {
+        "domain": task.domain,
+        "note": task.note,
+        "return": {
+            "mean": float(returns.mean()),
+            "std": float(returns.std()),
+            "interval": bootstrap_interval(returns),
+        },
+        **{f"by_{scale}": _scaled(name, returns, scale, cut) for scale in SCALES},
+        **{f"jat_by_{scale}": _published_jat(name, scale) for scale in PUBLISHED_SCALES},
+        "success": _success(successes),
+        "references": {who: score and asdict(score) for who, score in vars(scores).items()},
+        "seeds": [episode["seed"] for episode in episodes],
+        "returns": returns.tolist(),
+        "lengths": [episode["length"] for episode in episodes],
+        "successes": successes,
+        "missions": [episode.get("mission", "") for episode in episodes],
+        "cut": cut,
+    }
+
+
+def domain_results(tasks: dict[str, dict]) -> dict:
+    """The averages over the tasks of one domain, on each scale."""
+    results = {
+        "tasks": list(tasks),
+        **{f"by_{scale}": _average(tasks, f"by_{scale}") for scale in SCALES},
+    }
+    for scale in PUBLISHED_SCALES:
+        results[f"by_{scale}"] |= _jat_averages(
+            [tasks[name][f"jat_by_{scale}"] for name in results[f"by_{scale}"]["tasks"]]
+        )
+    known = [task["success"]["rate"] for task in tasks.values() if task["success"]]
+    results["success_rate"] = float(np.mean(known)) if len(known) == len(tasks) else None
+    return results
+
+
+def _published_jat(name: str, scale: str) -> float | None:
+    jat = task_scores(name).jat
+    score = None if jat is None else normalise(name, [jat.mean], scale)
+    return None if score is None else float(score[0])
+
+
+def _jat_averages(scores: list[float | None]) -> dict[str, float | None]:
+    """`jat`, `jat_iqm`, `jat_median` of the published JAT's mean scores of tasks; None each unless
+    all are known.
+    """
+    known = bool(scores) and None not in scores
+    averages = {
+        key: float(statistic(np.array([scores]))) if known else None
+        for key, statistic in STATISTICS.items()
+    }
+    return {"jat": averages["mean"], "jat_iqm": averages["iqm"], "jat_median": averages["median"]}
+
+
+def why_not(name: str, by: str) -> str:
+    """Why a task has no score on this scale, in words; "" if it has."""
+    if normalise(name, [0.0], by) is not None:
+        return ""
+    scores = task_scores(name)
+    random = scores.random if by == "teacher" else scores.published_random
+    reference, called = (
+        getattr(scores, by),
+        {"teacher": "measured teacher", "expert": "published expert", "human": "human score"}[by],
+    )
+    if reference is None:
+        return f"no {called}"
+    if random is None or (by == "teacher" and random.source != "measured"):
+        return f"no {'measured' if by == 'teacher' else 'published'} random policy"
+    return f"the {called} ({reference.mean:.4g}) is no better than the random policy ({random.mean:.4g})"
+
+
+def read_record(path: Path) -> dict:
+    """The record of a task that was evaluated. Raises `ValueError` when the file is not one."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if {"task", "agent", "settings", "episodes"} <= record.keys():
+            return record
+    except (ValueError, AttributeError):
+        pass
+    raise ValueError(
+        f"{path} is not the record of an evaluated task; delete it, and the task is played again"
+    )
+
+
+def versions() -> dict[str, str]:
+    """Python's version, the kind of machine, and the version of each installed package that the
+    scores depend on.
+    """
+    found = {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _scaled(name: str, returns: np.ndarray, by: str, cut: int) -> dict:
+    scores = normalise(name, returns, by)
+    if scores is None:
+        return {"left_out": why_not(name, by)}
+    # a return of half an episode beside one of a whole episode says nothing: Pong stands at 0
+    # before anyone has lost
+    if cut:
+        return {"left_out": f"{cut} of {len(returns)} episodes were cut short by max_steps"}
+    return {
+        "mean": float(scores.mean()),
+        "std": float(scores.std()),
+        "interval": bootstrap_interval(scores),
+        "scores": scores.tolist(),
+    }
+
+
+def _success(successes: list[bool | None]) -> dict | None:
+    if None in successes:
+        return None
+    return {
+        "rate": sum(successes) / len(successes),
+        "interval": success_interval(sum(successes), len(successes)),
+    }
+
+
+def _average(tasks: dict[str, dict], scale: str) -> dict:
+    """Mean, IQM and median of the tasks that have this scale, with stratified bootstrap intervals;
+    None each when no task has.
+    """
+    left_out = {
+        name: task[scale]["left_out"] for name, task in tasks.items() if "left_out" in task[scale]
+    }
+    kept = [name for name in tasks if name not in left_out]
+    average = {"tasks": kept, "left_out": left_out}
+    matrix = np.array([tasks[name][scale]["scores"] for name in kept]).T  # (episodes, tasks)
+    for key, statistic in STATISTICS.items():
+        average[key] = float(statistic(matrix)) if kept else None
+        average[f"{key}_interval"] = bootstrap_interval(matrix, statistic) if kept else None
+    return average

@@ -1,0 +1,223 @@
+"""Lesson 03, The whole model: solutions and checks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jatlab.lessons import Exercise, expect
+
+# --- 03.1 which hidden state predicts what
+# -----------------------------------------------------------------------------------
+
+
+def split(hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden states (B, 2T, H) -> those that predict the actions (B, T, H), and those that predict
+    the next observations (B, T, H).
+    """
+    return hidden[:, ::2], hidden[:, 1::2]
+
+
+def check_split(answer) -> None:
+    hidden = torch.arange(6.0)[None, :, None].expand(
+        2, 6, 3
+    )  # token i holds the number i; three timesteps
+    got = answer(hidden)
+    expect(
+        isinstance(got, tuple | list) and len(got) == 2,
+        "return two tensors: for the actions, for the next observations",
+    )
+    for name, part in zip(("actions", "observations"), got):
+        expect(
+            isinstance(part, Tensor) and part.shape == (2, 3, 3),
+            f"for the {name}: expected shape (2, 3, 3), one vector a timestep; yours has {tuple(getattr(part, 'shape', ()))}",
+        )
+    actions, observations = (part[0, :, 0].tolist() for part in got)
+    expect(
+        (actions, observations) != ([0, 1, 2], [3, 4, 5]),
+        "cut in halves: observation and action tokens alternate, so take every second one",
+    )
+    expect(
+        actions != [1, 3, 5],
+        "swapped: an action token already holds the action; the action is predicted from the observation token before it",
+    )
+    expect(actions == [0, 2, 4], f"actions are predicted from tokens 0, 2, 4; yours are {actions}")
+    expect(
+        observations == [1, 3, 5],
+        f"next observations are predicted from tokens 1, 3, 5; yours are {observations}",
+    )
+
+
+# --- 03.2 the observation loss
+# -----------------------------------------------------------------------------------------------
+
+
+def observation_loss(predicted: Tensor, observations: Tensor, mask: Tensor) -> Tensor:
+    """Mean squared error between what the action token of t predicts and the observation of t + 1,
+    over valid timesteps.
+    """
+    error = (predicted[:, :-1] - observations[:, 1:]).square().mean(-1)  # (B, T - 1)
+    return (error * mask[:, 1:]).sum() / mask[:, 1:].sum()
+
+
+def check_observation_loss(answer) -> None:
+    steps = torch.arange(4.0)[None, :, None].expand(1, 4, 2)  # observation t is (t, t)
+    every = torch.ones(1, 4)
+    perfect = _number(answer(steps + 1, steps, every))
+    expect(
+        perfect != 1,
+        "the prediction of t is compared with observation t: it speaks of t + 1, so shift one against the other",
+    )
+    expect(
+        perfect != 4,
+        "shifted the wrong way: the prediction of t belongs to observation t + 1, not to t - 1",
+    )
+    expect(
+        perfect == 0,
+        f"a prediction of t that equals observation t + 1 has no error, yours has {perfect:g}; the last prediction has no target",
+    )
+    padded = steps.clone()
+    padded[:, 3] = 100.0  # padding
+    mask = torch.tensor([[1.0, 1, 1, 0]])
+    got = _number(answer(steps + 1, padded, mask))
+    expect(got < 100, "padding counts: multiply the error of t + 1 by the mask of t + 1")
+    expect(
+        got == 0,
+        f"with padding left out the error is 0, yours is {got:g}: use the mask of t + 1, where the target is",
+    )
+    torch.manual_seed(0)
+    predicted, observations, mask = (
+        torch.randn(3, 5, 4),
+        torch.randn(3, 5, 4),
+        torch.tensor([[1.0] * 5, [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]]),
+    )
+    right, got = (
+        _number(observation_loss(predicted, observations, mask)),
+        _number(answer(predicted, observations, mask)),
+    )
+    expect(
+        abs(got - 4 * right) > 1e-4,
+        "a timestep's error is the mean over its numbers, not their sum",
+    )
+    expect(
+        abs(got - right * 7 / 12) > 1e-4,
+        "divided by all timesteps: divide by the number of valid ones, mask[:, 1:].sum()",
+    )
+    expect(
+        abs(got - right * 7 / 10) > 1e-4,
+        "divided by mask.sum(), which counts the first timesteps too: they are nobody's target",
+    )
+    expect(
+        abs(got - right) < 1e-4, f"on random numbers the loss is {right:.4f}, yours is {got:.4f}"
+    )
+
+
+# --- 03.3 parameters of a block
+# ----------------------------------------------------------------------------------------------
+
+
+def block_parameters(h: int) -> int:
+    """Parameters of one GPT-Neo block of width h: four projections of which the last alone has a
+    bias, an MLP of width 4 h, two norms.
+    """
+    attention = 3 * h * h + (h * h + h)  # query, key and value without bias; the output with one
+    mlp = (h * 4 * h + 4 * h) + (4 * h * h + h)
+    norms = 2 * (h + h)
+    return attention + mlp + norms
+
+
+def check_block_parameters(answer) -> None:
+    h = 768
+    found, right = answer(h), block_parameters(h)
+    expect(
+        isinstance(found, int | np.integer),
+        f"a number of parameters is an int, not {found!r}: use no division",
+    )
+    expect(
+        found != right + 3 * h,
+        "you gave query, key and value a bias: in GPT-Neo only the output projection has one",
+    )
+    expect(
+        found != right - h,
+        "one bias of size h is missing: the attention's output has one, the only one of its four, and so has the MLP's",
+    )
+    expect(
+        found != right - 4 * h,
+        "the two layer norms are missing: each has a scale and a shift of h numbers",
+    )
+    expect(
+        found != right - 2 * h, "a layer norm has a scale *and* a shift, and a block has two norms"
+    )
+    expect(
+        found != right - 5 * h,
+        "the MLP's two linear layers have biases: one of 4h numbers, one of h",
+    )
+    expect(found != 12 * h * h, "12 h² are the matrices alone: count biases and norms too")
+    expect(
+        found > 12 * h * h,
+        f"{found:,} is too few: the matrices alone have 12 h² = {12 * h * h:,} (attention 4 h², MLP 8 h²)",
+    )
+    expect(
+        found == right,
+        f"a block of width 768 has {right:,} parameters; yours comes to {found:,}, which is {found - right:+,}",
+    )
+    expect(
+        answer(192) == block_parameters(192),
+        "right for 768, wrong for 192: every size should follow from h",
+    )
+
+
+# --- 03.4 training FLOPs of a trunk
+# ------------------------------------------------------------------------------------------
+
+
+def trunk_training_flops(layers: int, h: int, tokens: int) -> int:
+    """FLOPs of a forward and a backward pass of a trunk over one sequence."""
+    linear = 2 * tokens * 12 * h * h  # a multiplication and an addition for each weight and token
+    attention = 4 * h * tokens * tokens  # scores and mixing: 2 h each, for every pair of tokens
+    return 3 * layers * (linear + attention)  # the backward pass costs two forward passes
+
+
+def check_trunk_training_flops(answer) -> None:
+    layers, h, tokens = 5, 8, 10
+    right = trunk_training_flops(layers, h, tokens)
+    linear, attention = 2 * tokens * 12 * h * h * layers, 4 * h * tokens * tokens * layers
+    got = _number(answer(layers, h, tokens))
+    expect(
+        got != right / 3,
+        "that is the forward pass alone: the backward pass costs twice as much again",
+    )
+    expect(got != right / layers, "that is one layer: there are more")
+    expect(
+        got != right * 2 / 3,
+        "forward + backward is three forward passes: each product has two products in the backward pass",
+    )
+    expect(got != right / 2, "a multiplication and an addition are two FLOPs")
+    expect(got != 3 * linear, "attention is missing: 4 h for every pair of tokens")
+    expect(
+        got != 3 * (linear + attention / 2),
+        "attention has two products over all pairs: the scores, and the mixing of values",
+    )
+    expect(got == right, f"5 layers of width 8 over 10 tokens: {right:,} FLOPs, yours {got:,.0f}")
+    expect(
+        _number(answer(12, 768, 512)) == trunk_training_flops(12, 768, 512),
+        "right for 10 tokens, wrong for 512: how does each part grow with the tokens?",
+    )
+
+
+def _number(value) -> float:
+    expect(
+        isinstance(value, int | float | np.number)
+        or (isinstance(value, Tensor) and value.numel() == 1),
+        f"return one number, not {getattr(value, 'shape', type(value).__name__)}",
+    )
+    return float(value)
+
+
+EXERCISES = {
+    "03.1": Exercise(minutes=4, solution=split, check=check_split),
+    "03.2": Exercise(minutes=10, solution=observation_loss, check=check_observation_loss),
+    "03.3": Exercise(minutes=8, solution=block_parameters, check=check_block_parameters),
+    "03.4": Exercise(minutes=10, solution=trunk_training_flops, check=check_trunk_training_flops),
+}

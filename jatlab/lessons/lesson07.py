@@ -1,0 +1,227 @@
+"""Lesson 07, Evaluation: normalising, the interquartile mean, the stratified bootstrap, an outlier
+found out, and the best of k runs.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from jatlab.evaluation import statistics
+from jatlab.lessons import Exercise, expect
+
+
+def normalised(returns, random: float, reference: float) -> np.ndarray:
+    """Returns on a scale where 0 is the random policy and 1 the reference; NaN where the reference
+    is no better than random.
+    """
+    returns = np.asarray(returns, dtype=np.float64)
+    if reference <= random:
+        return np.full_like(returns, np.nan)
+    return (returns - random) / (reference - random)
+
+
+def check_normalised(answer) -> None:
+    scores = np.asarray(answer([-20.7, 14.6, 20.9], -20.7, 20.9), dtype=np.float64)
+    expect(
+        scores.shape == (3,),
+        f"three returns should give three scores, not an array of shape {scores.shape}",
+    )
+    expect(
+        np.isfinite(scores).all(),
+        f"Pong's expert is better than random, so its scores are numbers; got {scores}",
+    )
+    expect(
+        abs(scores[0]) < 1e-9,
+        f"the random policy's own return should score 0, not {scores[0]:.3g}: is random subtracted from the return?",
+    )
+    expect(
+        abs(scores[2] - 1) < 1e-9,
+        f"the reference's own return should score 1, not {scores[2]:.3g}: is random subtracted from the reference too?",
+    )
+    expect(
+        abs(scores[1] - 35.3 / 41.6) < 1e-9,
+        f"14.6 points in Pong should score {35.3 / 41.6:.3f}, not {scores[1]:.3f}",
+    )
+    outside = np.asarray(answer([0.0, 30.0], 10.0, 20.0), dtype=np.float64)
+    expect(
+        np.allclose(outside, [-1, 2]),
+        f"worse than random is negative, better than the reference above 1: expected [-1, 2], got {outside}; do not clip",
+    )
+    for random, reference in ((23.1, 20.395), (0.0, 0.0)):
+        left_out = np.asarray(answer([22.32], random, reference), dtype=np.float64)
+        expect(
+            left_out.shape == (1,),
+            f"one return should give one score, NaN too: an array of shape (1,), not {left_out.shape}",
+        )
+        expect(
+            np.isnan(left_out).all(),
+            f"a reference of {reference} is no better than random at {random}: that scale means nothing. Expected NaN, got {left_out[0]}",
+        )
+
+
+def iqm(scores: np.ndarray) -> float:
+    """Mean of the middle half of all episodes of all tasks together: (episodes, tasks) -> number."""
+    pooled = np.sort(np.ravel(scores))
+    cut = len(pooled) // 4
+    return float(pooled[cut : len(pooled) - cut].mean())
+
+
+def check_iqm(answer) -> None:
+    small = np.array([[4.0, 100.0], [1.0, 0.0], [3.0, -50.0], [9.0, 8.0]])
+    value = float(answer(small))
+    expect(
+        abs(value - np.mean(small)) > 1e-9,
+        "that is the plain mean: the lowest and the highest quarter of the scores should be left out",
+    )
+    expect(
+        abs(value - np.median(small)) > 1e-9,
+        "that is the median: half of the scores should stay, not one or two",
+    )
+    per_task = np.sort(small, axis=0)[1:3].mean()
+    expect(
+        abs(value - per_task) > 1e-9,
+        "you leave out a quarter of each task's episodes: put all episodes of all tasks together first, then sort",
+    )
+    expect(
+        abs(value - 4) < 1e-9,
+        f"eight scores: the middle four are 1, 3, 4, 8, so the answer is 4, not {value:.4g}. Are they sorted?",
+    )
+    rng = np.random.default_rng(0)
+    for shape in ((10, 57), (9, 3), (1, 7)):
+        scores, count = rng.normal(size=shape) ** 3, shape[0] * shape[1]
+        message = f"for {shape[0]} episodes of {shape[1]} tasks: leave out {count // 4} scores at each end (a quarter of {count}, rounded down)"
+        expect(abs(float(answer(scores)) - statistics.iqm(scores)) < 1e-9, message)
+
+
+def stratified_draw(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One bootstrap draw: within each task, as many episodes as there were, drawn with replacement.
+    (episodes, tasks) -> (episodes, tasks).
+    """
+    episodes, tasks = scores.shape
+    rows = rng.integers(episodes, size=(episodes, tasks))
+    return scores[rows, np.arange(tasks)]
+
+
+def check_stratified_draw(answer) -> None:
+    scores, rng = (
+        np.arange(30)[:, None] + 100.0 * np.arange(4),
+        np.random.default_rng(0),
+    )  # task 2, episode 7 holds 207
+    drawn = np.asarray(answer(scores, rng))
+    expect(
+        drawn.shape == scores.shape,
+        f"a draw has the shape of the scores, {scores.shape}, not {drawn.shape}",
+    )
+    expect(
+        (drawn // 100 == np.arange(4)).all(),
+        "a task's column holds another task's episodes: draw within each task, that is what stratified means",
+    )
+    expect(
+        all(len(set(column)) < 30 for column in drawn.T),
+        "every episode came exactly once: that is a shuffle. Draw with replacement",
+    )
+    rows = drawn - 100 * np.arange(4)
+    expect(
+        not (rows == rows[:, :1]).all(),
+        "the same episodes are drawn for every task: each task needs draws of its own",
+    )
+    expect(
+        not np.array_equal(drawn, answer(scores, rng)),
+        "two draws are equal: take them from `rng`, and do not seed it inside",
+    )
+    one, two = (answer(scores, np.random.default_rng(1)) for _ in range(2))
+    expect(
+        np.array_equal(one, two),
+        "the same `rng` gives different draws: take all randomness from it, none from np.random",
+    )
+    counts = np.bincount(
+        np.concatenate([np.asarray(answer(scores, rng))[:, 1] - 100 for _ in range(300)]).astype(
+            int
+        ),
+        minlength=30,
+    )
+    expect(
+        counts.min() > 200,
+        f"some episodes come too seldom: episode {counts.argmin()} came {counts.min()} times in 300 draws, about 300 are expected",
+    )
+
+
+def largest_at_least(mean: float, std: float) -> float:
+    """How large the largest of some returns must be, none of them negative: their mean square over
+    their mean.
+    """
+    return (mean**2 + std**2) / mean
+
+
+def check_largest_at_least(answer) -> None:
+    bound = float(answer(10.0, 0.0))
+    expect(
+        abs(bound - 10) < 1e-9,
+        f"without any spread all returns are the mean: expected 10, got {bound:.4g}",
+    )
+    bound = float(answer(10.0, 30.0))  # nine zeros and one 100
+    expect(
+        abs(bound - 40) > 1e-9,
+        "mean plus standard deviation is no bound: nine zeros and one 100 have mean 10 and std 30, and their largest is 100",
+    )
+    expect(
+        bound <= 100 + 1e-9,
+        f"nine zeros and one 100 have mean 10 and std 30: their largest is 100, so it cannot be at least {bound:.4g}",
+    )
+    expect(
+        abs(bound - 100) < 1e-9,
+        f"your bound is true but too low: {bound:.4g} where 100 can be shown. Compare the sum of squares with the sum times the largest",
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        returns = rng.exponential(size=10) ** 2
+        wanted = (returns**2).sum() / returns.sum()
+        expect(
+            abs(float(answer(returns.mean(), returns.std())) - wanted) < 1e-6 * wanted,
+            "right for round numbers, wrong for others: the answer is sum of squares / sum",
+        )
+
+
+def best_of(runs, k: int) -> float:
+    """What one reports, on average, who trains k runs out of these and shows the best: the mean
+    maximum over all choices of k.
+    """
+    return float(np.mean([max(chosen) for chosen in combinations(runs, k)]))
+
+
+def check_best_of(answer) -> None:
+    runs = [0.1, 0.4, 0.7]
+    one, two, three = (float(answer(runs, k)) for k in (1, 2, 3))
+    expect(
+        abs(one - 0.7) > 1e-9,
+        "with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not their maximum",
+    )
+    expect(
+        abs(one - 0.4) < 1e-9,
+        f"with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not {one:.3g}",
+    )
+    expect(abs(three - 0.7) < 1e-9, f"the best of all three runs is 0.7, not {three:.3g}")
+    expect(
+        abs(two - 4.8 / 9) > 1e-9,
+        "you draw runs with replacement, so the same run may come twice: two runs are two different ones",
+    )
+    expect(
+        abs(two - 0.6) < 1e-9,
+        f"the three pairs have the maxima 0.4, 0.7, 0.7: their mean is 0.6, not {two:.3g}",
+    )
+    runs = list(np.random.default_rng(0).normal(size=7))
+    expect(
+        all(abs(float(answer(runs, k)) - best_of(runs, k)) < 1e-9 for k in range(1, 8)),
+        "right for three runs, wrong for seven: every choice of k counts once",
+    )
+
+
+EXERCISES = {
+    "07.1": Exercise(minutes=5, solution=normalised, check=check_normalised),
+    "07.2": Exercise(minutes=8, solution=iqm, check=check_iqm),
+    "07.3": Exercise(minutes=8, solution=stratified_draw, check=check_stratified_draw),
+    "07.4": Exercise(minutes=10, solution=largest_at_least, check=check_largest_at_least),
+    "07.5": Exercise(minutes=8, solution=best_of, check=check_best_of),
+}

@@ -1,0 +1,239 @@
+"""Lesson 09, Words and pictures: solutions and checks."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from jatlab.lessons import Exercise, expect
+
+# --- 09.1 temperature
+# --------------------------------------------------------------------------------------------------------
+
+
+def with_temperature(logits: Tensor, temperature: float) -> Tensor:
+    """Logits (V,) -> probabilities (V,) at this temperature."""
+    return (logits / temperature).softmax(-1)
+
+
+def check_with_temperature(answer) -> None:
+    logits = torch.tensor([2.0, 1.0, 0.0])
+    got = answer(logits.clone(), 1.0)
+    expect(
+        isinstance(got, Tensor) and got.shape == (3,),
+        f"three logits give three probabilities, a tensor of shape (3,); yours is {_told(got)}",
+    )
+    expect(
+        abs(float(got.sum()) - 1) < 1e-4,
+        f"probabilities add up to 1, yours to {float(got.sum()):.3f}: softmax comes last",
+    )
+    expect(_close(got, logits.softmax(-1)), "at temperature 1 nothing changes: plain softmax")
+    warm = answer(logits.clone(), 2.0)
+    expect(
+        not _close(warm, (logits * 2).softmax(-1)),
+        "multiplied by the temperature: a high temperature then sharpens; divide by it",
+    )
+    expect(
+        not _close(warm, (logits.softmax(-1) / 2) / (logits.softmax(-1) / 2).sum()),
+        "the temperature divides the logits, before softmax; dividing probabilities changes nothing",
+    )
+    expect(
+        _close(warm, (logits / 2).softmax(-1)),
+        f"at temperature 2 these logits give {_list((logits / 2).softmax(-1))}; yours are {_list(warm)}",
+    )
+
+
+# --- 09.2 top-p
+# --------------------------------------------------------------------------------------------------------------
+
+
+def keep_top_p(probabilities: Tensor, top_p: float) -> Tensor:
+    """Probabilities (V,) -> those of the fewest likeliest tokens that reach `top_p` together, the
+    others 0, the sum 1 again.
+    """
+    ordered, order = probabilities.sort(descending=True)
+    before = ordered.cumsum(0) - ordered  # what the likelier tokens have together
+    kept = torch.zeros_like(probabilities)
+    kept[order[before < top_p]] = probabilities[order[before < top_p]]
+    return kept / kept.sum()
+
+
+def check_keep_top_p(answer) -> None:
+    probabilities = torch.tensor([0.15, 0.5, 0.05, 0.3])
+    got = answer(probabilities.clone(), 0.7)
+    expect(
+        isinstance(got, Tensor) and got.shape == (4,),
+        f"four probabilities stay four, in their old order; yours is {_told(got)}",
+    )
+    kept = (got > 0).tolist()
+    expect(
+        kept != [False, True, False, False],
+        "0.5 alone does not reach 0.7: the token that reaches it is kept too",
+    )
+    expect(
+        kept != [True, False, True, False],
+        "these are the unlikely ones: keep the likeliest until they reach top_p together",
+    )
+    expect(
+        kept != [True, True, False, False],
+        "the first tokens of the vocabulary were kept: sort first, and put the kept ones back in their places",
+    )
+    expect(
+        kept == [False, True, False, True],
+        f"0.5 and 0.3 reach 0.7 together, so those two are kept; you kept {kept}",
+    )
+    expect(
+        abs(float(got.sum()) - 1) < 1e-4,
+        f"what is kept must add up to 1 again, yours adds up to {float(got.sum()):.2f}: divide by the sum",
+    )
+    expect(
+        _close(got, torch.tensor([0, 0.625, 0, 0.375])),
+        f"0.5 and 0.3 become 0.625 and 0.375; yours is {_list(got)}",
+    )
+    expect(
+        _close(answer(probabilities.clone(), 1.0), probabilities),
+        "with top_p = 1 every token stays",
+    )
+    expect(
+        (answer(probabilities.clone(), 0.01) > 0).sum() == 1,
+        "the likeliest token is kept even if it alone is more than top_p",
+    )
+    exact = answer(torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.75)
+    expect(
+        (exact > 0).tolist() == [False, True, False, True],
+        "0.5 and 0.25 reach 0.75 exactly: no third token is needed",
+    )
+
+
+# --- 09.3 perplexity
+# ---------------------------------------------------------------------------------------------------------
+
+
+def perplexity(nats: list[Tensor]) -> float:
+    """The perplexity, per token, of several documents, from the negative log-likelihoods of their
+    tokens: one tensor (tokens,) each.
+    """
+    return math.exp(
+        sum(float(document.sum()) for document in nats) / sum(len(document) for document in nats)
+    )
+
+
+def check_perplexity(answer) -> None:
+    short, long = torch.full((1,), math.log(16.0)), torch.full((3,), math.log(2.0))
+    alone = float(answer([long]))
+    expect(
+        alone > 0 and math.isfinite(alone),
+        f"a perplexity is a number of at least 1, yours is {alone}",
+    )
+    expect(not _near(alone, math.log(2)), "that is the mean in nats: raise e to it")
+    expect(
+        not _near(alone, 2 ** math.log(2)),
+        "the likelihoods are in nats, to the base e: e to the mean, not 2 to the mean",
+    )
+    expect(
+        not _near(alone, 8.0),
+        "e to the sum is one over the probability of the whole text: take the mean over tokens first",
+    )
+    expect(
+        _near(alone, 2.0),
+        f"three tokens of probability 1/2 each have a perplexity of 2; yours is {alone:g}",
+    )
+    both = float(answer([short, long]))
+    expect(
+        not _near(both, 9.0),
+        "the mean of the documents' perplexities: the one-token document counts as much as the long one, and surprises count exponentially",
+    )
+    expect(
+        not _near(both, math.sqrt(32)),
+        "the mean over documents of their mean: every token should count the same, so add up all nats and divide by all tokens",
+    )
+    expect(
+        _near(both, 2 ** (7 / 4)),
+        f"log 16 once and log 2 three times are 7 log 2 in four tokens: 2 to the 7/4, {2**1.75:.3f}; yours is {both:.3f}",
+    )
+
+
+# --- 09.4 what a token looks at
+# ----------------------------------------------------------------------------------------------
+
+
+def to_map(weights: Tensor, patches: int) -> Tensor:
+    """One layer's attention (heads, L, L) over `patches` patches and then the text -> what the last
+    token gives each patch, mean over heads, (side, side).
+    """
+    side = math.isqrt(patches)
+    return weights[:, -1, :patches].mean(0).reshape(side, side)
+
+
+def check_to_map(answer) -> None:
+    weights = torch.rand(2, 7, 7, generator=torch.Generator().manual_seed(0)).softmax(
+        -1
+    )  # 4 patches, 3 tokens
+    weights = torch.where(torch.ones(7, 7).tril().bool(), weights, 0.0)
+    got, right = answer(weights.clone(), 4), to_map(weights, 4)
+    expect(
+        isinstance(got, Tensor) and got.shape == (2, 2),
+        f"four patches are a map of shape (2, 2); yours is {_told(got)}",
+    )
+    expect(
+        not _close(got, right.T),
+        "rows and columns are swapped: patches come row by row, so a plain reshape will do",
+    )
+    expect(
+        not _close(got, weights[:, :4, -1].mean(0).reshape(2, 2)),
+        "that is what the patches give to the last token (nothing: it comes later); rows are queries, columns keys",
+    )
+    expect(
+        not _close(got, weights[:, -1, -4:].mean(0).reshape(2, 2)),
+        "the last columns are text: the patches stand first",
+    )
+    expect(
+        not _close(got, weights[:, -1, :4].sum(0).reshape(2, 2)),
+        "mean over the heads, not their sum",
+    )
+    expect(
+        not _close(got, right / right.sum()),
+        "do not divide by the sum: what the text gets is missing from the map, and that is worth seeing",
+    )
+    expect(
+        _close(got, right),
+        "the row of the last token, the columns of the patches, the mean over heads, reshaped",
+    )
+
+
+# --- helpers
+# -----------------------------------------------------------------------------------------------------------------
+
+
+def _close(a, b) -> bool:
+    return (
+        isinstance(a, Tensor)
+        and a.shape == b.shape
+        and torch.allclose(a.double(), b.double(), atol=1e-4)
+    )
+
+
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) < 1e-3
+
+
+def _list(values: Tensor) -> list[float]:
+    return [round(float(value), 3) for value in values]
+
+
+def _told(value) -> str:
+    return (
+        f"a tensor of shape {tuple(value.shape)}"
+        if isinstance(value, Tensor)
+        else type(value).__name__
+    )
+
+
+EXERCISES = {
+    "09.1": Exercise(minutes=5, solution=with_temperature, check=check_with_temperature),
+    "09.2": Exercise(minutes=10, solution=keep_top_p, check=check_keep_top_p),
+    "09.3": Exercise(minutes=8, solution=perplexity, check=check_perplexity),
+    "09.4": Exercise(minutes=8, solution=to_map, check=check_to_map),
+}

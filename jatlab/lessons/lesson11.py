@@ -1,0 +1,144 @@
+"""Lesson 11, The published JAT: the parameters of a block, its tensors' names, how sure a score of
+ten episodes is, and what goes with what.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+from jatlab.lessons import Exercise, expect, numbers
+from jatlab.lessons.lesson03 import block_parameters, check_block_parameters
+from jatlab.model.checkpoint.names import official_name
+
+STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom: ten episodes
+
+
+def published_name(name: str) -> str:
+    """`trunk.blocks.3.attention.query.weight` -> `transformer.h.3.attn.attention.q_proj.weight`."""
+    _, _, layer, _, projection, kind = name.split(".")
+    short = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}[
+        projection
+    ]
+    return f"transformer.h.{layer}.attn.attention.{short}.{kind}"
+
+
+def check_published_name(answer) -> None:
+    found = answer("trunk.blocks.3.attention.query.weight")
+    expect(isinstance(found, str), f"a name is a string, not {found!r}")
+    expect(
+        not found.startswith("trunk"),
+        "the published names begin with `transformer`, ours with `trunk`",
+    )
+    expect(".h." in found, "the blocks are called `h` there: transformer.h.3 …")
+    expect(
+        ".attn.attention." in found,
+        "two levels are between block and projection: `attn` (GPT-Neo's wrapper) and `attention` inside it",
+    )
+    expect(
+        found == official_name("trunk.blocks.3.attention.query.weight"),
+        f"expected transformer.h.3.attn.attention.q_proj.weight, got {found}",
+    )
+    found = answer("trunk.blocks.11.attention.query.weight")
+    expect(
+        found == official_name("trunk.blocks.11.attention.query.weight"),
+        f"the layer's number should come from the name: for block 11 you say {found}",
+    )
+    for name in ("key.weight", "value.weight", "output.weight", "output.bias"):
+        ours = f"trunk.blocks.0.attention.{name}"
+        expect(
+            answer(ours) == official_name(ours),
+            f"{ours} is {official_name(ours)} there, not {answer(ours)}",
+        )
+
+
+def interval(mean: float, std: float, random: float, expert: float) -> tuple[float, float]:
+    """95 % interval of the normalised mean of ten episodes: (low, high)."""
+    score, half = (mean - random) / (expert - random), STUDENT * std / sqrt(10) / (expert - random)
+    return score - half, score + half
+
+
+def check_interval(answer) -> None:
+    low, high = numbers(answer(60.0, 10.0, 0.0, 100.0), "low", "high")
+    expect(low <= high, f"low comes first: got ({low:.3f}, {high:.3f})")
+    expect(
+        abs((low + high) / 2 - 0.6) < 1e-6,
+        f"random 0, expert 100, mean 60: the middle should be 0.6, not {(low + high) / 2:.3g}. Is the mean normalised?",
+    )
+    half, right = (high - low) / 2, STUDENT * 0.1 / sqrt(10)
+    expect(
+        half < 1,
+        f"half a width of {half:.3g}: the deviation has to be normalised too (divide it by expert minus random)",
+    )
+    expect(
+        abs(half - STUDENT * 0.1) > 1e-6 and abs(half - 0.1) > 1e-6,
+        "that is the spread of single episodes: the mean of ten is surer, by the square root of ten",
+    )
+    expect(
+        abs(half - right / STUDENT) > 1e-6,
+        "that is one standard error to each side, 68 %: multiply by 2.262 for 95 % of ten episodes",
+    )
+    expect(
+        abs(half - right * sqrt(10) / 10) > 1e-6,
+        "you divide by 10: it is the square root of the number of episodes",
+    )
+    expect(
+        abs(half - right) < 0.015 * right,
+        f"half the width should be 2.262 * 0.1 / sqrt(10) = {right:.4f}, not {half:.4f}",
+    )
+    low, high = numbers(answer(60.0, 10.0, 50.0, 100.0), "low", "high")
+    expect(
+        abs((high - low) / 2 - 2 * right) < 0.03 * right,
+        "with random at 50 the scale is half as long: subtract random from the expert, and never from the deviation",
+    )
+    expect(
+        abs((low + high) / 2 - 0.2) < 1e-6,
+        f"random 50, expert 100, mean 60: the middle should be 0.2, not {(low + high) / 2:.3g}",
+    )
+
+
+def rank_correlation(x, y) -> float:
+    """Spearman's correlation: Pearson's, of the ranks. No two values are equal."""
+    ranks = [np.argsort(np.argsort(values)) for values in (x, y)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def check_rank_correlation(answer) -> None:
+    x = [1.0, 2.0, 3.0, 4.0]
+    found = answer(x, [1.0, 10.0, 100.0, 1000.0])
+    expect(
+        np.ndim(found) == 0,
+        f"return one number, not an array of shape {np.shape(found)}: np.corrcoef gives a matrix, and [0, 1] is its place for x with y",
+    )
+    found = float(found)
+    expect(
+        abs(found - 1) < 1e-9
+        or abs(found - np.corrcoef(x, [1.0, 10.0, 100.0, 1000.0])[0, 1]) > 1e-9,
+        "that is Pearson's correlation of the values: rank them first",
+    )
+    expect(abs(found - 1) < 1e-9, f"y rises whenever x does, so the answer is 1, not {found:.3f}")
+    expect(
+        abs(float(answer(x, [9.0, 4.0, 1.0, 0.0])) + 1) < 1e-9,
+        "y falls whenever x rises: the answer is -1",
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x, y = rng.normal(size=(2, 30))
+        once = np.corrcoef(np.argsort(x), np.argsort(y))[0, 1]
+        expect(
+            abs(float(answer(x, y)) - once) > 1e-9,
+            "argsort says which value stands at each place, not the rank of each value: apply it twice",
+        )
+        expect(
+            abs(float(answer(x, y)) - rank_correlation(x, y)) < 1e-9,
+            "right for four values, wrong for thirty at random",
+        )
+
+
+EXERCISES = {
+    "11.1": Exercise(minutes=10, solution=block_parameters, check=check_block_parameters),
+    "11.2": Exercise(minutes=8, solution=published_name, check=check_published_name),
+    "11.3": Exercise(minutes=8, solution=interval, check=check_interval),
+    "11.4": Exercise(minutes=8, solution=rank_correlation, check=check_rank_correlation),
+}

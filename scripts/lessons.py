@@ -1,0 +1,82 @@
+"""What each notebook's header says: title, objectives, needs, minutes, hardware. The tables of
+lessons are made of it, and the tests look at it.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+FIELDS = {"objectives": "You will be able to", "needs": "You need", "minutes": "Minutes, hardware"}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One notebook's header; what is missing is "". ``minutes``: the paragraph about minutes and
+    hardware.
+    """
+
+    file: str
+    number: str
+    name: str
+    objectives: str
+    needs: str
+    minutes: str
+
+    @property
+    def time(self) -> str:
+        """How many minutes, "25" or "20–30"; "" if the header names none."""
+        match = re.search(r"(\d+(?:\s*(?:[-–]|to)\s*\d+)?)\s+minutes", self.minutes)
+        return match[1] if match else ""
+
+    @property
+    def hardware(self) -> str:
+        """The paragraph without its minutes: what the lesson runs on."""
+        rest = re.sub(
+            r"^.*?\bminutes\b[^,.;]*[,.;]?\s*", "", self.minutes, count=1, flags=re.DOTALL
+        )
+        return rest[:1].upper() + rest[1:]
+
+
+def source(cell: dict) -> str:
+    """A cell's text, which a notebook's file holds as one string or as lines."""
+    return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+
+
+def header(notebook: dict) -> str:
+    """The text above the first code cell."""
+    texts = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            break
+        texts.append(source(cell))
+    return "\n\n".join(texts)
+
+
+def lesson(notebook: dict, file: str) -> Lesson:
+    """The header of a notebook (as JSON)."""
+    text = header(notebook)
+    title = re.search(r"^# (\d\d) · (.+)$", text, re.MULTILINE)
+    return Lesson(
+        file,
+        title[1] if title else "",
+        title[2].strip() if title else "",
+        **{name: paragraph(text, words) for name, words in FIELDS.items()},
+    )
+
+
+def paragraph(text: str, words: str) -> str:
+    """What follows these bold words, to the end of the paragraph (and of a list right after it), on
+    one line; "" without them.
+    """
+    match = re.search(rf"\*\*{words}:?\*\*:?(.*?)(?=\n\n(?![-*] )|\Z)", text, re.DOTALL)
+    return re.sub(r"\s+", " ", match[1]).strip() if match else ""
+
+
+def lessons() -> list[Lesson]:
+    """The headers of all notebooks, in order."""
+    return [
+        lesson(json.loads(path.read_text(encoding="utf-8")), path.name)
+        for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    ]

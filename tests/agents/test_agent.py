@@ -1,0 +1,240 @@
+"""The agent: what it senses, chooses and refuses; alone and in lockstep."""
+
+import numpy as np
+import pytest
+import torch
+
+import jatlab
+from jatlab.agents.agent import Agent, RandomAgent
+from jatlab.model import JatModel
+
+
+@pytest.fixture(scope="module")
+def agent():
+    torch.manual_seed(0)
+    model = jatlab.JatModel(
+        jatlab.JatConfig.preset(
+            "nano",
+            num_layers=2,
+            attention_types=[[["global", "local"], 1]],
+            max_position_embeddings=32,
+        )
+    )
+    for weight in model.trunk.parameters():
+        weight.data.add_(0.05 * torch.randn_like(weight))
+    return jatlab.Agent(model)
+
+
+def grid(rng, mission="go to the red ball"):
+    return {"discrete_observation": rng.integers(0, 8, 148), "text_observation": mission}
+
+
+def test_lockstep_equals_one_at_a_time(agent):
+    """Episodes of different lengths end and start again inside a batch; each gets the actions it
+    gets alone.
+    """
+    rng = np.random.default_rng(0)
+    lengths, seeds = [[5, 30, 9], [21, 3, 20], [44]], [[11, 12, 13], [21, 22, 23], [31]]
+    episodes = [[[grid(rng) for _ in range(n)] for n in row] for row in lengths]
+    alone = [
+        [play_alone(agent, episode, seed) for episode, seed in zip(*row)]
+        for row in zip(episodes, seeds)
+    ]
+    together = play_together(agent, episodes, seeds)
+    assert together == alone
+    assert len({tuple(actions) for row in alone for actions in row}) == 7
+
+
+def play_alone(agent, episode, seed):
+    agent.reset(1, "babyai-go-to-obj")
+    return [agent.act(observation, 0.1 * t, seeds=[seed]) for t, observation in enumerate(episode)]
+
+
+def play_together(agent, episodes, seeds):
+    agent.reset(len(episodes), "babyai-go-to-obj")
+    steps = [
+        [(s, t) for s, episode in zip(seed, row) for t in range(len(episode))]
+        for row, seed in zip(episodes, seeds)
+    ]
+    flat = [[o for episode in row for o in episode] for row in episodes]
+    results = [[[] for _ in row] for row in episodes]
+    for i in range(max(map(len, flat))):
+        now = [
+            min(i, len(f) - 1) for f in flat
+        ]  # a row that has ended repeats its last observation, to no effect on the others
+        actions = agent.act(
+            [f[n] for f, n in zip(flat, now)], [0.1 * steps[r][n][1] for r, n in enumerate(now)], [steps[r][n][1] == 0 for r, n in enumerate(now)],
+            seeds=[steps[r][n][0] for r, n in enumerate(now)],
+        )  # fmt: skip
+        for row, action in enumerate(actions):
+            if i < len(flat[row]):
+                results[row][seeds[row].index(steps[row][i][0])].append(action)
+    return results
+
+
+def test_sampling_follows_the_probabilities_and_the_temperature(agent):
+    rng = np.random.default_rng(1)
+    observation = grid(rng)
+    agent.seed(5)
+    agent.reset(4000, "babyai-go-to-obj")
+    counts = np.bincount(agent.act([observation] * 4000, np.zeros(4000)), minlength=7) / 4000
+    np.testing.assert_allclose(counts, agent.last.probabilities[0], atol=0.03)
+    agent.reset(1, "babyai-go-to-obj")
+    greedy = agent.act(observation, greedy=True)
+    assert greedy == agent.last.probabilities[0].argmax()
+    agent.reset(1, "babyai-go-to-obj")
+    agent.act(observation, temperature=0.01)
+    assert agent.last.probabilities[0].max() > 0.99
+
+
+def test_an_agent_has_a_temperature_of_its_own(agent):
+    """Half the temperature squares the probabilities, before they are made to sum to 1 again."""
+    observation = grid(np.random.default_rng(1))
+
+    def probabilities(one, **choice):
+        one.reset(1, "babyai-go-to-obj")
+        one.act(observation, **choice)
+        return one.last.probabilities[0]
+
+    cool = Agent(JatModel(agent.model.config.replace(action_temperature=0.5)), agent.tokenizer)
+    cool.model.load_state_dict(agent.model.state_dict())
+    squares = probabilities(agent) ** 2
+    np.testing.assert_allclose(probabilities(cool), squares / squares.sum(), rtol=1e-4)
+    assert cool.temperature == 0.5 and np.array_equal(
+        probabilities(cool, temperature=1.0), probabilities(agent)
+    )
+    with pytest.raises(ValueError, match="action_temperature 0"):
+        agent.model.config.replace(action_temperature=0)
+
+
+def test_the_same_seed_gives_the_same_actions(agent):
+    observation = grid(np.random.default_rng(2))
+    runs = []
+    for _ in range(2):
+        agent.seed(3)
+        agent.reset(8, "babyai-go-to-obj")
+        runs.append(agent.act([observation] * 8, np.zeros(8)))
+    assert runs[0] == runs[1] and len(set(runs[0])) > 1
+
+
+def test_continuous_actions_are_the_raw_prediction(agent):
+    agent.reset(2, "metaworld-reach")
+    actions = agent.act(
+        [{"continuous_observation": np.full(39, 0.1 * i, dtype=np.float32)} for i in range(2)],
+        [0, 0],
+    )
+    inputs = dict(
+        continuous_observations=torch.stack([torch.full((1, 39), 0.1 * i) for i in range(2)]),
+        continuous_actions=torch.zeros(2, 1, 4),
+    )
+    with torch.no_grad():
+        expected = agent.model(**inputs).pred_actions[:, 0].numpy()
+    np.testing.assert_allclose(actions, expected, atol=1e-5)
+    assert agent.last.probabilities is None and agent.last.pred_observations.shape == (2, 39)
+
+
+def test_the_first_reward_is_nothing(agent):
+    """No reward came before the first observation, whatever the caller passes."""
+    observation = grid(np.random.default_rng(3))
+    probabilities = []
+    for reward in (0.0, 9.0):
+        agent.reset(1, "babyai-go-to-obj")
+        agent.act(observation, reward)
+        probabilities.append(agent.last.probabilities)
+    np.testing.assert_array_equal(*probabilities)
+
+
+@pytest.mark.parametrize("policy, context", [("recompute", 16), ("published", 8)])
+def test_endless_episodes(agent, policy, context):
+    other, rng = Agent(agent.model, agent.tokenizer, cache_policy=policy), np.random.default_rng(4)
+    other.reset(1, "babyai-go-to-obj")
+    assert other.memory.context == context
+    assert all(0 <= other.act(grid(rng)) < 7 for _ in range(70))
+
+
+def test_context_limits_what_is_remembered(agent):
+    short, rng = Agent(agent.model, agent.tokenizer, context=2), np.random.default_rng(4)
+    short.reset(1, "babyai-go-to-obj")
+    held = []
+    for _ in range(6):
+        short.act(grid(rng))
+        held.append(int((short.last.key_index[0] % 2 == 0).sum()))  # observations
+    assert held == [1, 2, 2, 2, 2, 2]
+
+
+def test_a_domain_may_have_shorter_windows(agent):
+    """An agent trained on short windows in one domain remembers as much there, and all that fits
+    elsewhere; its own context may be shorter still.
+    """
+    model = jatlab.JatModel(agent.model.config.replace(windows={"babyai": 4}))
+    for context, expected in (
+        (None, {"babyai-go-to-obj": 4, "mujoco-ant": model.config.max_timesteps}),
+        (3, {"babyai-go-to-obj": 3, "mujoco-ant": 3}),
+    ):
+        short = Agent(model, agent.tokenizer, context=context)
+        for task, timesteps in expected.items():
+            short.reset(1, task)
+            assert short.memory.context == timesteps
+
+
+GOOD = {"discrete_observation": np.ones(148, dtype=np.int64), "text_observation": "go"}
+
+
+@pytest.mark.parametrize(
+    "observation, message",
+    [
+        (
+            {"continuous_observation": np.zeros(3)},
+            "a dict with 'discrete_observation'; got continuous_observation",
+        ),
+        (np.zeros(148), "got ndarray"),
+        (GOOD | {"discrete_observation": np.ones(147, dtype=int)}, r"shape \(148,\), not \(147,\)"),
+        (GOOD | {"discrete_observation": np.ones(148)}, "holds integers, not float64"),
+        ({"discrete_observation": np.ones(148, dtype=int)}, "mission as a string"),
+    ],
+)
+def test_wrong_observations_are_told(agent, observation, message):
+    agent.reset(1, "babyai-go-to-obj")
+    with pytest.raises(ValueError, match=message):
+        agent.act([observation], [0.0])
+
+
+def test_a_diverged_environment_is_told(agent):
+    agent.reset(1, "metaworld-reach")
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        agent.act({"continuous_observation": np.full(39, np.nan)})
+    with pytest.raises(ValueError, match="rewards must be finite"):
+        agent.act([{"continuous_observation": np.zeros(39)}], [np.inf], [False])
+
+
+def test_a_wrong_number_is_told(agent):
+    agent.reset(2, "babyai-go-to-obj")
+    with pytest.raises(ValueError, match="reset for 2 environments; it got 1 observations"):
+        agent.act([GOOD], [0.0], [True])
+    with pytest.raises(ValueError, match="needs the task"):
+        agent.reset(2)
+
+
+def test_rollout_returns_an_episode_with_its_attention(agent):
+    env = jatlab.make_env("babyai-go-to-obj", seed=5)
+    episode = jatlab.rollout(agent, env, seed=5, max_steps=20, record_attention=True, render=True)
+    n = episode["length"]
+    assert (
+        episode["discrete_observations"].shape == (n, 148)
+        and len(episode["text_observations"]) == n
+    )
+    assert episode["discrete_actions"].shape == episode["rewards"].shape == (n,)
+    assert episode["return"] == pytest.approx(episode["rewards"].sum())
+    assert len(episode["frames"]) == n + 1 and episode["frames"][0].dtype == np.uint8
+    for t, weights in enumerate(episode["attentions"][:16]):
+        assert weights.shape == (2, 6, 2 * t + 1)
+        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["babyai-go-to-obj", "metaworld-reach"])
+def test_the_random_agent_stays_within_the_action_space(task):
+    env = jatlab.make_env(task, seed=0)
+    episode = jatlab.rollout(RandomAgent(), env, seed=0, max_steps=10)
+    assert all(
+        env.action_space.contains(action) for action in episode[f"{env.task.action}_actions"]
+    )

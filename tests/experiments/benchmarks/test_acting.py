@@ -1,0 +1,46 @@
+"""The table of an agent's speed: measured on a new agent, held against its targets."""
+
+import pytest
+
+from jatlab.cli import main
+from jatlab.experiments.benchmarks import acting as bench_agent
+from jatlab.experiments.benchmarks.acting import Acting
+
+
+def test_a_table_of_an_agent(capsys, monkeypatch):
+    monkeypatch.setattr(
+        bench_agent,
+        "run",
+        lambda agent: [
+            Acting("babyai-go-to", 0.5, 300.0, 400.0),
+            Acting("atari-pong", 0.5, 39.0, 400.0),
+        ],
+    )
+    assert (
+        main(["bench", "--agent", "demo"]) == 0
+        and main(["bench", "--agent", "demo", "--check"]) == 1
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("demo on one thread") and any(
+        line.startswith("| babyai-go-to") and line.endswith("yes |") for line in lines
+    )
+    assert any(line.startswith("| atari-pong") and line.endswith("no |") for line in lines)
+
+
+@pytest.mark.parametrize("line, met", [
+    (Acting("atari-pong", 2.0, 40.0, 500.0), True), (Acting("babyai-go-to", 2.0, 99.0, 500.0), False),
+    (Acting("atari-pong", 2.1, 40.0, 500.0), False), (Acting("atari-pong", 2.0, 40.0, 501.0), False),
+])  # fmt: skip
+def test_every_target_counts(line, met):
+    assert line.met is met
+
+
+def test_measured_in_a_process_of_its_own():
+    (line,) = bench_agent.run("demo", ("babyai-go-to-obj",))
+    assert line.task == "babyai-go-to-obj" and 0 < line.loaded < 60 and line.steps_per_second > 1
+    assert 50 < line.memory < 3000  # torch, the agent and a grid
+
+
+def test_what_fails_says_why():
+    with pytest.raises(OSError, match="no agent 'nobody'"):
+        bench_agent.run("nobody", ("babyai-go-to-obj",))

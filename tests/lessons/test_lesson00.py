@@ -1,0 +1,37 @@
+"""Lesson 00: solutions pass, typical wrong answers are told their mistake."""
+
+import numpy as np
+
+from tests.support.exercises import exercise_tests
+
+WRONG = {
+    "00.1": [
+        (lambda total, limit: (1 - total) / 0.9, "share of the limit"),
+        (lambda total, limit: (1 - total) * limit, "the 0.9 is missing"),
+        (lambda total, limit: round(total * limit / 0.9), "start from 1 - return"),
+        (lambda total, limit: round((1 - total) * 64 / 0.9), "but not for 576"),
+        (lambda total, limit: (1 - total) * limit / 0.9, "steps are whole"),
+        (lambda total, limit: "16", "return a number"),
+    ],
+    "00.2": [
+        (lambda t: 2 * t, "the first observation"),
+        (lambda t: t + 1, "actions between them"),
+        (lambda t: 2 * t + 2, "no action has been chosen yet"),
+        (lambda t: 1 + 3 * t, "1 3 5 7 9"),
+    ],
+    "00.3": [
+        (lambda a: int(a.mean(axis=(0, 1)).argmax()), "that is the token"),
+        (lambda a: int(a.mean(axis=(0, 1)).argmax()) // 2, "is an action"),
+        (lambda a: a.mean(axis=0)[:, ::2].argmax(-1), "one timestep is asked for"),
+        (lambda a: int(a[-1].mean(0)[::2].argmax()), "the last layer alone"),
+        (lambda a: int(a.max(axis=(0, 1))[::2].argmax()), "not the largest"),
+        (lambda a: int(a[:, 0].mean(0)[::2].argmax()), "head or layer decided alone"),
+    ],
+}
+RIGHT = {
+    "00.1": [
+        lambda total, limit: np.int64(round((1 - total) * limit / 0.9)),
+        lambda total, limit: np.round((1 - total) * limit / 0.9),
+    ],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("00", WRONG, RIGHT)

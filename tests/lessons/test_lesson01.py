@@ -1,0 +1,127 @@
+"""Lesson 01: solutions pass, typical wrong answers are told their mistake."""
+
+import json
+
+import numpy as np
+import torch
+
+from jatlab.data.storage import arriving_rewards
+from jatlab.experiments.baselines.gato_tokens import encode_observation
+from jatlab.lessons.lesson01 import arriving, cut, gato_token, merge, repeat
+from jatlab.model.encoders import repeat_to
+from tests.support.exercises import exercise_tests
+
+
+def merged_once(ids, pair, new):
+    for place in range(len(ids) - 1):
+        if tuple(ids[place : place + 2]) == pair:
+            return ids[:place] + [new] + ids[place + 2 :]
+    return ids
+
+
+def merged_overlapping(ids, pair, new):
+    return [new if tuple(ids[i : i + 2]) == pair else ids[i] for i in range(len(ids))]
+
+
+def merged_without_last(ids, pair, new):
+    merged = merge(ids, pair, new)
+    return merged if merged[-1] == new else merged[:-1]
+
+
+def merged_in_any_order(ids, pair, new):
+    return merge(merge(ids, pair, new), pair[::-1], new)
+
+
+def merged_as_text(ids, pair, new):
+    return json.loads(json.dumps(ids).replace(f"{pair[0]}, {pair[1]}", str(new)))
+
+
+def cut_by_columns(picture, size):
+    return cut(picture.transpose(1, 2), size)
+
+
+def cut_channels_last(picture, size):
+    return cut(picture, size).unflatten(1, (len(picture), -1)).transpose(1, 2).flatten(1)
+
+
+def companded(x):
+    return np.sign(x) * np.log1p(100 * np.abs(x)) / np.log1p(25600)
+
+
+def bins(y):
+    return np.floor((np.clip(y, -1, 1) + 1) / 2 * 1024).clip(max=1023).astype(int)
+
+
+WRONG = {
+    "01.1": [
+        (lambda r: r, "still the rewards that came after"),
+        (lambda r: torch.cat([r[1:], torch.zeros(1)]), "moved the wrong way"),
+        (lambda r: torch.roll(r, 1), "not 3"),
+        (lambda r: torch.cat([torch.zeros(1), r]), "yours has 4"),
+        (lambda r: 0.0, "one reward a timestep"),
+    ],
+    "01.2": [
+        (lambda x, size: x.repeat_interleave(3, dim=-1)[..., :size], "repeat_interleave"),
+        (lambda x, size: torch.cat([x, x.new_zeros(*x.shape[:-1], size - x.shape[-1])], dim=-1), "filled up with zeros"),
+        (lambda x, size: x.repeat(3), "cut the last copy"),
+        (lambda x, size: x.flatten()[torch.arange(size) % x.numel()], "only the last dimension"),
+    ],
+    "01.3": [
+        (merged_once, "only the first pair"),
+        (merged_overlapping, "second id is still there"),
+        (merged_without_last, "the last id got lost"),
+        (merged_in_any_order, "a pair has an order"),
+        (merged_as_text, "compare ids"),
+        (lambda ids, pair, new: tuple(merge(ids, pair, new)), "return a list"),
+    ],
+    "01.4": [
+        (lambda picture, size: picture.reshape(-1, picture.shape[0] * size * size), "the picture's first row"),
+        (cut_by_columns, "column by column"),
+        (cut_channels_last, "all of the first channel comes first"),
+        (lambda picture, size: cut(picture, size).flatten(), "(4 patches, 4 values)"),
+    ],
+    "01.5": [
+        (lambda x: bins(companded(x)), "not shifted"),
+        (lambda x: 32_000 + bins(x), "without companding"),
+        (lambda x: 32_000 + bins(np.abs(companded(x))), "sign of x"),
+        (lambda x: 32_000 + np.floor((companded(x) + 1) / 2 * 1024).astype(int), "behind the last bin"),
+        (lambda x: 32_000 + bins(companded(x)).astype(float), "tokens are integers"),
+        (lambda x: 32_000 + np.round((np.clip(companded(x), -1, 1) + 1) / 2 * 1023).astype(int), "floor, do not round"),
+        (lambda x: 32_000 + bins(np.sign(x) * np.log1p(255 * np.abs(x)) / np.log1p(255)), "beside the right one"),
+    ],
+    "01.6": [
+        ((29, 256), "the separator is a token too"),
+        ((37, 256), "action's 8 numbers"),
+        ((36, 256), "without the action's 8"),
+        ((28, 257), "in all: not 257"),
+        (("28", "256"), "give two numbers"),
+        ((1024 / 36, 256), "whole timesteps only"),
+        ((28, 512), "512 are tokens"),
+        ((23, 256), "27 + 1 + 8"),
+    ],
+}  # fmt: skip
+RIGHT = {
+    "01.1": [lambda r: [0.0, *r[:-1]]],
+    "01.2": [lambda x, size: torch.cat([x] * size, dim=-1)[..., :size]],
+    "01.4": [
+        lambda picture, size: torch.nn.functional.unfold(picture[None], size, stride=size)[0].T
+    ],
+    "01.6": [(np.int64(28), np.floor(512 / 2))],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("01", WRONG, RIGHT)
+
+
+def test_solutions_are_what_the_package_does():
+    rewards, x = np.arange(5, dtype=np.float32), torch.randn(2, 7)
+    assert arriving(torch.from_numpy(rewards)).tolist() == arriving_rewards(rewards).tolist()
+    torch.testing.assert_close(repeat(x, 30), repeat_to(x, 30))
+    numbers = np.random.default_rng(0).normal(size=1000) * 100
+    np.testing.assert_array_equal(gato_token(numbers), encode_observation(numbers))
+
+
+def test_patches_are_those_of_a_convolution():
+    convolution, picture = torch.nn.Conv2d(3, 5, 4, stride=4), torch.randn(3, 8, 12)
+    ours = cut(picture, 4) @ convolution.weight.flatten(1).T + convolution.bias
+    torch.testing.assert_close(
+        ours, convolution(picture[None])[0].flatten(1).T, atol=1e-5, rtol=1e-5
+    )

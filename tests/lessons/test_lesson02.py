@@ -1,0 +1,89 @@
+"""Lesson 02's solutions pass, and typical mistakes are named; the solutions are the package's own
+attention.
+"""
+
+import torch
+
+from jatlab.lessons.lesson02 import attend, dual_masks, reach
+from jatlab.model.attention import DualAttention
+from jatlab.model.transformer import sequence_masks
+from tests.support.exercises import exercise_tests
+from tests.support.helpers import small
+
+
+def masks_of(causal, near):
+    def masks(length, window):
+        i = torch.arange(length)
+        distance = i[:, None] - i[None, :]
+        return {"global": causal(distance), "local": causal(distance) & near(distance, window)}
+
+    return masks
+
+
+def scores_then(after):
+    return lambda q, k, v, m: after(q @ k.T, m) @ v
+
+
+INF = float("-inf")
+WRONG = {
+    "02.1": [
+        (scores_then(lambda s, m: (s / s.new_tensor(4).sqrt()).masked_fill(~m, INF).softmax(-1)), "square root of the head size"),
+        (scores_then(lambda s, m: s.masked_fill(~m, INF).softmax(0)), "over the keys"),
+        (scores_then(lambda s, m: s.softmax(-1) * m), "before it, with -inf"),
+        (scores_then(lambda s, m: (s * m).softmax(-1)), "e to the 0 is 1"),
+        (scores_then(lambda s, m: s.masked_fill(m, INF).softmax(-1)), "the mask is inverted"),
+        (lambda q, k, v, m: (q @ k.T).masked_fill(~m, INF).softmax(-1), "shape (3, 4), not (3, 5)"),
+    ],
+    "02.2": [
+        (masks_of(lambda d: d >= 0, lambda d, w: d <= w), "counts the token itself"),
+        (masks_of(lambda d: d > 0, lambda d, w: d < w), "does not see itself"),
+        (masks_of(lambda d: d <= 0, lambda d, w: d > -w), "shows the future and hides the past"),
+        (masks_of(lambda d: d > -9, lambda d, w: d < w), "see the future"),
+        (lambda length, window: torch.ones(length, length, dtype=torch.bool), "a dictionary"),
+    ],
+    "02.3": [
+        (lambda kinds, window, length: window, "reaches 3 back, not 4"),
+        (lambda kinds, window, length: window - 1, "layers build on each other"),
+        (lambda kinds, window, length: len(kinds) * (window - 1), "only 8 tokens"),
+        (lambda kinds, window, length: min(len(kinds) * (window - 1), length - 1), "reaches the first token"),
+    ],
+    "02.4": [
+        (lambda w, q, k: w[:, q][:, :, k].mean(), "do not average"),
+        (lambda w, q, k: w[:, k][:, :, q].sum(-1).mean(), "rows look, columns are looked at"),
+        (lambda w, q, k: w[:, q][:, :, k].sum() / len(w), "you add up the queries or the heads"),
+        (lambda w, q, k: w.mean(0)[q].sum(-1).mean(), "pay nothing to the other kind"),
+    ],
+}  # fmt: skip
+RIGHT = {
+    "02.1": [
+        lambda q, k, v, m: torch.nn.functional.scaled_dot_product_attention(q, k, v, m, scale=1.0)
+    ],
+    "02.2": [
+        lambda length, window: {
+            "global": (g := torch.ones(length, length).tril()).bool(),
+            "local": g.triu(1 - window).bool(),
+        }
+    ],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("02", WRONG, RIGHT)
+
+
+def test_solutions_equal_the_package():
+    torch.manual_seed(1)
+    config = small(hidden_size=8, num_heads=1)
+    theirs, ours = sequence_masks(config, 12), dual_masks(12, 5)
+    assert all(torch.equal(theirs[kind][0, 0], ours[kind]) for kind in ours)
+    layer, x = DualAttention(config, layer=1), torch.randn(12, 8)
+    layer.output = torch.nn.Identity()
+    mixed, _ = layer(x[None], theirs)
+    torch.testing.assert_close(
+        mixed[0], attend(layer.query(x), layer.key(x), layer.value(x), ours[layer.kind])
+    )
+
+
+def test_reach_is_that_of_the_masks_multiplied():
+    for kinds in (["local"] * 3, ["local", "global"], ["local"]):
+        masks, seen = dual_masks(20, 4), torch.eye(20)
+        for kind in kinds:
+            seen = (masks[kind].float() @ seen > 0).float()
+        assert reach(kinds, 4, 20) == 19 - int(seen[-1].nonzero()[0])

@@ -1,0 +1,97 @@
+"""Lesson 03: solutions pass, typical wrong answers are told their mistake."""
+
+import torch
+
+from jatlab.experiments.benchmarks.cost import full_window, training_flops
+from jatlab.lessons.lesson03 import block_parameters, observation_loss, trunk_training_flops
+from jatlab.model.losses import squared_error
+from jatlab.model.transformer import Block
+from tests.support.exercises import exercise_tests
+from tests.support.helpers import small
+
+
+def squared(predicted, target):
+    return (predicted - target).square().mean(-1)
+
+
+def averaged(error, mask):
+    return (error * mask).sum() / mask.sum()
+
+
+WRONG = {
+    "03.1": [
+        (lambda h: (h[:, 1::2], h[:, ::2]), "swapped"),
+        (lambda h: h.chunk(2, dim=1), "cut in halves"),
+        (lambda h: h[:, ::2], "return two tensors"),
+        (lambda h: (h[:, ::2], h[:, ::2]), "next observations are predicted from tokens 1, 3, 5"),
+        (lambda h: (h[:, ::2], h[:, 1::2][:, :-1]), "for the observations: expected shape"),
+    ],
+    "03.2": [
+        (lambda p, o, m: averaged(squared(p, o), m), "shift one against the other"),
+        (lambda p, o, m: averaged(squared(p[:, 1:], o[:, :-1]), m[:, 1:]), "the wrong way"),
+        (lambda p, o, m: squared(p[:, :-1], o[:, 1:]).mean(), "padding counts"),
+        (lambda p, o, m: averaged(squared(p[:, :-1], o[:, 1:]), m[:, :-1]), "padding counts"),
+        (
+            lambda p, o, m: (squared(p[:, :-1], o[:, 1:]) * m[:, 1:]).mean(),
+            "divided by all timesteps",
+        ),
+        (
+            lambda p, o, m: (squared(p[:, :-1], o[:, 1:]) * m[:, 1:]).sum() / m.sum(),
+            "counts the first timesteps too",
+        ),
+        (
+            lambda p, o, m: (
+                4 * observation_loss(p, o, m) if p.shape[-1] == 4 else observation_loss(p, o, m)
+            ),
+            "not their sum",
+        ),
+        (lambda p, o, m: squared(p[:, :-1], o[:, 1:]) * m[:, 1:], "return one number"),
+    ],
+    "03.3": [
+        (lambda h: 12 * h * h, "the matrices alone"),
+        (lambda h: block_parameters(h) + 3 * h, "only the output projection has one"),
+        (lambda h: block_parameters(h) - h, "one bias of size h"),
+        (lambda h: block_parameters(h) - 4 * h, "two layer norms are missing"),
+        (lambda h: block_parameters(h) - 2 * h, "scale *and* a shift"),
+        (lambda h: block_parameters(h) - 5 * h, "two linear layers have biases"),
+        (lambda h: 12 * h * h / 1, "use no division"),
+        (lambda h: 8 * h * h, "is too few"),
+        (lambda h: block_parameters(768), "wrong for 192"),
+        (lambda h: block_parameters(h) + 7, "which is +7"),
+    ],
+    "03.4": [
+        (lambda n, h, t: n * (24 * t * h * h + 4 * h * t * t), "the forward pass alone"),
+        (lambda n, h, t: 2 * n * (24 * t * h * h + 4 * h * t * t), "three forward passes"),
+        (lambda n, h, t: 6 * t * n * 12 * h * h, "attention is missing"),
+        (lambda n, h, t: 3 * n * (24 * t * h * h + 2 * h * t * t), "two products over all pairs"),
+        (lambda n, h, t: 3 * (24 * t * h * h + 4 * h * t * t), "one layer"),
+        (lambda n, h, t: 3 * n * (12 * t * h * h + 2 * h * t * t), "two FLOPs"),
+        (lambda n, h, t: 3 * n * (24 * t * h * h + 40 * h * t), "how does each part grow"),
+    ],
+}
+RIGHT = {
+    "03.1": [lambda h: h.unflatten(1, (-1, 2)).unbind(2)],
+    "03.2": [lambda p, o, m: squared(p[:, :-1], o[:, 1:])[m[:, 1:] > 0].mean().numpy()[()]],
+    "03.3": [lambda h: 12 * h**2 + 10 * h],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("03", WRONG, RIGHT)
+
+
+def test_the_loss_is_that_of_the_model():
+    predicted, observations, mask = torch.randn(2, 6, 3), torch.randn(2, 6, 3), torch.ones(2, 6)
+    mask[1, 3:] = 0
+    ours = squared_error(predicted[:, :-1], observations[:, 1:], mask[:, 1:], torch.ones(2, 5))
+    torch.testing.assert_close(observation_loss(predicted, observations, mask), ours)
+
+
+def test_counts_are_those_of_the_package():
+    config = small()
+    assert block_parameters(config.hidden_size) == sum(
+        p.numel() for p in Block(config, 0).parameters()
+    )
+    text = full_window(config, "text", 20)
+    ours = (
+        trunk_training_flops(config.num_layers, config.hidden_size, 20)
+        + 3 * 2 * 20 * config.hidden_size * config.vocab_size
+    )
+    assert training_flops(config, text) == ours

@@ -1,0 +1,103 @@
+"""Lesson 04's solutions pass, and typical mistakes are named; the solutions are the package's own
+losses and intervals.
+"""
+
+import numpy as np
+import torch
+
+from jatlab.evaluation.observation_prediction import prediction_error
+from jatlab.experiments.ablations.registry import student_interval
+from jatlab.lessons.lesson04 import missed_changes, next_error, over_runs
+from jatlab.model.losses import squared_error
+from tests.support.exercises import exercise_tests
+
+
+def squares(p, o):
+    return (p - o).square().mean(-1)
+
+
+def bounds(half):
+    return lambda values, t: (np.mean(values) - half(values, t), np.mean(values) + half(values, t))
+
+
+WRONG = {
+    "04.1": [
+        (lambda p, o, m: (squares(p, o) * m).sum() / m.sum(), "of its own timestep"),
+        (lambda p, o, m: squares(p[1:], o[:-1]).mean(), "shifted the wrong way"),
+        (lambda p, o, m: squares(p, o.roll(-1, 0)).mean(), "the last timestep has no next one"),
+        (lambda p, o, m: squares(p[:-1], o[1:]).mean(), "mask is not used"),
+        (lambda p, o, m: (squares(p[:-1], o[1:]) * m[1:]).mean(), "padding makes your error too small"),
+        (lambda p, o, m: (squares(p[:-1], o[1:]) * m[:-1]).sum() / m[:-1].sum(), "mask of timestep t"),
+        (lambda p, o, m: next_error(p, o, m).sqrt(), "the root of it"),
+    ],
+    "04.2": [
+        (lambda p, now, then: (p != then).mean(), "only those that change"),
+        (lambda p, now, then: (p == then)[now != then].mean(), "count what is right"),
+        (lambda p, now, then: (p != then).sum() / (now != then).sum(), "errors in what stays"),
+    ],
+    "04.3": [
+        (lambda o, a: o / (o + a), "larger loss the larger weight"),
+        (lambda o, a: a / o, "0.5, not 1"),
+        (lambda o, a: 0.5, "0.25 * 3"),
+    ],
+    "04.4": [
+        (bounds(lambda v, t: t * np.std(v) / np.sqrt(len(v))), "ddof=1"),
+        (bounds(lambda v, t: t * np.std(v, ddof=1)), "by sqrt(n)"),
+        (bounds(lambda v, t: 1.96 * np.std(v, ddof=1) / np.sqrt(len(v))), "1.96 is for many runs"),
+        (bounds(lambda v, t: t * np.std(v, ddof=1) / len(v)), "root of n"),
+        (lambda v, t: t * np.std(v, ddof=1) / np.sqrt(len(v)), "return low, high"),
+    ],
+}  # fmt: skip
+RIGHT = {
+    "04.1": [
+        lambda p, o, m: squares(p[:-1], o[1:])[m[1:] > 0].mean().item(),
+        lambda p, o, m: squares(p[:-1], o[1:]).double()[m[1:] > 0].mean(),
+    ],
+    "04.2": [lambda p, now, then: np.mean(p[now != then] != then[now != then])],
+    "04.4": [lambda v, t: np.mean(v) + np.array([-1, 1]) * t * np.std(v, ddof=1) / np.sqrt(len(v))],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("04", WRONG, RIGHT)
+
+
+def test_solutions_equal_the_package():
+    torch.manual_seed(0)
+    predicted, observed, mask = (
+        torch.randn(7, 3),
+        torch.randn(7, 3),
+        torch.tensor([1, 1, 1, 1, 1, 0, 0]),
+    )
+    package = squared_error(
+        predicted[None, :-1], observed[None, 1:], mask[None, 1:], torch.ones(1, 6)
+    )
+    torch.testing.assert_close(next_error(predicted, observed, mask), package)
+    np.testing.assert_allclose(over_runs([0.1, 0.4, 0.3], 4.303), student_interval([0.1, 0.4, 0.3]))
+
+
+def test_foresight_counts_what_changes_and_leaves_padding_out():
+    rng = np.random.default_rng(0)
+    now, then, guess = (rng.integers(0, 3, 148) for _ in range(3))
+    grids = torch.from_numpy(np.stack([now, then, np.zeros(148, int)]))[
+        None
+    ]  # the third timestep is padding
+    logits = torch.nn.functional.one_hot(torch.from_numpy(np.stack([guess] * 3)), 8)[None].float()
+    batch = {
+        "discrete_observations": torch.cat([grids, torch.ones(1, 3, 64, dtype=torch.long)], -1),
+        "attention_mask": torch.tensor([[1, 1, 0]]),
+    }
+    assert prediction_error(logits, batch) == prediction_error(
+        torch.from_numpy(np.stack([guess] * 3))[None], batch
+    )
+    np.testing.assert_allclose(
+        prediction_error(logits, batch), missed_changes(guess, now, then), rtol=1e-6
+    )
+    assert prediction_error(batch["discrete_observations"], batch) == 1
+
+
+def test_foresight_of_vectors_is_in_their_units():
+    observed = torch.tensor([[[0.0, 0.0], [3.0, 4.0], [9.0, 9.0]]])
+    batch = {"continuous_observations": observed, "attention_mask": torch.tensor([[1, 1, 0]])}
+    np.testing.assert_allclose(prediction_error(observed, batch), np.sqrt(12.5))
+    repeated = torch.tensor(
+        [[[3.0, 4.0, 3.0]] * 3]
+    )  # of a model: as many values as its decoder has
+    assert prediction_error(repeated, batch) == 0

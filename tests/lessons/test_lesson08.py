@@ -1,0 +1,102 @@
+"""Lesson 08: solutions pass, typical wrong answers are told their mistake; and they say what the
+memory does.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from jatlab.lessons.lesson08 import newest_position, remembered
+from jatlab.model import JatModel
+from jatlab.model.config import JatConfig
+from jatlab.model.memory import Memory
+from tests.support.exercises import exercise_tests
+
+
+def emptied(t, context, policy):
+    return min(t + 1, context + 2) if policy == "published" else t % context + 1
+
+
+def one_by_one(t, context, policy):
+    return min(t + 1, context + 2) if policy == "published" else min(t + 1, context)
+
+
+def without_now(t, context, policy):
+    half = context // 2
+    return (
+        remembered(t, context, policy)
+        if policy == "published" or t < context
+        else half + (t - context) % half
+    )
+
+
+def restarted(t, context, policy):
+    return min(2 * t, 2 * context + 2) if policy == "published" else 2 * (t % context)
+
+
+WRONG = {
+    "08.1": [
+        (lambda x, t: (x * t).softmax(-1), "multiplied instead of divided"),
+        (lambda x, t: x.softmax(-1) / max(t, 1), "at temperature 4 each logit"),
+        (lambda x, t: (x / t).softmax(-1), "NaN"),
+        (lambda x, t: x / t if t else x, "softmax comes last"),
+        (lambda x, t: (x / t).softmax(-1) if t else torch.eye(len(x))[0], "argmax"),
+    ],
+    "08.2": [
+        (lambda tokens, k: tokens[-k:], "the last 2 tokens"),
+        (lambda tokens, k: tokens[-2 * k :], "begin with an action"),
+        (lambda tokens, k: tokens[: 2 * k - 1], "at the end"),
+        (lambda tokens, k: tokens[-(2 * k - 1) :, 0], "(some, H)"),
+    ],
+    "08.3": [
+        (lambda t, context, policy: t + 1, "the two policies differ"),
+        (
+            lambda t, context, policy: (
+                min(t + 1, context) + (policy == "published" and t >= context)
+            ),
+            "two more than the context",
+        ),
+        (emptied, "it is not emptied"),
+        (one_by_one, "not one timestep"),
+        (without_now, "make 5"),
+        (lambda t, context, policy: remembered(t, 8, policy), "but not for 4"),
+    ],
+    "08.4": [
+        (lambda t, context, policy: t, "token 2 t"),
+        (lambda t, context, policy: 2 * t, "do not grow for ever"),
+        (
+            lambda t, context, policy: min(2 * t, 2 * context) if policy == "published" else 2 * t,
+            "stay at 18",
+        ),
+        (restarted, "encoded again from position 0"),
+        (lambda t, context, policy: newest_position(t, 8, policy), "but not for 4"),
+    ],
+}
+RIGHT = {
+    "08.1": [lambda x, t: (x / max(t, 1e-8)).softmax(-1)],
+}
+test_right_answer, test_wrong_answer, test_coverage = exercise_tests("08", WRONG, RIGHT)
+
+
+@pytest.mark.parametrize("policy", ["recompute", "published"])
+@pytest.mark.parametrize("context", [2, 6, 8])
+def test_the_solutions_say_what_the_memory_does(policy, context):
+    config = JatConfig.preset(
+        "nano",
+        hidden_size=24,
+        num_heads=2,
+        num_layers=2,
+        attention_types=[[["global", "local"], 1]],
+        max_position_embeddings=32,
+        image_channels=(8, 8, 8),
+    )
+    model, positions = JatModel(config).eval(), []
+    model.trunk.register_forward_pre_hook(
+        lambda module, given: positions.append(int(given[2][0, -1]))
+    )
+    memory = Memory(model, 1, policy, context)
+    for t in range(30):
+        recall = memory.step(torch.randn(1, 24), torch.randn(1, 24), torch.tensor([t == 0]))
+        index = recall.key_index[0].numpy()
+        assert np.count_nonzero((index >= 0) & (index % 2 == 0)) == remembered(t, context, policy)
+        assert positions[-1] == newest_position(t, context, policy)

@@ -1,0 +1,292 @@
+"""What every notebook must be, as functions from a notebook to its complaints: a list of sentences,
+empty if there is nothing to say.
+
+A notebook is its JSON, a dict. Complaints name the cell by its number, from 0.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from jatlab.lessons import exercises
+from scripts.badges import MARK, SETUP
+from scripts.lessons import header, lesson, source
+
+MEGABYTES = 1.5
+EXERCISES, CHECKED = 3, 3
+SPEAKS_OF_A_MACHINE = {  # what an output shows -> what is wrong with it
+    r"\b0x[0-9a-f]{6,}\b": "an address in memory",
+    r"(?<![\w.])/(?:work|root|home|tmp|usr|opt|content|Users|var)/[\w.-]+": "a path of one machine",
+    r"\b[A-Z]:\\\w+": "a path of one machine",
+    r"site-packages": "a path of one machine",
+    r"\d+%\|[█▏▎▍▌▋▊▉ #]*\|": "a progress bar",
+    r"\w*Warning:": "a warning",
+}
+
+
+def cells(notebook: dict, kind: str) -> Iterator[tuple[int, dict, str]]:
+    """(number, cell, source) of the cells of one kind."""
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == kind:
+            yield number, cell, source(cell)
+
+
+def outputs(notebook: dict) -> Iterator[tuple[int, dict]]:
+    for number, cell, _ in cells(notebook, "code"):
+        for output in cell["outputs"]:
+            yield number, output
+
+
+def joined(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "".join(value)
+
+
+def title_and_header(notebook: dict, file: str) -> list[str]:
+    """`# NN · Name`, badge line, objectives, needs, minutes and hardware stand above the first code
+    cell.
+    """
+    one, text = lesson(notebook, file), header(notebook)
+    wanted = {
+        f"a title '# {file[:2]} · …'": one.number == file[:2],
+        f"a line that ends in {MARK}": re.search(rf"^.*{re.escape(MARK)}$", text, re.MULTILINE),
+        "'**You will be able to** …'": one.objectives,
+        "'**You need** …'": one.needs,
+        "'**Minutes, hardware**' with 'N minutes' after it": one.time,
+        "what hardware, after the minutes": one.hardware,
+    }
+    return [f"the header lacks {what}" for what, there in wanted.items() if not there]
+
+
+def setup_cell(notebook: dict, home: str) -> list[str]:
+    """The first code cell is the set-up cell, word by word."""
+    first = next((text for _, _, text in cells(notebook, "code")), "")
+    wanted = SETUP.format(homepage=home)
+    return (
+        []
+        if first.strip() == wanted
+        else [f"the first code cell must be exactly\n{wanted}\nbut is\n{first}"]
+    )
+
+
+def ending(notebook: dict) -> list[str]:
+    """Numbered sections, then `## Recap`, then `## References`, and no section after it."""
+    headings = [
+        line
+        for _, _, text in cells(notebook, "markdown")
+        for line in re.findall(r"^## .+$", text, re.MULTILINE)
+    ]
+    complaints = (
+        [] if any(re.match(r"## 1 · ", line) for line in headings) else ["no section '## 1 · …'"]
+    )
+    if headings[-2:] != ["## Recap", "## References"]:
+        complaints.append(
+            f"the last two sections must be '## Recap' and '## References', not {headings[-2:]}"
+        )
+    return complaints
+
+
+def exercises_complete(notebook: dict, number: str) -> list[str]:
+    """At least three exercises that jatlab.lessons knows, each with heading and minutes, check,
+    hint, and a solution to uncomment; and no other.
+    """
+    prose = "\n".join(text for _, _, text in cells(notebook, "markdown"))
+    code = "\n".join(text for _, _, text in cells(notebook, "code"))
+    try:
+        known = set(exercises(number))
+    except ValueError as error:
+        return [str(error)]
+    here = set(re.findall(r"^### Exercise (\d\d\.\d+)", prose, re.MULTILINE))
+    complaints = (
+        [f"{len(here)} exercises; {EXERCISES} is the least"] if len(here) < EXERCISES else []
+    )
+    complaints += [f"exercise {name} is not in jatlab.lessons" for name in sorted(here - known)]
+    complaints += [
+        f"exercise {name} of jatlab.lessons has no '### Exercise {name} · …'"
+        for name in sorted(known - here)
+    ]
+    for name in sorted(here & known):
+        parts = {
+            "minutes in its heading": rf"^### Exercise {re.escape(name)} · .*\d+ minutes?",
+            f'check("{name}", …)': rf'^check\("{re.escape(name)}"',
+            f'# solution("{name}") to uncomment': rf'^# solution\("{re.escape(name)}"\)',
+        }
+        complaints += [
+            f"exercise {name} lacks {what}"
+            for what, pattern in parts.items()
+            if not re.search(pattern, prose + "\n" + code, re.MULTILINE)
+        ]
+    hints = len(re.findall(r"<details>\s*<summary>\s*Hint", prose))
+    return complaints + (
+        [f"{hints} folded hints for {len(here)} exercises"] if hints < len(here) else []
+    )
+
+
+def stubs_untouched(notebook: dict) -> list[str]:
+    """Each check says that nothing is there yet: the stub is a stub, and is called as the check
+    calls an answer.
+    """
+    complaints = []
+    for number, cell, text in cells(notebook, "code"):
+        if match := re.search(r'^check\("(\d\d\.\d+)"', text, re.MULTILINE):
+            said = "".join(joined(output.get("text", "")) for output in cell["outputs"])
+            if f"{match[1]} not yet: nothing there yet" not in said:
+                complaints.append(
+                    f"cell {number}: the untouched stub of {match[1]} should be told 'nothing there yet', not {said.strip()!r}"
+                )
+    return complaints
+
+
+def was_run(notebook: dict) -> list[str]:
+    """Every code cell was run, in order, in a fresh kernel, and none ended in an error or wrote to
+    stderr.
+    """
+    counts = [cell["execution_count"] for _, cell, text in cells(notebook, "code") if text.strip()]
+    complaints = (
+        []
+        if counts == list(range(1, len(counts) + 1))
+        else [f"cells were not run once from top to bottom: counts {counts}"]
+    )
+    for number, output in outputs(notebook):
+        if output["output_type"] == "error":
+            complaints.append(f"cell {number} ends in {output['ename']}: {output['evalue']}")
+        if output.get("name") == "stderr":
+            complaints.append(f"cell {number} writes to stderr: {joined(output['text'])[:80]!r}")
+    return complaints
+
+
+def checked_cells(notebook: dict) -> list[str]:
+    """At least three cells are compared under test, and what they are compared with is stored."""
+    marked = [
+        (number, cell)
+        for number, cell, text in cells(notebook, "code")
+        if text.startswith("# NBVAL_CHECK_OUTPUT")
+    ]
+    late = [
+        number
+        for number, _, text in cells(notebook, "code")
+        if re.search(r"^\s*# NBVAL_CHECK_OUTPUT", text, re.MULTILINE) and number not in dict(marked)
+    ]
+    complaints = [
+        f"cell {number}: '# NBVAL_CHECK_OUTPUT' must be its first line" for number in late
+    ]
+    if len(marked) < CHECKED:
+        complaints.append(
+            f"{len(marked)} cells marked '# NBVAL_CHECK_OUTPUT'; {CHECKED} is the least"
+        )
+    complaints += [
+        f"cell {number} is to be checked but was not run"
+        for number, cell in marked
+        if cell["execution_count"] is None
+    ]
+    return complaints + [
+        f"cell {number} is to be checked but has no output"
+        for number, cell in marked
+        if not cell["outputs"]
+    ]
+
+
+def machine_in_outputs(notebook: dict) -> list[str]:
+    """No address, path, progress bar or warning in what is printed."""
+    complaints = []
+    for number, output in outputs(notebook):
+        shown = output.get("data", {})
+        text = (
+            joined(output.get("text", ""))
+            + joined(shown.get("text/plain", ""))
+            + joined(shown.get("text/html", ""))
+        )
+        for pattern, what in SPEAKS_OF_A_MACHINE.items():
+            if match := re.search(pattern, text):
+                complaints.append(f"cell {number} shows {what}: {match[0]!r}")
+    return complaints
+
+
+def alt_texts(notebook: dict) -> list[str]:
+    """Every picture, in text or output, says what it shows to those who cannot see it."""
+    complaints = [
+        f"cell {number}: {what}"
+        for number, _, text in cells(notebook, "markdown")
+        for what in without_alt(text)
+    ]
+    for number, output in outputs(notebook):
+        for kind in output.get("data", {}):
+            if kind.startswith("image/") and not output.get("metadata", {}).get(kind, {}).get(
+                "alt"
+            ):
+                complaints.append(
+                    f"cell {number} shows an {kind} without alt text: use jatlab.lessons.notebook.show or show_picture"
+                )
+    return complaints
+
+
+def without_alt(markdown: str) -> list[str]:
+    """Complaints about the images of a Markdown text."""
+    empty = [
+        f"image {address!r} has no alt text"
+        for address in re.findall(r"!\[\s*\]\(([^)\s]+)", markdown)
+    ]
+    tags = re.findall(r"<img\b[^>]*>", markdown)
+    return empty + [
+        f"{tag!r} has no alt text" for tag in tags if not re.search(r"\balt=[\"'][^\"']", tag)
+    ]
+
+
+def widget_state(notebook: dict) -> list[str]:
+    """Widget metadata has its state: GitHub shows nothing of a notebook without it."""
+    widgets = notebook["metadata"].get("widgets")
+    if widgets is None:
+        return []
+    states = [value.get("state") for value in widgets.values()] or [None]
+    return (
+        [
+            "metadata.widgets has no state: GitHub refuses the notebook; remove the metadata or store the state"
+        ]
+        if not all(states)
+        else []
+    )
+
+
+def size(path: Path) -> list[str]:
+    megabytes = path.stat().st_size / 1e6
+    return [f"{megabytes:.2f} MB; {MEGABYTES} are allowed"] if megabytes > MEGABYTES else []
+
+
+def dead_links(markdown: str, page: Path) -> list[str]:
+    """Relative links of a page that lead to no file, or to no heading of the file."""
+    complaints = []
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", markdown, flags=re.DOTALL)
+    targets = re.findall(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", text) + re.findall(
+        r"(?:href|src)=[\"']([^\"']+)", text
+    )
+    for target in targets:
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (page.parent / file).resolve() if file else page
+        if not there.exists():
+            complaints.append(f"{page.name}: {target} does not exist")
+        elif anchor and there.suffix in (".md", ".ipynb") and anchor.lower() not in anchors(there):
+            complaints.append(f"{page.name}: {target}: no such heading")
+    return complaints
+
+
+def prose(page: Path) -> str:
+    """The Markdown of a page: a Markdown file, or the text cells of a notebook."""
+    if page.suffix != ".ipynb":
+        return page.read_text(encoding="utf-8")
+    return "\n\n".join(
+        text for _, _, text in cells(json.loads(page.read_text(encoding="utf-8")), "markdown")
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link may name after '#': the headings, as GitHub and Jupyter write them (in small
+    letters).
+    """
+    headings = [
+        re.sub(r"[`*]", "", line).strip()
+        for line in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    ]
+    github = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return github | {heading.lower().replace(" ", "-") for heading in headings}

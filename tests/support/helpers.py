@@ -1,0 +1,31 @@
+"""What several test modules share."""
+
+import os
+import time
+
+from jatlab.model.config import JatConfig
+
+
+def small(**changes) -> JatConfig:
+    """Two layers, 32 wide: large enough to be wrong in, small enough to be quick."""
+    fields = dict(
+        hidden_size=32, num_heads=4, num_layers=2, attention_types=[[["global", "local"], 1]], vocab_size=40, max_position_embeddings=32, window_size=5,
+        max_discrete_value=6, max_continuous_size=8, discrete_bottleneck=2, image_size=16, patch_size=8,
+    )  # fmt: skip
+    return JatConfig(**(fields | changes))
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+def group_is_alive(group):
+    """Whether a process of this process group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
