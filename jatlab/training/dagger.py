@@ -1,22 +1,23 @@
-"""Corrections: the agent plays, and at every timestep its teacher says what it would have done
-(DAgger: Ross, Gordon and Bagnell 2011, arXiv 1011.0686).
+"""DAgger relabelling: the agent plays, and its teacher labels every state with the right action.
 
-Demonstrations show the states that a teacher comes to. An imitator makes small errors, comes to
-others, and nobody has shown it what to do there. Corrections show it, in the very states that it
-comes to. They lie beside the demonstrations, in files of their own, and are trained on with them:
+The method is DAgger (Ross, Gordon and Bagnell 2011, arXiv 1011.0686). Demonstrations only contain
+states that a teacher reaches. An imitator makes small errors and reaches other states, for which it
+has seen no action. Relabelling records the teacher's action in exactly those states. The new files
+lie beside the demonstrations, and training uses both:
 
-    <root>/<task>/train/relabelled-050000.parquet, …    up to 50 episodes each, named by their first seed
+    <root>/<task>/train/relabelled-050000.parquet, …    up to 50 episodes each
 
-Scores of an agent trained on them are to be read with that in mind: its teacher has answered more
-questions than one whose pupil only watched.
+A file is named after its first seed. Keep one thing in mind when you compare scores: an agent
+trained on relabelled episodes has asked its teacher more questions than an agent that only watched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -30,25 +31,44 @@ from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
 from jatlab.utils.workers import run_jobs
 
-FIRST_SEED = 50_000  # demonstrations use smaller ones, evaluation larger ones
-LAST_SEED = 100_000
-SHARD, FRAMES_SHARD = 50, 2  # episodes of a file; of frames
-SLOTS = 16  # environments in lockstep
+FIRST_SEED = 50_000  # demonstrations use smaller seeds, evaluation larger ones
+END_OF_SEEDS = 100_000  # the first seed that is too large
+EPISODES_PER_FILE = 50
+IMAGE_EPISODES_PER_FILE = 2  # of Atari, whose episodes are large
+SLOTS = 16  # environments that are played in lockstep
 
 
 @dataclass(frozen=True)
 class RelabelJob:
-    """One file to make: the seeds ``first`` … ``first + count - 1`` of a task, at most
-    ``max_steps`` timesteps each.
-    """
+    """One file to write: episodes with seeds ``first`` to ``first + count - 1`` of one task."""
 
     task: str
     first: int
     count: int
     path: str
-    agent: str  # its folder, or the name that it ships under
-    who: str  # its fingerprint
-    max_steps: int | None
+    agent: str  # the agent's folder, or the name that it ships under
+    fingerprint: str  # of the agent's weights
+    max_steps: int | None  # most timesteps of an episode
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the file's content. The file's notes repeat it."""
+        return {
+            "task": self.task,
+            "agent": self.fingerprint,
+            "policy": describe(self.task),
+            "seeds": [self.first, self.first + self.count - 1],
+            "max_steps": self.max_steps,
+        }
+
+
+@dataclass(frozen=True)
+class RelabelledEpisode:
+    """What one slot recorded: T observations with the teacher's actions, and T rewards."""
+
+    steps: list[tuple]  # (what was observed, the teacher's action) of each timestep
+    rewards: list[float]
+    failure: str  # why the episode was cut, "" if it was not
 
 
 def relabel(
@@ -61,123 +81,138 @@ def relabel(
     max_steps: int | None = None,
     progress: bool = True,
 ) -> dict[str, int]:
-    """Let ``agent`` (a folder, or a name that ships) play ``episodes`` episodes of every task and
-    record its teacher's answers below ``root``; returns each task's timesteps.
+    """Let an agent play, and record what its teachers would have done.
 
-    ``episodes`` is one number for all tasks, or one for each. Episode i has environment seed ``seed
-    + i``, from 50,000 to 99,999: another round of corrections wants other seeds. Where the teacher
-    does not know how to go on, the episode is cut. Files that are there are kept; ``workers=0``
-    plays in this process. Raises ValueError for a task without a teacher, a seed outside, and files
-    of another agent.
+    Existing files are kept. Where a teacher cannot say how to go on, its episode is cut.
+
+    Args:
+        agent: the agent's folder, or the name of one that ships.
+        tasks: task names, patterns or domains.
+        root: the data folder; files go to ``<root>/<task>/train``.
+        episodes: episodes to play of each task: one number, or one for each task name.
+        workers: processes that play; 0 plays in this process.
+        seed: the environment seed of the first episode; episode i has seed ``seed + i``. Seeds
+            run from 50,000 to 99,999. A second round of relabelling needs other seeds.
+        max_steps: most timesteps of an episode; None for the task's limit.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The number of timesteps in the files of each task.
+
+    Raises:
+        ValueError: a task has no teacher, a seed is outside the range, or a file that exists was
+            written with another agent or other settings.
     """
     names = expand(tasks)
     for name in names:
         require_teacher(name)
     counts = {name: episodes if isinstance(episodes, int) else episodes[name] for name in names}
     for name, count in counts.items():
-        if count < 1 or not FIRST_SEED <= seed <= LAST_SEED - count:
-            raise ValueError(
-                f"corrections use seeds {FIRST_SEED:,} to {LAST_SEED - 1:,}: seed {seed} with {count} episodes of {name} leaves that range"
-            )
-    who = identity(_loaded(str(agent)))["fingerprint"]
+        _check_seeds(name, seed, count)
+    fingerprint = identity(_cached_agent(str(agent)))["fingerprint"]
     jobs = [
-        job
+        RelabelJob(name, first, count, str(path), str(agent), fingerprint, max_steps)
         for name in names
-        for job in _jobs(str(agent), who, name, Path(root), counts[name], seed, max_steps)
+        for first, count, path in _files(Path(root), name, seed, counts[name])
     ]
-    missing = [job for job in jobs if not _is_there(job)]
-    with tqdm(
-        total=sum(job.count for job in missing),
-        unit=" episodes",
-        disable=not progress or not missing,
-        dynamic_ncols=True,
-    ) as bar:
-        for kind, job, value in run_jobs(relabel_one, missing, workers):
-            if kind == "progress":
-                bar.set_description(job.task, refresh=False)
-                bar.update(value)
-    return {
-        name: sum(read_notes(job.path)["timesteps"] for job in jobs if job.task == name)
-        for name in names
-    }
+    _run([job for job in jobs if not _is_done(job)], workers, progress)
+    timesteps = dict.fromkeys(names, 0)
+    for job in jobs:
+        timesteps[job.task] += read_notes(job.path)["timesteps"]
+    return timesteps
 
 
-@lru_cache(maxsize=1)
-def _loaded(agent: str) -> Agent:
-    """A worker keeps its agent from file to file."""
-    return load_agent(agent)
-
-
-def _jobs(
-    agent: str, who: str, name: str, root: Path, episodes: int, seed: int, max_steps: int | None
-) -> list[RelabelJob]:
-    size = FRAMES_SHARD if get_task(name).observation == "image" else SHARD
-    folder = root / name / "train"
-    return [
-        RelabelJob(
-            name,
-            first,
-            min(size, seed + episodes - first),
-            str(folder / f"relabelled-{first:06d}.parquet"),
-            agent,
-            who,
-            max_steps,
+def _check_seeds(name: str, seed: int, count: int) -> None:
+    if count < 1 or not FIRST_SEED <= seed <= END_OF_SEEDS - count:
+        raise ValueError(
+            f"relabelling uses seeds {FIRST_SEED:,} to {END_OF_SEEDS - 1:,} and at least one "
+            f"episode: seed {seed} with {count} episodes of {name} does not fit"
         )
-        for first in range(seed, seed + episodes, size)
+
+
+def _files(root: Path, name: str, seed: int, episodes: int) -> list[tuple[int, int, Path]]:
+    """The files of a task: (first seed, number of episodes, path) of each."""
+    images = get_task(name).observation == "image"
+    size = IMAGE_EPISODES_PER_FILE if images else EPISODES_PER_FILE
+    folder, end = root / name / "train", seed + episodes
+    return [
+        (first, min(size, end - first), folder / f"relabelled-{first:06d}.parquet")
+        for first in range(seed, end, size)
     ]
 
 
-def _is_there(job: RelabelJob) -> bool:
+def _is_done(job: RelabelJob) -> bool:
+    """Whether the job's file exists; ValueError if it was written with other settings."""
     if not Path(job.path).exists():
         return False
-    wanted = _about(job)
-    for key, value in read_notes(job.path).items():
-        if key in wanted and wanted[key] != value:
+    notes = read_notes(job.path)
+    for key, wanted in job.settings.items():
+        if notes.get(key) != wanted:
             raise ValueError(
-                f"{job.path} was made with {key} = {value!r}, now it is {wanted[key]!r}; choose other seeds, or delete that file"
+                f"{job.path} was recorded with {key} = {notes.get(key)!r}, now it is {wanted!r}; "
+                "choose other seeds, or delete that file"
             )
     return True
 
 
-def _about(job: RelabelJob) -> dict:
-    return {
-        "task": job.task,
-        "corrected": job.who,
-        "policy": describe(job.task),
-        "seeds": [job.first, job.first + job.count - 1],
-        "max_steps": job.max_steps,
-    }
+def _run(jobs: list[RelabelJob], workers: int, progress: bool) -> None:
+    hidden = not progress or not jobs
+    total = sum(job.count for job in jobs)
+    with tqdm(total=total, unit=" episodes", disable=hidden, dynamic_ncols=True) as bar:
+        for kind, job, value in run_jobs(relabel_one, jobs, workers):
+            if kind == "progress":
+                bar.set_description(job.task, refresh=False)
+                bar.update(value)
 
 
-def relabel_one(job: RelabelJob, report: Callable[[int], None]) -> dict:
-    """Play and write one file (in a worker); ``report`` hears of each group of episodes."""
-    task, agent = get_task(job.task), _loaded(job.agent)
-    slots = [_TeacherSlot(job.task, job.max_steps) for _ in range(min(SLOTS, job.count))]
-    played = []
-    for first in range(job.first, job.first + job.count, SLOTS):
-        seeds = range(first, min(first + SLOTS, job.first + job.count))
+@lru_cache(maxsize=1)
+def _cached_agent(agent: str) -> Agent:
+    """The agent. A worker process keeps it from one file to the next."""
+    return load_agent(agent)
+
+
+def relabel_one(job: RelabelJob, report: Callable[[int], None]) -> dict[str, Any]:
+    """Play the episodes of one file and write it; this runs in a worker process.
+
+    ``report`` gets the number of episodes after each group that was played in lockstep. Returns the
+    file's notes.
+    """
+    task, agent = get_task(job.task), _cached_agent(job.agent)
+    slots = [_TeacherSlot(task, job.max_steps) for _ in range(min(SLOTS, job.count))]
+    played: list[RelabelledEpisode] = []
+    end = job.first + job.count
+    for first in range(job.first, end, SLOTS):
+        seeds = range(first, min(first + SLOTS, end))
         played += play_relabelled(agent, task, slots[: len(seeds)], seeds)
         report(len(seeds))
     for slot in slots:
         slot.env.close()
-    notes = _about(job) | {
-        "timesteps": sum(len(rewards) for _, rewards, _ in played), "returns": [round(float(sum(rewards)), 4) for _, rewards, _ in played],
-        "cut": [failure for *_, failure in played if failure], "versions": versions(task),
-    }  # fmt: skip
-    write_episodes(
-        job.path,
-        [as_episode(steps, rewards, task) for steps, rewards, _ in played if rewards],
-        task,
-        notes,
-    )
+    notes = job.settings | {
+        "timesteps": sum(len(episode.rewards) for episode in played),
+        "returns": [round(float(sum(episode.rewards)), 4) for episode in played],
+        "cut": [episode.failure for episode in played if episode.failure],
+        "versions": versions(task),
+    }
+    recorded = [as_episode(e.steps, e.rewards, task) for e in played if e.rewards]
+    write_episodes(job.path, recorded, task, notes)
     return notes
 
 
 def play_relabelled(
-    agent, task: Task, slots: list[_TeacherSlot], seeds: Iterable[int]
-) -> list[tuple[list, list, str]]:
-    """One episode of each seed, in lockstep: what the agent does is executed, what the teacher says
-    is kept. Returns (steps, rewards, why it was cut) of each.
+    agent: Agent, task: Task, slots: Sequence[_TeacherSlot], seeds: Iterable[int]
+) -> list[RelabelledEpisode]:
+    """Play one episode of each seed in lockstep.
+
+    The environments execute the agent's actions, and the episodes keep the teachers'.
+
+    Args:
+        agent: who acts.
+        task: what is played.
+        slots: an environment with its teacher for each seed.
+        seeds: the environment seeds.
+
+    Returns:
+        One episode of each seed, in that order.
     """
     agent.reset(len(slots), task)
     for slot, seed in zip(slots, seeds, strict=True):
@@ -185,7 +220,7 @@ def play_relabelled(
     start = True
     while any(slot.open for slot in slots):
         for slot in slots:
-            slot.ask()
+            slot.ask_teacher()
         actions = agent.act(
             [slot.observation for slot in slots],
             [slot.reward for slot in slots],
@@ -195,31 +230,31 @@ def play_relabelled(
         for slot, action in zip(slots, actions, strict=True):
             slot.step(action)
         start = False
-    return [(slot.steps[: len(slot.rewards)], slot.rewards, slot.failure) for slot in slots]
+    return [slot.episode() for slot in slots]
 
 
 class _TeacherSlot:
-    """One environment of the lockstep with its teacher. Once its episode has ended the last
-    observation stays, so that the others go on as before.
+    """One environment of the lockstep, with its teacher.
+
+    When its episode has ended, the slot keeps showing the last observation, so that the other slots
+    can go on.
     """
 
-    def __init__(self, task: str, max_steps: int | None):
-        self.env, self.teacher, self.max_steps = (
-            make_env(task, render_mode=None),
-            get_teacher(task),
-            max_steps,
-        )
+    def __init__(self, task: Task, max_steps: int | None):
+        self.task, self.max_steps = task, max_steps
+        self.env, self.teacher = make_env(task.name, render_mode=None), get_teacher(task.name)
 
     def begin(self, seed: int) -> None:
         self.seed, self.open, self.failure = seed, True, ""
-        self.observation, _ = self.env.reset(seed=seed)
+        self.observation: dict[str, Any] = self.env.reset(seed=seed)[0]
         self.teacher.reset(self.env, seed)
-        self.steps, self.rewards, self.reward, self.executed = [], [], 0.0, None
+        self.steps: list[tuple] = []
+        self.rewards: list[float] = []
+        self.reward = 0.0
+        self.executed: np.ndarray | int | None = None
 
-    def ask(self) -> None:
-        """Hear what the teacher would do now, and keep it; the episode is cut where it does not
-        know.
-        """
+    def ask_teacher(self) -> None:
+        """Keep the teacher's action for this observation; cut the episode if it has none."""
         if not self.open:
             return
         try:
@@ -227,19 +262,22 @@ class _TeacherSlot:
         except TeacherFailed as error:
             self.open, self.failure = False, str(error)
             return
-        self.steps.append((*observed(self.observation, self.env.task), label))
+        self.steps.append((*observed(self.observation, self.task), label))
 
-    def step(self, action) -> None:
-        """Do what the agent decided."""
+    def step(self, action: np.ndarray | int) -> None:
+        """Execute the agent's action."""
         if not self.open:
             return
-        if self.env.task.action == "continuous":
-            action = np.clip(action, self.env.action_space.low, self.env.action_space.high)
+        if self.task.action == "continuous":
+            space = self.env.action_space
+            action = np.clip(action, space.low, space.high)
         self.observation, self.reward, terminated, truncated, _ = self.env.step(action)
         self.executed = action
         self.rewards.append(self.reward)
-        self.open = not (
-            terminated
-            or truncated
-            or len(self.rewards) in (self.max_steps, self.teacher.max_decisions)
-        )
+        limits = (self.max_steps, self.teacher.max_decisions)
+        self.open = not (terminated or truncated or len(self.rewards) in limits)
+
+    def episode(self) -> RelabelledEpisode:
+        """What was recorded; an episode that was cut has one label more than rewards."""
+        steps = self.steps[: len(self.rewards)]
+        return RelabelledEpisode(steps, self.rewards, self.failure)
