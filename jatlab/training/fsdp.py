@@ -1,21 +1,22 @@
-"""One model in shards: each process holds its part of every weight, gradient and moment (fully
-sharded data parallel, FSDP).
+"""Fully sharded data parallel (FSDP): each process holds a part of every weight.
 
-A transformer block is gathered when its turn comes, and let go again; what is outside the blocks is
-one more such unit. Chosen and tuned by Accelerate's configuration (`accelerate config`, or
-``ACCELERATE_USE_FSDP=true FSDP_VERSION=2``); carried out by PyTorch's `fully_shard`, by the same
-lines on CPUs and GPUs.
+The same holds for gradients and AdamW's moments. A transformer block is gathered when it is
+computed and freed afterwards; everything outside the blocks is one more such unit. Accelerate's
+configuration chooses the settings (`accelerate config`, or ``ACCELERATE_USE_FSDP=true
+FSDP_VERSION=2``); PyTorch's `fully_shard` carries them out, in the same way on CPUs and GPUs.
 
-A process whose batch is Atari has no gradient for the BabyAI encoder, which another one may have at
-the same step. Sharded gradients must be summed by all or by none: so here every process gives each
-weight a gradient, zero if need be, and afterwards the weights that no process had a use for are
-left without one. AdamW then passes them over, as it does in one process or under DDP.
+A process whose batch is Atari has no gradient for the BabyAI encoder, while another process may
+have one in the same step. A sharded gradient must be summed by all processes or by none. So every
+process gives each weight a gradient, zero if need be. Afterwards we remove the gradients of weights
+that no process used, so that AdamW skips them, as it does in one process and under DDP.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,63 +24,67 @@ from torch import Tensor, nn
 from jatlab.model import JatModel
 from jatlab.model.transformer import Block
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator, FullyShardedDataParallelPlugin
+    from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
+
 
 class LossOf(nn.Module):
-    """The model seen as inputs -> loss: DDP must know of nothing else that comes out of it, or it
-    waits for gradients that never come.
+    """The model as a module that returns its loss only.
+
+    DDP waits for the gradients of everything that a module returns, and the model's other outputs
+    get none.
     """
 
     def __init__(self, model: JatModel):
         super().__init__()
         self.model = model
 
-    def forward(self, **inputs) -> Tensor:
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """The loss of a batch, a scalar."""
         return self.model(**inputs).loss
 
 
 class ShardedLoss(LossOf):
-    """As `LossOf`, for shards: `shard` makes one. Call `forget_unused` after the last backward pass
-    of a step.
+    """`LossOf` for a sharded model; `shard` makes one.
+
+    Call `forget_unused` after the last backward pass of a step.
     """
 
     def __init__(self, model: JatModel):
         super().__init__(model)
         inside = {p for block in _blocks(model) for p in block.parameters()}
-        self.outside = [
-            name for name, p in model.named_parameters() if p not in inside
-        ]  # by name: sharding replaces the parameters
+        # by name, because sharding replaces the parameters
+        self.outside = [name for name, p in model.named_parameters() if p not in inside]
         self.used: set[str] = set()
 
-    def forward(self, **inputs) -> Tensor:
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """The loss of a batch, with a zero gradient for each weight that the batch leaves out."""
         loss = super().forward(**inputs)
         if not loss.requires_grad:
             return loss
-        parameters = dict(self.model.named_parameters())  # gathered at this moment
+        parameters = dict(self.model.named_parameters())  # the gathered ones
         outside, used = {name: parameters[name] for name in self.outside}, reached(loss)
         self.used |= {name for name, p in outside.items() if p in used}
         return loss + sum(0.0 * p.flatten()[0] for p in outside.values() if p not in used)
 
     @contextmanager
-    def no_sync(self):
-        """Within the block, backward passes add up whole gradients in each process, without a word
-        to the others.
-        """
-        self.set_requires_gradient_sync(False)
+    def no_sync(self) -> Iterator[None]:
+        """Within the block, each process adds up whole gradients without communication."""
+        sharded = cast("FSDPModule", self)  # `fully_shard` has changed the class
+        sharded.set_requires_gradient_sync(False)
         try:
             yield
         finally:
-            self.set_requires_gradient_sync(True)
+            sharded.set_requires_gradient_sync(True)
 
     def forget_unused(self) -> None:
-        """Take the gradients, all zero, from the weights that no process's batches of this step
-        reached.
-        """
+        """Remove the gradients, all zero, of weights that no process's batch of this step used."""
         parameters = dict(self.model.named_parameters())
-        flags = torch.tensor(
-            [name in self.used for name in self.outside],
-            dtype=torch.int32,
-            device=local(parameters[self.outside[0]]).device,
-        )
+        used = [name in self.used for name in self.outside]
+        device = local(parameters[self.outside[0]]).device
+        flags = torch.tensor(used, dtype=torch.int32, device=device)
         torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
         for name, flag in zip(self.outside, flags.tolist(), strict=True):
             if not flag:
@@ -95,7 +100,8 @@ def reached(loss: Tensor) -> set[Tensor]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        leaves |= {node.variable} if hasattr(node, "variable") else set()
+        if hasattr(node, "variable"):
+            leaves.add(node.variable)
         ahead += [following for following, _ in node.next_functions]
     return leaves
 
@@ -104,37 +110,42 @@ def _blocks(model: nn.Module) -> list[Block]:
     return [module for module in model.modules() if isinstance(module, Block)]
 
 
-# --- choosing and making shards
-# ----------------------------------------------------------------------------------------------
+# --- choosing and making shards -------------------------------------------------------------------
 
 
-def sharding_plugin(accelerator):
-    """Accelerate's FSDP settings where they were chosen and there are several processes, else None.
+def sharding_plugin(accelerator: Accelerator) -> FullyShardedDataParallelPlugin | None:
+    """Accelerate's FSDP settings if they were chosen and there are several processes, else None.
 
-    Raises ValueError for settings that are not carried out here. (On CPUs Accelerate itself ignores
-    them.)
+    We read the environment ourselves, because Accelerate ignores these settings on CPUs.
+
+    Raises:
+        ValueError: for settings that jatlab does not carry out.
     """
-    if (
-        accelerator.num_processes == 1
-        or os.environ.get("ACCELERATE_USE_FSDP", "false").lower() != "true"
-    ):
+    chosen = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    if accelerator.num_processes == 1 or not chosen:
         return None
     from accelerate import FullyShardedDataParallelPlugin
 
     if int(os.environ.get("FSDP_VERSION", "1")) != 2:
         raise ValueError(
-            "FSDP is done by PyTorch's fully_shard: choose FSDP version 2 in `accelerate config` (fsdp_version: 2, or FSDP_VERSION=2)"
+            "jatlab shards with PyTorch's fully_shard: choose FSDP version 2 in "
+            "`accelerate config` (fsdp_version: 2, or FSDP_VERSION=2)"
         )
     if os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true":
         raise ValueError(
-            "FSDP with parameters offloaded to the CPU is not built: choose no offloading (fsdp_offload_params: false), and --checkpoint-activations or more processes"
+            "jatlab does not offload parameters to the CPU: choose no offloading "
+            "(fsdp_offload_params: false). To save memory use --checkpoint-activations "
+            "or more processes"
         )
     return FullyShardedDataParallelPlugin()
 
 
-def shard(model: JatModel, plugin, device: torch.device) -> ShardedLoss:
-    """Cut the model, alike in all processes, into shards on their devices. An optimizer must be
-    made after it: the parameters are new ones.
+def shard(
+    model: JatModel, plugin: FullyShardedDataParallelPlugin, device: torch.device
+) -> ShardedLoss:
+    """Cut the model, the same in all processes, into shards on their devices.
+
+    Make the optimizer afterwards, because the parameters are new ones.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -144,36 +155,39 @@ def shard(model: JatModel, plugin, device: torch.device) -> ShardedLoss:
     for block in _blocks(model):
         fully_shard(block, mesh=mesh, reshard_after_forward=plugin.reshard_after_forward)
     fully_shard(scored, mesh=mesh)
-    scored.register_forward_hook(_let_go)
+    scored.register_forward_hook(_free_gathered_weights)
     return scored
 
 
-def _let_go(scored: ShardedLoss, *_) -> None:
-    """Without a backward pass to come, what lies outside the blocks would stay gathered, and be old
-    after the next write to the shards.
+def _free_gathered_weights(scored: nn.Module, *_: object) -> None:
+    """Free the gathered weights outside the blocks if no backward pass will.
+
+    Otherwise they would stay, and be out of date after the next write to the shards.
     """
     if not torch.is_grad_enabled():
-        scored.reshard()
+        cast("FSDPModule", scored).reshard()
 
 
-# --- tensors, sharded or not
-# -------------------------------------------------------------------------------------------------
+# --- tensors, sharded or not ----------------------------------------------------------------------
 
 
-def is_sharded(tensor: Tensor) -> bool:
+def is_sharded(tensor: Tensor) -> TypeGuard[DTensor]:
+    """Whether each process holds only a part of the tensor."""
     from torch.distributed.tensor import DTensor
 
     return isinstance(tensor, DTensor)
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This process's part of a tensor, sharing its memory; all of it where it is not sharded."""
-    return tensor.detach().to_local() if is_sharded(tensor) else tensor.detach()
+    """This process's part of a tensor, sharing its memory; all of it if it is not sharded."""
+    tensor = tensor.detach()
+    return tensor.to_local() if is_sharded(tensor) else tensor
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor. Where it is sharded every process must ask, in the same order."""
-    return tensor.detach().full_tensor() if is_sharded(tensor) else tensor.detach()
+    """All of a tensor. If it is sharded, every process must call this, in the same order."""
+    tensor = tensor.detach()
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
 
 
 def cut_like(tensor: Tensor, like: Tensor) -> Tensor:
@@ -181,23 +195,23 @@ def cut_like(tensor: Tensor, like: Tensor) -> Tensor:
     from torch.distributed.tensor import distribute_tensor
 
     tensor = tensor.to(like.device)
-    return (
-        distribute_tensor(tensor, like.device_mesh, like.placements) if is_sharded(like) else tensor
-    )
+    if not is_sharded(like):
+        return tensor
+    return distribute_tensor(tensor, like.device_mesh, like.placements)
 
 
 def whole_model(model: JatModel, keep: bool = True) -> JatModel | None:
-    """The model itself; or, where it is sharded, its copy in one piece on the CPU of processes that
-    ``keep`` it (None in others).
+    """The model in one piece: itself if it is not sharded, else a copy on the CPU.
 
-    Where it is sharded every process must ask.
+    If it is sharded, every process must call this; those with ``keep=False`` get None.
     """
     if not any(is_sharded(p) for p in model.parameters()):
         return model
-    weights = {}
+    weights: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         value = whole(value)
-        weights |= {name: value.cpu()} if keep else {}
+        if keep:
+            weights[name] = value.cpu()
     if not keep:
         return None
     with torch.device("meta"):

@@ -1,9 +1,8 @@
-"""What a training run tells: a progress bar with the losses by domain, and ``log.jsonl`` with
-everything.
+"""What a training run reports: a progress bar, and ``log.jsonl`` with everything.
 
-A line of ``log.jsonl`` has ``step``, ``timesteps`` (without padding, of all processes),
-``seconds``, ``lr``, ``gradient_norm``, ``timesteps_per_second``, ``loss`` (by task, the mean since
-the line before) and, after a validation, ``validation`` (by task).
+The bar shows the losses by domain. A line of ``log.jsonl`` has ``step``, ``timesteps`` (without
+padding, of all processes), ``seconds``, ``lr``, ``gradient_norm``, ``timesteps_per_second``,
+``loss`` (by task, the mean since the last line) and, after a validation, ``validation`` (by task).
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,33 +18,45 @@ from jatlab.data.mixture import BatchPlan
 from jatlab.tasks import domain_of
 from jatlab.utils.files import write_text
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+BAR_FORMAT = (
+    "{desc} {percentage:3.0f}%|{bar:20}| {n:.0f}/{total:.0f} {unit} "
+    "[{elapsed}<{remaining}]{postfix}"
+)
+
 
 class Losses:
-    """Losses of the batches since the last report. They stay tensors until asked for: reading each
-    at once would make a GPU wait.
+    """Losses of the batches since the last report.
+
+    They stay tensors until they are needed, because reading each at once would make a GPU wait.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seen: list[tuple[int, BatchPlan, torch.Tensor]] = []
 
     def add(self, step: int, plan: BatchPlan, loss: torch.Tensor) -> None:
+        """Keep the loss of one batch."""
         self.seen.append((step, plan, loss.detach()))
 
     def check(self) -> None:
         """Raise ValueError naming step, task and batch if a loss is not a finite number."""
-        values = (
-            torch.stack([loss for *_, loss in self.seen]).isfinite().tolist() if self.seen else []
-        )
-        for (step, plan, loss), finite in zip(self.seen, values, strict=True):
-            if not finite:
+        if not self.seen:
+            return
+        finite = torch.stack([loss for *_, loss in self.seen]).isfinite().tolist()
+        for (step, plan, loss), is_finite in zip(self.seen, finite, strict=True):
+            if not is_finite:
                 raise ValueError(
-                    f"the loss is {loss.item()} for task {plan.task} at step {step}, {plan}. Nothing was saved since; go on from the last checkpoint with a "
-                    "lower lr or clip, precision='fp32', or without these episodes if their values are huge"
+                    f"the loss is {loss.item()} for task {plan.task} at step {step}, {plan}. "
+                    "Nothing was saved since. Go on from the last checkpoint with a lower lr or "
+                    "clip, with precision='fp32', or without these episodes if their values are "
+                    "huge"
                 )
 
-    def by_task(self, accelerator) -> dict[str, float]:
+    def by_task(self, accelerator: Accelerator) -> dict[str, float]:
         """The mean loss of each task over all processes; starts over."""
-        sums = defaultdict(lambda: [0.0, 0])
+        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0])
         for _, plan, loss in self.seen:
             sums[plan.task][0] += loss.item()
             sums[plan.task][1] += 1
@@ -52,24 +64,30 @@ class Losses:
         return mean_over_processes(sums, accelerator)
 
 
-def mean_over_processes(sums: dict[str, list], accelerator) -> dict[str, float]:
+def mean_over_processes(sums: dict[str, list[float]], accelerator: Accelerator) -> dict[str, float]:
     """{name: [sum, count]} of every process -> {name: mean}."""
+    everyone = [dict(sums)]
     if accelerator.num_processes > 1:
-        everyone: list[dict | None] = [None] * accelerator.num_processes
+        everyone *= accelerator.num_processes
         torch.distributed.all_gather_object(everyone, dict(sums))
-        sums = {
-            name: [sum(s[name][i] for s in everyone if name in s) for i in (0, 1)]
-            for name in {n for s in everyone for n in s}
-        }
-    return {name: total / count for name, (total, count) in sorted(sums.items())}
-
-
-BAR = "{desc} {percentage:3.0f}%|{bar:20}| {n:.0f}/{total:.0f} {unit} [{elapsed}<{remaining}]{postfix}"
+    means = {}
+    for name in sorted({name for sums in everyone for name in sums}):
+        found = [sums[name] for sums in everyone if name in sums]
+        means[name] = sum(total for total, _ in found) / sum(count for _, count in found)
+    return means
 
 
 class Log:
-    """The bar and the file. Goes on after ``step``: lines of later steps, written before a kill,
-    are dropped.
+    """The progress bar and ``log.jsonl`` of a run.
+
+    Args:
+        output: the run's folder.
+        step: the step to go on from; lines of later steps, written before a kill, are dropped.
+        total: what the bar counts to, in ``unit``.
+        unit: of the bar, such as "steps".
+        done: how much of ``total`` is done.
+        show: whether to show the bar.
+        write: whether to write the file (one process does).
     """
 
     def __init__(
@@ -79,22 +97,20 @@ class Log:
 
         self.path, self.write = output / "log.jsonl", write
         if write:
-            write_text(
-                self.path,
-                "".join(line for line in _lines(self.path) if json.loads(line)["step"] <= step),
-            )
+            kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
+            write_text(self.path, "".join(kept))
         self.bar = tqdm(
+            desc="training",
             total=total,
             initial=done,
             unit=unit,
-            desc="training",
             disable=not show,
             dynamic_ncols=True,
-            bar_format=BAR,
+            bar_format=BAR_FORMAT,
         )
 
-    def line(self, record: dict, done: float) -> None:
-        """Append ``record``, and move the bar to ``done``."""
+    def line(self, record: dict[str, Any], done: float) -> None:
+        """Append ``record`` to the file, and move the bar to ``done``."""
         if self.write:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record, allow_nan=False) + "\n")
@@ -103,26 +119,21 @@ class Log:
 
 
 def _lines(path: Path) -> list[str]:
-    """The whole lines of a log; a last one that was cut short is left out."""
-    return (
-        [
-            line
-            for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
-            if line.endswith("\n")
-        ]
-        if path.exists()
-        else []
-    )
+    """The complete lines of a log; a last line that a kill cut short is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [line for line in lines if line.endswith("\n")]
 
 
-def read_log(output: str | Path) -> list[dict]:
+def read_log(output: str | Path) -> list[dict[str, Any]]:
     """The lines of a run's ``log.jsonl``, for plotting."""
     return [json.loads(line) for line in _lines(Path(output) / "log.jsonl")]
 
 
-def summary(record: dict) -> str:
+def summary(record: dict[str, Any]) -> str:
     """One line for the bar: losses by domain, then the rate."""
-    domains = defaultdict(list)
+    domains: dict[str, list[float]] = defaultdict(list)
     for task, loss in record["loss"].items():
         domains[domain_of(task)].append(loss)
     losses = "  ".join(

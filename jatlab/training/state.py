@@ -1,10 +1,9 @@
-"""What a training run keeps on disk, so that it can be stopped at any moment and go on as if
-nothing had happened.
+"""Checkpoints of a training run, and stopping it: a resumed run continues as if never stopped.
 
-A checkpoint is a folder ``checkpoints/step-N`` that appears whole or not at all. It holds a
-playable agent (model.safetensors, config.json, tokenizer.json), and beside it what only training
-needs: ``state.safetensors`` (AdamW's moments, and the raw weights when the model's are an average)
-and ``state.json`` (counters, the mixture's place, the recipe). No pickle anywhere.
+A checkpoint is a folder ``checkpoints/step-N`` that appears complete or not at all. It holds a
+playable agent (model.safetensors, config.json, tokenizer.json) and what only training needs:
+``state.safetensors`` (AdamW's moments, and the raw weights if the model's are an average) and
+``state.json`` (counters, the mixture's position, the recipe). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -15,8 +14,11 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -32,17 +34,18 @@ from jatlab.utils.files import atomic_write, write_json
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of a parameter, beside its step counter
 
 
-# --- folders that are whole
-# --------------------------------------------------------------------------------------------------
+# --- folders that are complete --------------------------------------------------------------------
 
 
 @contextmanager
-def atomic_folder(path: Path):
-    """Yield a temporary folder beside ``path``; rename it to ``path`` when the block ends well,
-    remove it when it does not.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``, and rename it to ``path`` when the block succeeds.
 
-    The files are on the disk before the name is: neither a kill nor a power cut leaves half a
-    folder of that name. Raises OSError.
+    It is removed when the block fails. The files are on the disk before the name is, so neither a
+    kill nor a power cut leaves an incomplete folder of that name.
+
+    Raises:
+        OSError: something could not be written; the message says what to do.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -54,7 +57,8 @@ def atomic_folder(path: Path):
         _sync(path.parent)
     except SafetensorError as error:  # how safetensors reports any failure to write
         raise OSError(
-            f"could not write {path}: {error}. Checkpoints written before are whole; free some space and resume"
+            f"could not write {path}: {error}. "
+            "Earlier checkpoints are complete: free some space and resume"
         ) from error
     except OSError as error:
         raise explain_full_disk(error, path) from error
@@ -63,6 +67,7 @@ def atomic_folder(path: Path):
 
 
 def _sync(path: Path) -> None:
+    """Have the operating system write a file's data, or a folder's names, to the disk now."""
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -73,49 +78,55 @@ def _sync(path: Path) -> None:
 
 
 def checkpoints(output: Path) -> list[Path]:
-    """The whole checkpoints of a run, oldest first."""
-    return sorted(
-        (output / "checkpoints").glob("step-*"),
-        key=lambda path: int(path.name.removeprefix("step-")),
-    )
+    """The complete checkpoints of a run, oldest first."""
+    folders = (output / "checkpoints").glob("step-*")
+    return sorted(folders, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def newest(output: Path) -> Path:
-    """The newest whole checkpoint. Raises FileNotFoundError if there is none."""
+    """The newest complete checkpoint of a run. Raises FileNotFoundError if there is none."""
     found = checkpoints(output)
     if not found:
         raise FileNotFoundError(
-            f"{output} holds no checkpoint to go on from (checkpoints/step-N); give the folder that `jatlab train` wrote to"
+            f"{output} holds no checkpoint to go on from (checkpoints/step-N); "
+            "give the folder that `jatlab train` wrote to"
         )
     return found[-1]
 
 
 def tidy(output: Path, keep: int) -> None:
-    """Remove all but the ``keep`` newest checkpoints, and what a kill while saving has left."""
+    """Remove all but the ``keep`` newest checkpoints, and the remains of interrupted saving."""
     for folder in [*checkpoints(output)[:-keep], *(output / "checkpoints").glob(".*.tmp")]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# --- tensors
-# -----------------------------------------------------------------------------------------------------------------
+# --- tensors --------------------------------------------------------------------------------------
 
 
 def save_state(
-    folder: Path | None, model: nn.Module, optimizer, average: EmaWeights | None, counters: dict
+    folder: Path | None,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: EmaWeights | None,
+    counters: dict[str, Any],
 ) -> None:
-    """Write ``state.safetensors`` and ``state.json`` into a folder that already has the agent.
+    """Write ``state.safetensors`` and ``state.json`` beside the agent of a checkpoint.
 
-    Where the model is sharded every process must call it, those that do not write with None for the
-    folder.
+    Args:
+        folder: where to write; None in processes that only contribute their shards. If the model
+            is sharded, every process must call this.
+        model: the model with its raw weights.
+        optimizer: AdamW, whose moments are saved.
+        average: the weights' moving average; if there is one, the raw weights are saved as well.
+        counters: what ``state.json`` holds.
     """
     tensors = {}
     for name, parameter in model.named_parameters():
-        moments = {
-            f"{moment}/{name}": value
-            for moment, value in optimizer.state.get(parameter, {}).items()
-        }
-        weight = {f"weight/{name}": parameter} if average is not None else {}
-        for key, value in (moments | weight).items():
+        moments = optimizer.state.get(parameter, {})
+        values = {f"{moment}/{name}": value for moment, value in moments.items()}
+        if average is not None:
+            values[f"weight/{name}"] = parameter
+        for key, value in values.items():
             value = whole(value)
             if folder is not None:
                 tensors[key] = value.cpu() if is_sharded(parameter) else value
@@ -126,11 +137,24 @@ def save_state(
 
 
 @torch.no_grad()
-def load_state(folder: Path, model: nn.Module, optimizer, average: EmaWeights | None) -> dict:
-    """Put weights, average and moments back where they were; return the counters. Raises ValueError
-    for weights of another configuration.
+def load_state(
+    folder: Path, model: JatModel, optimizer: torch.optim.Optimizer, average: EmaWeights | None
+) -> dict[str, Any]:
+    """Restore weights, average and moments from a checkpoint.
 
-    They may have been saved by any number of processes, sharded or not.
+    Any number of processes may have saved it, sharded or not.
+
+    Args:
+        folder: the checkpoint.
+        model: gets the raw weights.
+        optimizer: gets AdamW's moments.
+        average: gets the averaged weights, if the run keeps an average.
+
+    Returns:
+        The counters that `save_state` was given.
+
+    Raises:
+        ValueError: the weights are of another configuration.
     """
     _load_weights(folder / "model.safetensors", model)
     tensors = load_file(folder / "state.safetensors")
@@ -140,36 +164,35 @@ def load_state(folder: Path, model: nn.Module, optimizer, average: EmaWeights | 
         if f"weight/{name}" in tensors:
             local(parameter).copy_(local(cut_like(tensors[f"weight/{name}"], parameter)))
         if f"exp_avg/{name}" in tensors:
-            optimizer.state[parameter] = {
-                "step": tensors[f"step/{name}"].to(_home(parameter, optimizer))
-            } | {moment: cut_like(tensors[f"{moment}/{name}"], parameter) for moment in MOMENTS}
+            step = tensors[f"step/{name}"].to(_step_device(parameter, optimizer))
+            moments = {key: cut_like(tensors[f"{key}/{name}"], parameter) for key in MOMENTS}
+            optimizer.state[parameter] = {"step": step} | moments
     return json.loads((folder / "state.json").read_text())
 
 
-def _load_weights(path: Path, model: nn.Module) -> None:
+def _load_weights(path: Path, model: JatModel) -> None:
     """Fill ``model``, sharded or not, from a file of whole weights."""
     if not any(is_sharded(p) for p in model.parameters()):
-        return load_weights(model, path)
+        load_weights(model, path)
+        return
     complete = JatModel(model.config)
     load_weights(complete, path)
-    for (_, parameter), (_, value) in zip(
-        model.named_parameters(), complete.named_parameters(), strict=True
-    ):
+    for parameter, value in zip(model.parameters(), complete.parameters(), strict=True):
         local(parameter).copy_(local(cut_like(value.detach(), parameter)))
 
 
-def _home(parameter: Tensor, optimizer) -> torch.device:
+def _step_device(parameter: Tensor, optimizer: torch.optim.Optimizer) -> torch.device:
     """Where AdamW keeps its step counter: on the CPU unless it is fused."""
     return parameter.device if optimizer.defaults.get("fused") else torch.device("cpu")
 
 
 class EmaWeights:
-    """Exponential moving average of a model's weights: steadier than the last ones, and it usually
-    plays better.
+    """Exponential moving average of a model's weights.
 
-    ``decay`` is the share that the average keeps at each step; early on it keeps less, so that the
-    first weights are soon forgotten. Of a sharded model each process averages its shards: an
-    average is taken number by number, so that is the same.
+    The average changes less than the last weights, and usually plays better. ``decay`` is the
+    share of the average that each step keeps. Early steps keep less, so that the first weights
+    are soon forgotten. Of a sharded model each process averages its shards, which gives the same
+    numbers.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -178,13 +201,13 @@ class EmaWeights:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
+        """Move the average towards the model's weights after ``step`` steps."""
         keep = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(
-            list(self.values.values()), [local(p) for p in model.parameters()], 1 - keep
-        )
+        weights = [local(p) for p in model.parameters()]
+        torch._foreach_lerp_(list(self.values.values()), weights, 1 - keep)
 
     @contextmanager
-    def applied(self, model: nn.Module):
+    def applied(self, model: nn.Module) -> Iterator[None]:
         """Within the block the model has the averaged weights."""
         self._exchange(model)
         try:
@@ -194,41 +217,37 @@ class EmaWeights:
 
     @torch.no_grad()
     def _exchange(self, model: nn.Module) -> None:
-        """The weights become the average and the average the weights, in place: shards may not be
-        replaced.
-        """
+        """Exchange weights and average, in place because shards may not be replaced."""
         for name, parameter in model.named_parameters():
             kept = local(parameter).clone()
             local(parameter).copy_(self.values[name])
             self.values[name].copy_(kept)
 
 
-# --- being asked to stop
-# -----------------------------------------------------------------------------------------------------
+# --- stopping -------------------------------------------------------------------------------------
 
 
 @contextmanager
-def interruptible(patience: float = 1.0):
-    """Yield an event that Ctrl-C or SIGTERM sets, so that the loop can save and stop between two
-    steps.
+def interruptible(patience: float = 1.0) -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C or SIGTERM sets, so that the loop can save and stop after a step.
 
-    Asked again after ``patience`` seconds, it stops at once. (Sooner, it is the same Ctrl-C: a
-    launcher passes on what its workers also had from the terminal.)
+    A second signal more than ``patience`` seconds later raises KeyboardInterrupt at once. A second
+    signal before that is the same Ctrl-C: a launcher forwards what its workers have already
+    received from the terminal.
     """
-    event, asked = threading.Event(), []
+    event = threading.Event()
+    times: list[float] = []
 
-    def ask(signum, frame):
-        asked.append(time.monotonic())
-        if asked[-1] - asked[0] > patience:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        times.append(time.monotonic())
+        if times[-1] - times[0] > patience:
             raise KeyboardInterrupt
         event.set()
 
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # only the main thread may handle signals
-        yield event
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # only the main thread may handle signals
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield event
     finally:
