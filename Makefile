@@ -1,31 +1,52 @@
 # The commands that people and CI run. Everything goes into .venv; nothing needs root, a GPU or OpenGL.
 
 PYTHON ?= python3
+PYTHON_OLDEST ?= python3.11
+PYTHON_NEWEST ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CONSTRAINTS := constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test pyproject.toml
 
-.PHONY: demo test fast notebooks browser badges lab bench ship agent language clean help
+.PHONY: demo test lint format fast notebooks browser badges lab bench compat compat-oldest
+.PHONY: compat-newest constraints dist ship agent language clean help
 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
 	@echo "make test   everything that CI checks (about 30 minutes)"
 	@echo "make fast   the tests that take seconds"
+	@echo "make lint   style, types, imports, spelling and the layout's limits (under a minute)"
+	@echo "make format   let ruff format the code and mend what it can"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make notebooks  run every lesson, shortened, and compare its checked cells (about 4 minutes)"
 	@echo "make bench  what the algorithms buy, as ratios"
+	@echo "make compat the quick tests and the lessons with the oldest and newest supported versions"
+	@echo "make dist   build and check the sdist and the wheel"
 	@echo "make agent  jatlab-mini from nothing: a working day"
 
 demo: $(VENV)/installed-demo
 	$(BIN)/jatlab demo
 
-test: $(VENV)/installed-test
+test: lint $(VENV)/installed-test
 	$(BIN)/python -m pytest
 	@$(MAKE) notebooks
 	$(BIN)/jatlab bench
 
 fast: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/codespell
+	$(BIN)/python -m scripts.check_layout
+
+format: $(VENV)/installed-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 # every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
 # (one thread: these models are small, and two threads that wait for each other on a busy machine take many times as long)
@@ -51,17 +72,39 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # torch first, at its pinned version: the other packages are content with whatever torch is there
-$(VENV)/installed-torch: $(VENV)/bin/python constraints.txt
+$(VENV)/installed-torch: $(VENV)/bin/python $(CONSTRAINTS)
 	$(PIP) torch
 	@touch $@
 
-$(VENV)/installed-%: $(VENV)/installed-torch pyproject.toml constraints.txt
+$(VENV)/installed-%: $(VENV)/installed-torch pyproject.toml $(CONSTRAINTS)
 	$(PIP) --editable ".[$(EXTRAS_$*)]"
 	@touch $@
 
 EXTRAS_demo := envs,train
-EXTRAS_test := test
+EXTRAS_test := test,lint
 EXTRAS_lab := notebooks
+EXTRAS_release := release
+
+# the oldest versions that pyproject.toml allows, and the newest of a day, each in its environment
+compat: compat-oldest compat-newest
+
+compat-oldest:
+	$(MAKE) VENV=.venv-oldest PYTHON=$(PYTHON_OLDEST) CONSTRAINTS=constraints-oldest.txt EXTRAS_test=test fast notebooks
+
+compat-newest:
+	$(MAKE) VENV=.venv-newest PYTHON=$(PYTHON_NEWEST) CONSTRAINTS=constraints-newest.txt EXTRAS_test=test fast notebooks
+
+# for maintainers: write both constraint files anew
+constraints: $(VENV)/installed-release
+	$(COMPILE) --python-version 3.11 --resolution lowest-direct --output-file constraints-oldest.txt
+	$(COMPILE) --python-version 3.13 --upgrade --output-file constraints-newest.txt
+
+# what a release uploads, checked: the release workflow runs the same
+dist: $(VENV)/installed-release
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m scripts.check_dist
 
 # for maintainers: the finished demo's agent becomes the one that ships, and the README's tables and pictures are its own
 ship: demo
