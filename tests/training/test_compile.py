@@ -1,6 +1,4 @@
-"""torch.compile is an offer: training goes on where it fails. Checkpointed activations change
-nothing but memory.
-"""
+"""Training goes on where torch.compile fails; checkpointed activations change only memory."""
 
 from dataclasses import replace
 from functools import partial
@@ -25,9 +23,8 @@ compile = torch.compile
 @pytest.fixture
 def recipe(tmp_path):
     torch.set_num_threads(1)
-    write_task(
-        tmp_path / "data", "metaworld-reach", np.random.default_rng(0).integers(2, 31, 12).tolist()
-    )
+    lengths = np.random.default_rng(0).integers(2, 31, 12).tolist()
+    write_task(tmp_path / "data", "metaworld-reach", lengths)
     return TrainConfig(
         data=str(tmp_path / "data"),
         output=str(tmp_path / "run"),
@@ -54,11 +51,8 @@ def test_without_a_compiler_training_says_so_and_goes_on(recipe, tmp_path, monke
     monkeypatch.setattr(torch, "compile", partial(compile, backend=no_compiler))
     fallen_back = train(replace(recipe, compile=True))
     said = capsys.readouterr().out
-    assert (
-        said.count("torch.compile does not work here; training goes on without it") == 1
-        and "no C++ compiler was found" in said
-        and "nobody" not in said
-    )
+    assert said.count("torch.compile does not work here; training goes on without it") == 1
+    assert "no C++ compiler was found" in said and "nobody" not in said
     assert losses(fallen_back) == losses(plain)
     assert load_agent(fallen_back).info["compiled"] is False
 
@@ -83,24 +77,21 @@ def test_a_compiler_that_fails_later_does_not_end_the_run(recipe, tmp_path, monk
 
 
 @pytest.mark.slow
-def test_a_compiled_model_trains_the_same_and_saves_the_same_names(recipe, tmp_path, monkeypatch):
+def test_a_compiled_model_trains_and_saves_the_same(recipe, tmp_path, monkeypatch):
     plain = train(replace(recipe, output=str(tmp_path / "plain")))
     monkeypatch.setattr(torch, "compile", partial(compile, backend="eager"))
     torch.compiler.reset()
     compiled = train(replace(recipe, compile=True))
     assert losses(compiled) == pytest.approx(losses(plain), abs=1e-5)
-    agent = load_agent(compiled)
-    assert (
-        agent.info["compiled"] is True
-        and agent.model.state_dict().keys() == load_agent(plain).model.state_dict().keys()
-    )
+    ours, theirs = load_agent(compiled), load_agent(plain)
+    assert ours.info["compiled"] is True
+    assert ours.model.state_dict().keys() == theirs.model.state_dict().keys()
 
 
 @pytest.mark.slow
 def test_with_the_real_compiler(monkeypatch, tmp_path):
-    monkeypatch.setenv(
-        "TORCHINDUCTOR_CACHE_DIR", str(tmp_path)
-    )  # another run's half-written files are not ours
+    # a folder of this test's, without another run's half-written files
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     model, said = JatModel(small()).eval(), []
     plain = model(**batch(model.config)).loss
     worked = compile_blocks(model, torch.device("cpu"), False, said.append)
@@ -108,18 +99,23 @@ def test_with_the_real_compiler(monkeypatch, tmp_path):
     torch.testing.assert_close(model(**batch(model.config)).loss, plain, atol=1e-5, rtol=1e-5)
 
 
-# --- activation checkpointing
-# ------------------------------------------------------------------------------------------------
+# --- activation checkpointing ---------------------------------------------------------------------
 
 
 def batch(config, timesteps=16):
     generator = torch.Generator().manual_seed(0)
+
+    def randn(*shape):
+        return torch.randn(3, timesteps, *shape, generator=generator)
+
     mask = torch.ones(3, timesteps, dtype=torch.long)
     mask[1, 5:] = 0
     return dict(
-        continuous_observations=torch.randn(3, timesteps, 5, generator=generator), continuous_actions=torch.randn(3, timesteps, 2, generator=generator),
-        rewards=torch.randn(3, timesteps, generator=generator), attention_mask=mask,
-    )  # fmt: skip
+        continuous_observations=randn(5),
+        continuous_actions=randn(2),
+        rewards=randn(),
+        attention_mask=mask,
+    )
 
 
 def scored(model, checkpointed):
@@ -141,7 +137,7 @@ def scored(model, checkpointed):
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_checkpointed_activations_give_the_same_losses_and_gradients_in_less_memory(dropout):
+def test_checkpointed_activations_train_the_same_in_less_memory(dropout):
     layers = dict(num_layers=6, attention_types=[[["global", "local"], 3]])
     model = JatModel(
         small(resid_dropout=dropout, attention_dropout=dropout, past_action_dropout=0.5, **layers)

@@ -1,6 +1,4 @@
-"""What sharding rests on, in one process: which weights a batch reaches, and which settings are
-carried out.
-"""
+"""Sharding's parts, in one process: which weights a batch uses, and which settings are allowed."""
 
 from types import SimpleNamespace
 
@@ -20,16 +18,20 @@ from jatlab.training.fsdp import (
 from jatlab.training.recipe import TrainConfig, make_accelerator
 from tests.support.helpers import small
 
-TIMESTEPS = dict(rewards=torch.zeros(2, 3))
+REWARDS = torch.zeros(2, 3)
 BATCHES = {
-    "continuous": TIMESTEPS
-    | dict(continuous_observations=torch.randn(2, 3, 5), continuous_actions=torch.randn(2, 3, 2)),
-    "mixed": TIMESTEPS
-    | dict(
-        continuous_observations=torch.randn(2, 3, 5), discrete_actions=torch.randint(0, 4, (2, 3))
+    "continuous": dict(
+        rewards=REWARDS,
+        continuous_observations=torch.randn(2, 3, 5),
+        continuous_actions=torch.randn(2, 3, 2),
     ),
-    "discrete": TIMESTEPS
-    | dict(
+    "mixed": dict(
+        rewards=REWARDS,
+        continuous_observations=torch.randn(2, 3, 5),
+        discrete_actions=torch.randint(0, 4, (2, 3)),
+    ),
+    "discrete": dict(
+        rewards=REWARDS,
         discrete_observations=torch.randint(0, 8, (2, 3, 6)),
         discrete_actions=torch.randint(0, 4, (2, 3)),
     ),
@@ -57,7 +59,7 @@ def test_the_weights_reached_are_those_that_get_a_gradient(kind, checkpointed):
     assert 20 < len(found) < len(dict(model.named_parameters()))
 
 
-def test_every_weight_outside_the_blocks_gets_a_gradient_that_changes_nothing():
+def test_weights_outside_the_blocks_get_zero_gradients():
     torch.manual_seed(0)
     model = JatModel(small()).train()
     scored = ShardedLoss(model)
@@ -70,51 +72,35 @@ def test_every_weight_outside_the_blocks_gets_a_gradient_that_changes_nothing():
     assert loss.item() == plain.item()
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter.grad, gradients.get(name, torch.zeros_like(parameter))), name
-    assert (
-        scored.used == {name for name in gradients if ".blocks." not in name} < set(scored.outside)
-    )
+    outside = {name for name in gradients if ".blocks." not in name}
+    assert scored.used == outside < set(scored.outside)
 
 
 def test_a_model_in_one_piece_is_left_alone():
     model, tensor = JatModel(small()), torch.randn(3)
     assert whole_model(model) is model
-    assert (
-        torch.equal(whole(tensor), tensor)
-        and local(tensor).data_ptr() == tensor.data_ptr()
-        and torch.equal(cut_like(tensor, tensor), tensor)
-    )
+    assert torch.equal(whole(tensor), tensor) and torch.equal(cut_like(tensor, tensor), tensor)
+    assert local(tensor).data_ptr() == tensor.data_ptr()
+
+
+FSDP = {"ACCELERATE_USE_FSDP": "true"}
+FSDP_2 = FSDP | {"FSDP_VERSION": "2"}
+SETTINGS = ("FSDP_VERSION", "FSDP_OFFLOAD_PARAMS", "FSDP_RESHARD_AFTER_FORWARD")
 
 
 @pytest.mark.parametrize(
     "processes, environment, outcome",
     [
-        (1, {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "1"}, None),
+        (1, FSDP | {"FSDP_VERSION": "1"}, None),
         (2, {}, None),
-        (2, {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}, True),
-        (
-            2,
-            {
-                "ACCELERATE_USE_FSDP": "true",
-                "FSDP_VERSION": "2",
-                "FSDP_RESHARD_AFTER_FORWARD": "false",
-            },
-            False,
-        ),
-        (2, {"ACCELERATE_USE_FSDP": "true"}, "choose FSDP version 2 in `accelerate config`"),
-        (
-            2,
-            {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"},
-            "choose no offloading",
-        ),
+        (2, FSDP_2, True),
+        (2, FSDP_2 | {"FSDP_RESHARD_AFTER_FORWARD": "false"}, False),
+        (2, FSDP, "choose FSDP version 2 in `accelerate config`"),
+        (2, FSDP_2 | {"FSDP_OFFLOAD_PARAMS": "true"}, "choose no offloading"),
     ],
 )
 def test_accelerates_settings(processes, environment, outcome, monkeypatch):
-    for name in (
-        "ACCELERATE_USE_FSDP",
-        "FSDP_VERSION",
-        "FSDP_OFFLOAD_PARAMS",
-        "FSDP_RESHARD_AFTER_FORWARD",
-    ):
+    for name in (*FSDP, *SETTINGS):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -127,11 +113,9 @@ def test_accelerates_settings(processes, environment, outcome, monkeypatch):
 
 
 def test_processes_that_would_train_alone_are_refused(monkeypatch):
-    """Each would write the same files, having seen all the data."""
+    """Each would train on all the data and write the same files."""
+    one_process = SimpleNamespace(num_processes=1, distributed_type=SimpleNamespace(value="NO"))
     monkeypatch.setenv("WORLD_SIZE", "4")
-    monkeypatch.setattr(
-        "accelerate.Accelerator",
-        lambda **_: SimpleNamespace(num_processes=1, distributed_type=SimpleNamespace(value="NO")),
-    )
+    monkeypatch.setattr("accelerate.Accelerator", lambda **_: one_process)
     with pytest.raises(ValueError, match="4 processes were started, but each would train alone"):
         make_accelerator(TrainConfig(steps=1))
