@@ -84,6 +84,7 @@ EXTRAS_demo := envs,train
 EXTRAS_test := test,lint
 EXTRAS_lab := notebooks
 EXTRAS_release := release
+EXTRAS_all := all
 
 # the oldest versions that pyproject.toml allows, and the newest of a day, each in its environment
 compat: compat-oldest compat-newest
