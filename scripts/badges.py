@@ -2,8 +2,8 @@
 run twice, it changes nothing the second time.
 
 Stamped are each notebook's badge line (the line that ends in `<!-- badges -->`), the address in its
-set-up cell, and the tables of lessons in notebooks/README.md and README.md (between `<!--
-lessons:start -->` and `<!-- lessons:end -->`). Outputs stay as they are.
+set-up cell, and the tables of lessons in notebooks/README.md (between `<!-- lessons:start -->` and
+`<!-- lessons:end -->`). Outputs stay as they are.
 """
 
 import json
@@ -115,7 +115,6 @@ def main() -> None:
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
         if stamp(path, home):
             print(f"stamped {path.relative_to(ROOT)}")
-    insert("lessons", table(lessons(), home, "notebooks/"), ROOT / "README.md")
     insert("lessons", table(lessons(), home, ""), NOTEBOOKS / "README.md")
     insert("needs", details(lessons()), NOTEBOOKS / "README.md")
 

@@ -13,7 +13,7 @@ FOLDER_MODULES = 12  # `__init__.py` is not counted
 MODULE_LINES = 350
 TEST_NAME_CHARACTERS = 60
 MANY_MODULES = {"jatlab/lessons"}  # a module for each lesson
-OTHER_TESTS = {"browser", "notebooks", "packaging", "scripts", "support"}  # not of one folder
+OTHER_TESTS = {"browser", "docs", "notebooks", "packaging", "scripts", "support"}  # not of one folder
 
 
 def root_entries(root: Path = ROOT) -> list[str]:

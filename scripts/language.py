@@ -1,5 +1,5 @@
 """Text and pictures in fifteen minutes on two cores: record what every machine has, train a small
-model, score it, and put the table into the README.
+model, score it, and put the table into docs/results/language.md.
 
 `make language` runs it. What is finished in `runs/language` is not done again.
 """

@@ -1,5 +1,6 @@
-"""How fast demonstrations are recorded, by domain, beside the environment's bare speed, for the
-README: `python -m scripts.recording_speed` (about two minutes).
+"""How fast demonstrations are recorded, by domain, beside the environment's bare speed.
+
+`python -m scripts.recording_speed` (about two minutes) writes the table in docs/results/speed.md.
 
 Everything is in processor seconds of one core, so that a busy machine does not count. Bare: the
 recorded episodes once more, reset and step alone, with the actions that were recorded. Recording:

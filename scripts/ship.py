@@ -1,5 +1,5 @@
-"""Turn a finished run into what ships: the agent in bfloat16 with its report, the README's tables
-and its picture.
+"""Turn a finished run into what ships: the agent in bfloat16 with its report, the tables of the
+pages of results, and its picture.
 
     python -m scripts.ship demo           after `make demo`; `make ship` does both
     python -m scripts.ship jatlab-mini    after `make agent`
@@ -62,7 +62,7 @@ RECIPE = (
     "seed",
 )  # of a recipe, what a card tells
 LONGEST, FRAMES = 200, 24  # timesteps of an episode that are shown, and in how many frames
-MINI_MADE = "the stages of `jatlab mini`, shortened and in four sittings (the first two with an older form of its recipe), with corrections of the MuJoCo tasks alone (docs/agent-log.md)"
+MINI_MADE = "the stages of `jatlab mini`, shortened and in four sittings (the first two with an older form of its recipe), with corrections of the MuJoCo tasks alone (docs/results/log.md)"
 MINI_RUNS = ("imitation", "agent")  # training runs below runs/mini, in order
 MINI_CURVES = "mini-learning.png"
 MINI_LEFT = (
@@ -137,6 +137,7 @@ def ship_mini() -> None:
         + "\n\n"
         + bench_agent.in_words("jatlab-mini", bench_agent.run("jatlab-mini")),
     )
+    insert("scores", readme_table(found))
     save_small_gif(sheet(agent), IMAGES / "mini.gif", fps=4, limit=2_200_000)
 
 
@@ -174,15 +175,30 @@ def domain_table(results: dict) -> str:
     return "\n".join([told, "", head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
 
 
+def readme_table(results: dict) -> str:
+    """A row a domain, for readers who have seen nothing else yet: the scores alone."""
+    rows = ["| domain, tasks | of our teacher | of the published expert | published JAT (192.7 M) |"]
+    rows.append("| --- | ---: | ---: | ---: |")
+    for domain in TARGETS:
+        found = results["domains"][domain]
+        ours = [found[scale]["mean"] for scale in ("by_teacher", "by_expert")]
+        low, high = found["by_teacher"]["mean_interval"]
+        rows.append(
+            f"| {DOMAINS[domain]}, {len(found['tasks'])} | **{ours[0]:.2f}** [{low:.2f}–{high:.2f}] "
+            f"| {ours[1]:.2f} | {found['by_expert']['jat']:.2f} |"
+        )
+    return "\n".join(rows)
+
+
 def tables(report: Path) -> str:
-    """The card's tables and how they were made, without its metadata, its headings one level down
-    and its figures where the README finds them.
+    """The card's tables and how they were made, as the page of results shows them: without metadata,
+    headings one level down, figures where the page finds them.
     """
     text = (
         ModelCard.load(report)
         .text.strip()
         .split("\n", 1)[1]
-        .replace("](figures/", "](docs/images/")
+        .replace("](figures/", "](../images/")
     )
     return re.sub(r"^## ", "### ", text, flags=re.MULTILINE).strip()
 

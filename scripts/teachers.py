@@ -1,8 +1,7 @@
-"""The teachers' picture and the README's table of Atari, drawn from the stored scores alone: no
-game is played here.
+"""The teachers' picture and the table of Atari's search, from the stored scores: no game is played.
 
-`python -m scripts.teachers` writes docs/images/teachers.png, and the table between the README's
-marks. It takes seconds.
+`python -m scripts.teachers` writes docs/images/teachers.png, and the table between the marks in
+docs/results/teachers.md. It takes seconds.
 """
 
 from pathlib import Path

@@ -35,7 +35,7 @@ def train_once(recipe, processes: int = 1) -> None:
 
     Up to ``processes`` share each step's batches, as many as can do so evenly;
     ``recipe.accumulate`` is of all together. On two CPU cores, two are faster than one with two
-    threads where batches are small (docs/agent-log.md). Raises `TrainingInterrupted` after Ctrl-C,
+    threads where batches are small (docs/results/log.md). Raises `TrainingInterrupted` after Ctrl-C,
     OSError where the processes failed.
     """
     folder, processes = Path(recipe.output), math.gcd(processes, recipe.accumulate)

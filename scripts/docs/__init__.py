@@ -1,0 +1,1 @@
+"""What builds the documentation: generated pages, docstrings for Sphinx, the link checker."""
