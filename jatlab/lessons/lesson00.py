@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, expect
 
-# --- 00.1 what a return says
-# -------------------------------------------------------------------------------------------------
+# --- 00.1: what a return says ---
 
 
 def steps_taken(total: float, limit: int) -> int:
-    """How many steps a BabyAI episode took that ended with success: its return is 1 - 0.9 * steps /
-    limit.
+    """How many steps a BabyAI episode took that ended with success.
+
+    Its return is 1 - 0.9 * steps / limit.
     """
     return round((1 - total) * limit / 0.9)
 
 
-def check_steps_taken(answer) -> None:
+def check_steps_taken(answer: Answer) -> None:
+    """Check 00.1 with a limit of 64 steps, then with another limit."""
     got = answer(0.775, 64)
     expect(isinstance(got, int | float | np.number), f"return a number, not {type(got).__name__}")
     expect(abs(got - 0.25) > 1e-6, "that is the share of the limit: multiply by the limit")
@@ -31,8 +32,7 @@ def check_steps_taken(answer) -> None:
     expect(got == int(got), "steps are whole: round to the nearest one")
 
 
-# --- 00.2 how many tokens
-# ----------------------------------------------------------------------------------------------------
+# --- 00.2: how many tokens ---
 
 
 def tokens_at(t: int) -> int:
@@ -40,7 +40,8 @@ def tokens_at(t: int) -> int:
     return 2 * t + 1
 
 
-def check_tokens_at(answer) -> None:
+def check_tokens_at(answer: Answer) -> None:
+    """Check 00.2 at timesteps 0 to 4."""
     expect(answer(0) != 0, "at timestep 0 there is something to look at: the first observation")
     expect(
         answer(0) != 2,
@@ -49,53 +50,49 @@ def check_tokens_at(answer) -> None:
     expect(answer(0) == 1, f"at timestep 0 there is one token, not {answer(0)}")
     expect(answer(3) != 4, "those are the observations; the actions between them are tokens too")
     expect(answer(3) != 8, "the action of now is what is being chosen: it is no token yet")
+    first = [answer(t) for t in range(5)]
     expect(
-        [answer(t) for t in range(5)] == [1, 3, 5, 7, 9],
-        f"1 3 5 7 9 …: one more observation and one more action every timestep; yours is {[answer(t) for t in range(5)]}",
+        first == [1, 3, 5, 7, 9],
+        f"1 3 5 7 9 …: one more observation and action every timestep; yours is {first}",
     )
 
 
-# --- 00.3 what it looked at most
-# ---------------------------------------------------------------------------------------------
+# --- 00.3: what it looked at most ---
 
 
 def most_attended(attentions: np.ndarray) -> int:
-    """Attention (layers, heads, tokens) of one decision -> the timestep whose observation gets most
-    of it, on the mean of all layers and heads.
+    """The timestep whose observation gets most of one decision's attention.
+
+    `attentions` (layers, heads, tokens); the mean of all layers and heads counts.
     """
     weights = attentions.mean(axis=(0, 1))  # (tokens,)
     return int(weights[::2].argmax())  # observations are the even tokens
 
 
-def check_most_attended(answer) -> None:
+def check_most_attended(answer: Answer) -> None:
+    """Check 00.3: the token, the timestep, and the mean over layers and heads."""
     weights = np.zeros((2, 2, 9))
     weights[0, :, 4], weights[1, :, 2], weights[1, :, 4], weights[0, :, 8] = 0.9, 0.4, 0.6, 0.1
     got = answer(weights.copy())
     expect(
         np.ndim(got) == 0,
-        "one timestep is asked for: average over layers and heads first, (layers, heads, tokens) -> (tokens,)",
+        "one timestep is asked for: average over layers and heads first, "
+        "(layers, heads, tokens) -> (tokens,)",
     )
     expect(got != 4, "that is the token; timestep t's observation is token 2 t")
     expect(got == 2, f"token 4 gets most, the observation of timestep 2; yours is {got}")
     weights = np.zeros((2, 1, 7))
     weights[:, 0, 3], weights[:, 0, 6], weights[:, 0, 0] = 0.6, 0.3, 0.1
-    expect(
-        answer(weights.copy()) != 1,
-        "token 3 is an action: the timestep whose *observation* gets most is asked for",
-    )
-    expect(
-        answer(weights.copy()) == 3,
-        f"of the observations token 6 gets most, timestep 3; yours is {answer(weights.copy())}",
-    )
-    first, last = (
-        [[0, 0, 0.1, 0, 0.9], [0.25, 0, 0.75, 0, 0]],
-        [[0.55, 0, 0.45, 0, 0], [0.5, 0, 0.5, 0, 0]],
-    )  # two heads each
+    got = answer(weights.copy())
+    expect(got != 1, "token 3 is an action: find the timestep whose *observation* gets most")
+    expect(got == 3, f"of the observations token 6 gets most, timestep 3; yours is {got}")
+    first = [[0, 0, 0.1, 0, 0.9], [0.25, 0, 0.75, 0, 0]]  # two heads each
+    last = [[0.55, 0, 0.45, 0, 0], [0.5, 0, 0.5, 0, 0]]
     got = answer(np.array([first, last]))
-    expect(got != 0, "the last layer alone was looked at: take the mean of all of them")
+    expect(got != 0, "only the last layer was looked at: take the mean of all layers")
     expect(
         got != 2,
-        "one weight, head or layer decided alone: take the mean of all of them, not the largest",
+        "a single weight, head or layer decided: take the mean of all of them, not the largest",
     )
     expect(got == 1, f"on the mean of both layers and heads timestep 1 gets most; yours is {got}")
 

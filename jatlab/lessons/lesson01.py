@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, Wrong, expect
 
-# --- 01.1 the reward beside an observation
-# -----------------------------------------------------------------------------------
+# --- 01.1: the reward beside an observation ---
 
 
 def arriving(rewards: Tensor) -> Tensor:
-    """(T,) rewards that came after each action -> (T,) rewards received on arriving at each
-    observation.
-    """
+    """The rewards received on arriving at each observation, from those after each action: (T,)."""
     return torch.cat([torch.zeros(1), rewards[:-1]])
 
 
-def check_arriving(answer) -> None:
-    rewards = torch.tensor([1.0, 2.0, 3.0])
-    got = _floats(answer(rewards.clone()), "arriving")
+def check_arriving(answer: Answer) -> None:
+    """Check 01.1 with three rewards, then with one."""
+    got = _floats(answer(torch.tensor([1.0, 2.0, 3.0])))
     expect(
         len(got) == 3,
-        f"three timesteps have three rewards, yours has {len(got)}: a 0 comes in front, and the last reward is left out",
+        f"three timesteps have three rewards, yours has {len(got)}: "
+        "a 0 comes in front, and the last reward is left out",
     )
     expect(
         got != [1, 2, 3],
@@ -38,17 +37,25 @@ def check_arriving(answer) -> None:
     )
     expect(
         got[0] == 0,
-        f"nothing was received before the first observation: its reward is 0, not {got[0]:g} (torch.roll brings the last one round)",
+        "nothing was received before the first observation: its reward is 0, "
+        f"not {got[0]:g} (torch.roll moves the last one to the front)",
     )
     expect(got == [0, 1, 2], f"from 1, 2, 3 comes 0, 1, 2; yours is {got}")
     expect(
-        _floats(answer(torch.tensor([5.0])), "arriving") == [0],
+        _floats(answer(torch.tensor([5.0]))) == [0],
         "an episode of one timestep has one reward: 0",
     )
 
 
-# --- 01.2 repeat a vector
-# ----------------------------------------------------------------------------------------------------
+def _floats(rewards: Iterable) -> list[float]:
+    try:
+        return [float(reward) for reward in rewards]
+    except TypeError:
+        kind = type(rewards).__name__
+        raise Wrong(f"arriving returns one reward a timestep, not {kind}") from None
+
+
+# --- 01.2: repeat a vector ---
 
 
 def repeat(x: Tensor, size: int) -> Tensor:
@@ -56,7 +63,8 @@ def repeat(x: Tensor, size: int) -> Tensor:
     return x[..., torch.arange(size) % x.shape[-1]]
 
 
-def check_repeat(answer) -> None:
+def check_repeat(answer: Answer) -> None:
+    """Check 01.2 with a vector, then with a batch."""
     x = torch.tensor([1.0, 2.0, 3.0])
     got = answer(x, 7)
     expect(isinstance(got, Tensor), f"return a tensor, not {type(got).__name__}")
@@ -66,7 +74,8 @@ def check_repeat(answer) -> None:
     )
     expect(
         got.tolist() != [1, 1, 1, 2, 2, 2, 3],
-        "each value is repeated in its place (repeat_interleave): the whole vector should be, 1 2 3 1 2 3 1",
+        "each value is repeated in its place (repeat_interleave): "
+        "repeat the whole vector, 1 2 3 1 2 3 1",
     )
     expect(got[3:].abs().sum() > 0, "filled up with zeros: fill up with copies of the vector")
     expect(
@@ -74,16 +83,15 @@ def check_repeat(answer) -> None:
         f"1 2 3 repeated to 7 is 1 2 3 1 2 3 1; yours is {got.tolist()}",
     )
     batch = torch.arange(24.0).reshape(2, 3, 4)
-    _same(
+    _expect_same(
         answer(batch, 10),
         repeat(batch, 10),
-        "only the last dimension is repeated: (2, 3, 4) to 10 is (2, 3, 10), whatever comes before",
+        "only the last dimension is repeated: (2, 3, 4) to 10 is (2, 3, 10)",
     )
-    _same(answer(x, 3), x, "3 values repeated to 3 stay as they are")
+    _expect_same(answer(x, 3), x, "3 values repeated to 3 stay as they are")
 
 
-# --- 01.3 one merge of BPE
-# ---------------------------------------------------------------------------------------------------
+# --- 01.3: one merge of BPE ---
 
 
 def merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
@@ -96,7 +104,8 @@ def merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
     return merged
 
 
-def check_merge(answer) -> None:
+def check_merge(answer: Answer) -> None:
+    """Check 01.3: every pair, its order, pairs that overlap, and the ends."""
     ids = [5, 1, 2, 7, 1, 2]
     got = answer(list(ids), (1, 2), 9)
     expect(isinstance(got, list), f"return a list of ids, not {type(got).__name__}")
@@ -128,8 +137,7 @@ def check_merge(answer) -> None:
     expect(answer([], (1, 2), 9) == [], "no ids, no pairs: []")
 
 
-# --- 01.4 cut a picture
-# ------------------------------------------------------------------------------------------------------
+# --- 01.4: cut a picture ---
 
 
 def cut(picture: Tensor, size: int) -> Tensor:
@@ -139,108 +147,117 @@ def cut(picture: Tensor, size: int) -> Tensor:
     return tiles.permute(1, 3, 0, 2, 4).reshape(-1, channels * size * size)
 
 
-def check_cut(answer) -> None:
+def check_cut(answer: Answer) -> None:
+    """Check 01.4 with one channel, then with two channels and a wider picture."""
     flat = torch.arange(16.0).reshape(1, 4, 4)
     got = answer(flat, 2)
     expect(isinstance(got, Tensor), f"return a tensor, not {type(got).__name__}")
     expect(
         got.shape == (4, 4),
-        f"a picture (1, 4, 4) in patches of 2 x 2 is (4 patches, 4 values), yours is {tuple(got.shape)}",
+        "a picture (1, 4, 4) in patches of 2 x 2 is (4 patches, 4 values), "
+        f"yours is {tuple(got.shape)}",
     )
     expect(
         got[0].tolist() != [0, 1, 2, 3],
-        "the first patch is the picture's first row: a reshape alone does not cut; split height and width, then permute",
+        "the first patch is the picture's first row: a reshape does not cut; "
+        "split height and width, then permute",
     )
     expect(
         sorted(got[1].tolist()) != [8, 9, 12, 13],
-        "patches come column by column: raster order is row by row, so the second is the one to the right",
+        "patches come column by column: raster order is row by row, "
+        "so the second is the one to the right",
     )
-    _same(
+    _expect_same(
         got,
         cut(flat, 2),
-        f"the first patch of 0 … 15 is 0 1 4 5, the second 2 3 6 7; yours begin {got[0].tolist()}, {got[1].tolist()}",
+        "the first patch of 0 … 15 is 0 1 4 5, the second 2 3 6 7; "
+        f"yours begin {got[0].tolist()}, {got[1].tolist()}",
     )
     colours = torch.arange(2 * 4 * 6.0).reshape(2, 4, 6)
+    got = answer(colours, 2)
     expect(
-        answer(colours, 2).shape == (6, 8),
-        f"a picture (2, 4, 6) has 2 x 3 patches of 8 values, yours has shape {tuple(answer(colours, 2).shape)}",
+        got.shape == (6, 8),
+        f"a picture (2, 4, 6) has 2 x 3 patches of 8 values, yours has shape {tuple(got.shape)}",
     )
-    _same(
-        answer(colours, 2),
+    _expect_same(
+        got,
         cut(colours, 2),
-        "within a patch all of the first channel comes first, then the second: as the weight of a Conv2d lies",
+        "within a patch all of the first channel comes first, then the second: "
+        "the order of a Conv2d's weight",
     )
 
 
-# --- 01.5 a number as Gato's token
-# -------------------------------------------------------------------------------------------
+# --- 01.5: a number as Gato's token ---
 
 
 def gato_token(x: np.ndarray) -> np.ndarray:
-    """Real numbers of an observation -> ids 32,000 … 33,023: compand, clip, cut into 1,024 bins,
-    shift.
+    """Real numbers of an observation -> ids 32,000 … 33,023.
+
+    Compand, clip, cut into 1,024 bins, shift.
     """
     companded = np.sign(x) * np.log(100 * np.abs(x) + 1) / np.log(100 * 256 + 1)
     bins = np.floor((np.clip(companded, -1, 1) + 1) / 2 * 1024)
     return 32_000 + np.minimum(bins, 1023).astype(int)
 
 
-def check_gato_token(answer) -> None:
-    def token(*values):
+def check_gato_token(answer: Answer) -> None:
+    """Check 01.5 with chosen numbers, then with 500 random ones."""
+
+    def tokens(*values: float) -> np.ndarray:
         return np.asarray(answer(np.array(values, dtype=float)))
 
+    shape, dtype = tokens(0, 1).shape, tokens(0).dtype
+    expect(shape == (2,), f"two numbers have two tokens, yours has shape {shape}")
     expect(
-        token(0, 1).shape == (2,),
-        f"two numbers have two tokens, yours has shape {token(0, 1).shape}",
+        np.issubdtype(dtype, np.integer),
+        f"tokens are integers, yours are {dtype}: cut into bins (floor), then astype(int)",
     )
     expect(
-        np.issubdtype(token(0.0).dtype, np.integer),
-        f"tokens are integers, yours are {token(0.0).dtype}: cut into bins (floor), then astype(int)",
-    )
-    expect(
-        not 0 <= token(0)[0] < 1024,
+        not 0 <= tokens(0)[0] < 1024,
         "the bins are not shifted: the first ids are for text, real numbers begin at 32,000",
     )
     expect(
-        token(-1)[0] < token(1)[0],
+        tokens(-1)[0] < tokens(1)[0],
         "-1 and 1 have the same token, or change places: give the logarithm the sign of x",
     )
     linear = 32_000 + math.floor((0.5 + 1) / 2 * 1024)
     expect(
-        token(0.5)[0] != linear,
+        tokens(0.5)[0] != linear,
         f"0.5 got {linear}, which is its bin without companding: mu-law comes first",
     )
     expect(
-        token(256, 1e6).max() <= 33_023,
+        tokens(256, 1e6).max() <= 33_023,
         "256 falls behind the last bin: clip to [-1, 1], and put 1 itself into bin 1,023",
     )
-    expect(
-        token(0)[0] == 32_512, f"0 lies at the start of the upper half: 32,512, not {token(0)[0]}"
-    )
+    zero = tokens(0)[0]
+    expect(zero == 32_512, f"0 lies at the start of the upper half: 32,512, not {zero}")
     x = np.random.default_rng(0).normal(size=500) * np.repeat([0.01, 1, 100, 300, 3], 100)
     off = np.abs(np.asarray(answer(x)) - gato_token(x)).max()
     expect(
         off > 1 or off == 0,
-        "one bin beside the right one now and then: floor, do not round, and + 1 belongs inside both logarithms",
+        "one bin beside the right one now and then: floor, do not round, "
+        "and + 1 belongs inside both logarithms",
     )
     expect(
         off == 0,
-        f"up to {off} bins beside the right one: sign(x) log(100 |x| + 1) / log(100 * 256 + 1), then 1,024 bins over [-1, 1]",
+        f"up to {off} bins beside the right one: sign(x) log(100 |x| + 1) / log(100 * 256 + 1), "
+        "then 1,024 bins over [-1, 1]",
     )
 
 
-# --- 01.6 how much a context holds
-# -------------------------------------------------------------------------------------------
+# --- 01.6: how much a context holds ---
 
-GATO_ANT, JAT_ANT = 1024 // (27 + 1 + 8), 512 // 2
+GATO_ANT, JAT_ANT = 1024 // (27 + 1 + 8), 512 // 2  # timesteps of Ant
 
 
-def check_contexts(gato, jat) -> None:
+def check_contexts(gato: float, jat: float) -> None:
+    """Check 01.6: the timesteps of Ant that fit into each model's context."""
     expect(all(isinstance(n, int | float | np.number) for n in (gato, jat)), "give two numbers")
     expect(gato == int(gato) and jat == int(jat), "whole timesteps only: round down")
     expect(
         gato != 27 + 1 + 8,
-        "36 tokens is what one timestep costs (or did you divide 1,024 by 28, without the action's 8?): how many of those fit into 1,024?",
+        "36 tokens is what one timestep costs (or did you divide 1,024 by 28, "
+        "without the action's 8?): how many of those fit into 1,024?",
     )
     expect(gato != 1024 // (27 + 8), "the separator is a token too")
     expect(gato != 1024 // 27, "the action's 8 numbers are tokens too")
@@ -251,20 +268,9 @@ def check_contexts(gato, jat) -> None:
     expect(jat == JAT_ANT, f"JAT: two tokens a timestep, 512 in all: not {jat}")
 
 
-def _floats(values, name: str) -> list[float]:
-    try:
-        return [float(v) for v in values]
-    except TypeError:
-        expect(False, f"{name} returns one reward a timestep, not {type(values).__name__}")
-
-
-def _same(got, right: Tensor, message: str) -> None:
-    expect(
-        isinstance(got, Tensor)
-        and got.shape == right.shape
-        and torch.allclose(got.to(right.dtype), right),
-        message,
-    )
+def _expect_same(got: object, right: Tensor, message: str) -> None:
+    alike = isinstance(got, Tensor) and got.shape == right.shape
+    expect(alike and torch.allclose(torch.as_tensor(got).to(right.dtype), right), message)
 
 
 EXERCISES = {

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, expect
 
-# --- 03.1 which hidden state predicts what
-# -----------------------------------------------------------------------------------
+# --- 03.1: which hidden state predicts what ---
 
 
 def split(hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """Hidden states (B, 2T, H) -> those that predict the actions (B, T, H), and those that predict
-    the next observations (B, T, H).
+    """The hidden states that predict the actions, and those that predict the next observations.
+
+    Hidden states (B, 2T, H) -> (B, T, H) each.
     """
     return hidden[:, ::2], hidden[:, 1::2]
 
 
-def check_split(answer) -> None:
-    hidden = torch.arange(6.0)[None, :, None].expand(
-        2, 6, 3
-    )  # token i holds the number i; three timesteps
-    got = answer(hidden)
+def check_split(answer: Answer) -> None:
+    """Check 03.1 with three timesteps, in which token i holds the number i."""
+    got = answer(torch.arange(6.0)[None, :, None].expand(2, 6, 3))
     expect(
         isinstance(got, tuple | list) and len(got) == 2,
         "return two tensors: for the actions, for the next observations",
     )
-    for name, part in zip(("actions", "observations"), got):
+    for name, part in zip(("actions", "observations"), got, strict=True):
+        shape = tuple(getattr(part, "shape", ()))
         expect(
-            isinstance(part, Tensor) and part.shape == (2, 3, 3),
-            f"for the {name}: expected shape (2, 3, 3), one vector a timestep; yours has {tuple(getattr(part, 'shape', ()))}",
+            isinstance(part, Tensor) and shape == (2, 3, 3),
+            f"for the {name}: expected shape (2, 3, 3), one vector a timestep; yours has {shape}",
         )
     actions, observations = (part[0, :, 0].tolist() for part in got)
     expect(
@@ -40,7 +41,8 @@ def check_split(answer) -> None:
     )
     expect(
         actions != [1, 3, 5],
-        "swapped: an action token already holds the action; the action is predicted from the observation token before it",
+        "swapped: an action token already holds the action; "
+        "the action is predicted from the observation token before it",
     )
     expect(actions == [0, 2, 4], f"actions are predicted from tokens 0, 2, 4; yours are {actions}")
     expect(
@@ -49,25 +51,27 @@ def check_split(answer) -> None:
     )
 
 
-# --- 03.2 the observation loss
-# -----------------------------------------------------------------------------------------------
+# --- 03.2: the observation loss ---
 
 
 def observation_loss(predicted: Tensor, observations: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error between what the action token of t predicts and the observation of t + 1,
-    over valid timesteps.
+    """Mean squared error of what each action token predicts, over valid timesteps.
+
+    The action token of t predicts the observation of t + 1. Predicted and observations (B, T, n),
+    mask (B, T).
     """
     error = (predicted[:, :-1] - observations[:, 1:]).square().mean(-1)  # (B, T - 1)
     return (error * mask[:, 1:]).sum() / mask[:, 1:].sum()
 
 
-def check_observation_loss(answer) -> None:
+def check_observation_loss(answer: Answer) -> None:
+    """Check 03.2 with perfect predictions, with padding, then with random numbers."""
     steps = torch.arange(4.0)[None, :, None].expand(1, 4, 2)  # observation t is (t, t)
-    every = torch.ones(1, 4)
-    perfect = _number(answer(steps + 1, steps, every))
+    perfect = _number(answer(steps + 1, steps, torch.ones(1, 4)))
     expect(
         perfect != 1,
-        "the prediction of t is compared with observation t: it speaks of t + 1, so shift one against the other",
+        "the prediction of t is compared with observation t: "
+        "it speaks of t + 1, so shift one against the other",
     )
     expect(
         perfect != 4,
@@ -75,27 +79,27 @@ def check_observation_loss(answer) -> None:
     )
     expect(
         perfect == 0,
-        f"a prediction of t that equals observation t + 1 has no error, yours has {perfect:g}; the last prediction has no target",
+        "a prediction of t that equals observation t + 1 has no error, "
+        f"yours has {perfect:g}; the last prediction has no target",
     )
     padded = steps.clone()
-    padded[:, 3] = 100.0  # padding
-    mask = torch.tensor([[1.0, 1, 1, 0]])
-    got = _number(answer(steps + 1, padded, mask))
+    padded[:, 3] = 100.0
+    got = _number(answer(steps + 1, padded, torch.tensor([[1.0, 1, 1, 0]])))
     expect(got < 100, "padding counts: multiply the error of t + 1 by the mask of t + 1")
     expect(
         got == 0,
-        f"with padding left out the error is 0, yours is {got:g}: use the mask of t + 1, where the target is",
+        f"with padding left out the error is 0, yours is {got:g}: "
+        "use the mask of t + 1, where the target is",
     )
+    _check_observation_loss_of_random_numbers(answer)
+
+
+def _check_observation_loss_of_random_numbers(answer: Answer) -> None:
     torch.manual_seed(0)
-    predicted, observations, mask = (
-        torch.randn(3, 5, 4),
-        torch.randn(3, 5, 4),
-        torch.tensor([[1.0] * 5, [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]]),
-    )
-    right, got = (
-        _number(observation_loss(predicted, observations, mask)),
-        _number(answer(predicted, observations, mask)),
-    )
+    predicted, observations = torch.randn(3, 5, 4), torch.randn(3, 5, 4)
+    mask = torch.tensor([[1.0] * 5, [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
+    right = _number(observation_loss(predicted, observations, mask))
+    got = _number(answer(predicted, observations, mask))
     expect(
         abs(got - 4 * right) > 1e-4,
         "a timestep's error is the mean over its numbers, not their sum",
@@ -113,13 +117,13 @@ def check_observation_loss(answer) -> None:
     )
 
 
-# --- 03.3 parameters of a block
-# ----------------------------------------------------------------------------------------------
+# --- 03.3: parameters of a block ---
 
 
 def block_parameters(h: int) -> int:
-    """Parameters of one GPT-Neo block of width h: four projections of which the last alone has a
-    bias, an MLP of width 4 h, two norms.
+    """The number of parameters of one GPT-Neo block of width h.
+
+    It has four projections, of which only the last has a bias, an MLP of width 4 h, and two norms.
     """
     attention = 3 * h * h + (h * h + h)  # query, key and value without bias; the output with one
     mlp = (h * 4 * h + 4 * h) + (4 * h * h + h)
@@ -127,9 +131,10 @@ def block_parameters(h: int) -> int:
     return attention + mlp + norms
 
 
-def check_block_parameters(answer) -> None:
+def check_block_parameters(answer: Answer) -> None:
+    """Check 03.3 with the paper's width, then with another."""
     h = 768
-    found, right = answer(h), block_parameters(h)
+    found, right, matrices = answer(h), block_parameters(h), 12 * h * h
     expect(
         isinstance(found, int | np.integer),
         f"a number of parameters is an int, not {found!r}: use no division",
@@ -140,7 +145,8 @@ def check_block_parameters(answer) -> None:
     )
     expect(
         found != right - h,
-        "one bias of size h is missing: the attention's output has one, the only one of its four, and so has the MLP's",
+        "one bias of size h is missing: the attention's output has one, "
+        "the only one of its four, and so has the MLP's",
     )
     expect(
         found != right - 4 * h,
@@ -153,14 +159,15 @@ def check_block_parameters(answer) -> None:
         found != right - 5 * h,
         "the MLP's two linear layers have biases: one of 4h numbers, one of h",
     )
-    expect(found != 12 * h * h, "12 h² are the matrices alone: count biases and norms too")
+    expect(found != matrices, "12 h² are the matrices alone: count biases and norms too")
     expect(
-        found > 12 * h * h,
-        f"{found:,} is too few: the matrices alone have 12 h² = {12 * h * h:,} (attention 4 h², MLP 8 h²)",
+        found > matrices,
+        f"{found:,} is too few: the matrices have 12 h² = {matrices:,} (attention 4 h², MLP 8 h²)",
     )
     expect(
         found == right,
-        f"a block of width 768 has {right:,} parameters; yours comes to {found:,}, which is {found - right:+,}",
+        f"a block of width 768 has {right:,} parameters; "
+        f"yours comes to {found:,}, which is {found - right:+,}",
     )
     expect(
         answer(192) == block_parameters(192),
@@ -168,8 +175,7 @@ def check_block_parameters(answer) -> None:
     )
 
 
-# --- 03.4 training FLOPs of a trunk
-# ------------------------------------------------------------------------------------------
+# --- 03.4: training FLOPs of a trunk ---
 
 
 def trunk_training_flops(layers: int, h: int, tokens: int) -> int:
@@ -179,7 +185,8 @@ def trunk_training_flops(layers: int, h: int, tokens: int) -> int:
     return 3 * layers * (linear + attention)  # the backward pass costs two forward passes
 
 
-def check_trunk_training_flops(answer) -> None:
+def check_trunk_training_flops(answer: Answer) -> None:
+    """Check 03.4 with a small trunk, then with the paper's."""
     layers, h, tokens = 5, 8, 10
     right = trunk_training_flops(layers, h, tokens)
     linear, attention = 2 * tokens * 12 * h * h * layers, 4 * h * tokens * tokens * layers
@@ -191,7 +198,8 @@ def check_trunk_training_flops(answer) -> None:
     expect(got != right / layers, "that is one layer: there are more")
     expect(
         got != right * 2 / 3,
-        "forward + backward is three forward passes: each product has two products in the backward pass",
+        "forward + backward is three forward passes: "
+        "each product has two products in the backward pass",
     )
     expect(got != right / 2, "a multiplication and an addition are two FLOPs")
     expect(got != 3 * linear, "attention is missing: 4 h for every pair of tokens")
@@ -206,10 +214,10 @@ def check_trunk_training_flops(answer) -> None:
     )
 
 
-def _number(value) -> float:
+def _number(value: Any) -> float:
+    one = isinstance(value, Tensor) and value.numel() == 1
     expect(
-        isinstance(value, int | float | np.number)
-        or (isinstance(value, Tensor) and value.numel() == 1),
+        one or isinstance(value, int | float | np.number),
         f"return one number, not {getattr(value, 'shape', type(value).__name__)}",
     )
     return float(value)

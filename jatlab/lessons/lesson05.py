@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, expect
 
-# --- 05.1 cut an episode into windows
-# ----------------------------------------------------------------------------------------
+# --- 05.1: cut an episode into windows ---
 
 
 def cut(length: int, longest: int) -> list[tuple[int, int]]:
-    """An episode of `length` timesteps as consecutive windows of at most `longest`: a list of
-    (start, length).
+    """An episode of `length` timesteps as consecutive windows (start, length) of at most `longest`.
+
+    The last window may be shorter.
     """
     return [(start, min(longest, length - start)) for start in range(0, length, longest)]
 
 
-def check_cut(answer) -> None:
+def check_cut(answer: Answer) -> None:
+    """Check 05.1: with a rest, without one, and for a short episode."""
     got = _pairs(answer(7, 3))
     expect(
         got != [(0, 3), (3, 3)],
-        "7 timesteps, and the last one is in no window: the rest makes a shorter window, it is not dropped",
+        "7 timesteps, and the last one is in no window: "
+        "the rest makes a shorter window, it is not dropped",
     )
     expect(
         got != [(0, 3), (3, 3), (6, 3)],
@@ -46,7 +50,7 @@ def check_cut(answer) -> None:
     )
 
 
-def _pairs(windows) -> list[tuple[int, int]]:
+def _pairs(windows: Any) -> list[tuple[int, ...]]:
     expect(
         isinstance(windows, list | tuple | np.ndarray),
         f"return a list of (start, length), not {type(windows).__name__}",
@@ -58,13 +62,13 @@ def _pairs(windows) -> list[tuple[int, int]]:
     return [tuple(int(value) for value in window) for window in windows]
 
 
-# --- 05.2 put windows side by side
-# -------------------------------------------------------------------------------------------
+# --- 05.2: put windows side by side ---
 
 
 def pad(windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Windows (T_i, n) side by side, zeros behind the shorter ones: (B, T, n), and the mask (B, T),
-    1 where there is data.
+    """Windows (T_i, n) side by side, (B, T, n), with zeros behind the shorter ones.
+
+    The mask (B, T) is 1 where there is data.
     """
     longest = max(len(window) for window in windows)
     batch = np.zeros((len(windows), longest, windows[0].shape[1]))
@@ -75,7 +79,8 @@ def pad(windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return batch, mask
 
 
-def check_pad(answer) -> None:
+def check_pad(answer: Answer) -> None:
+    """Check 05.2: shapes, where the data stands, and the mask."""
     windows = [np.array([[0.0, 0.0], [3.0, 4.0], [5.0, 6.5]]), np.array([[7.0, 8.0]])]
     result = answer([window.copy() for window in windows])
     expect(
@@ -89,7 +94,8 @@ def check_pad(answer) -> None:
     )
     expect(
         batch.shape == (2, 3, 2),
-        f"two windows, the longest of 3 timesteps with 2 values, make a batch of shape (2, 3, 2); yours has {batch.shape}",
+        "two windows, the longest of 3 timesteps with 2 values, make a batch of "
+        f"shape (2, 3, 2); yours has {batch.shape}",
     )
     expect(
         mask.shape == (2, 3),
@@ -97,15 +103,22 @@ def check_pad(answer) -> None:
     )
     expect(
         not np.array_equal(batch[1], [[0, 0], [0, 0], [7, 8]]),
-        "padded on the left: data comes first, so that its positions are those it would have alone",
+        "padded on the left: data comes first, so that its positions do not depend on the padding",
     )
     expect(
         np.array_equal(batch[0], windows[0]) and np.array_equal(batch[1, 0], windows[1][0]),
-        "the data changed: each window should stand at the front of its row, as it is (not as whole numbers)",
+        "the data changed: each window should stand unchanged at the front of its row "
+        "(not as whole numbers)",
     )
     expect(not batch[1, 1:].any(), "behind the shorter window there should be zeros")
+    _check_mask(mask.astype(int))
+    windows = [np.zeros((2, 1)), np.ones((4, 1)), np.ones((3, 1))]
+    expect(np.asarray(answer(windows)[1]).sum() == 9, "the longest window need not be the first")
+
+
+def _check_mask(mask: np.ndarray) -> None:
     expect(
-        not np.array_equal(mask.astype(int), [[0, 0, 0], [0, 1, 1]]),
+        not np.array_equal(mask, [[0, 0, 0], [0, 1, 1]]),
         "the mask is the wrong way round: 1 where there is data, 0 where there is padding",
     )
     expect(
@@ -113,25 +126,24 @@ def check_pad(answer) -> None:
         "a real value can be 0 as well: make the mask from the lengths, not from `batch != 0`",
     )
     expect(
-        np.array_equal(mask.astype(int), [[1, 1, 1], [1, 0, 0]]),
+        np.array_equal(mask, [[1, 1, 1], [1, 0, 0]]),
         f"the mask should be 1 1 1 / 1 0 0; yours is {mask.tolist()}",
     )
-    real = [np.zeros((2, 1)), np.ones((4, 1)), np.ones((3, 1))]
-    expect(np.asarray(answer(real)[1]).sum() == 9, "the longest window need not be the first one")
 
 
-# --- 05.3 a mean that leaves the padding out
-# ---------------------------------------------------------------------------------
+# --- 05.3: a mean that leaves the padding out ---
 
 
 def masked_mean(errors: np.ndarray, mask: np.ndarray) -> float:
-    """The mean of (B, T) errors over the timesteps where the mask is 1: every timestep counts the
-    same.
+    """The mean of errors (B, T) over the timesteps where the mask is 1.
+
+    Every real timestep counts the same.
     """
     return float((errors * mask).sum() / mask.sum())
 
 
-def check_masked_mean(answer) -> None:
+def check_masked_mean(answer: Answer) -> None:
+    """Check 05.3 with two windows, then with random errors and masks."""
     errors, mask = np.array([[1.0, 2.0, 3.0], [8.0, 99.0, 99.0]]), np.array([[1, 1, 1], [1, 0, 0]])
     got = np.asarray(answer(errors.copy(), mask.copy()), dtype=float)
     expect(got.shape == (), f"return one number, not an array of shape {got.shape}")
@@ -145,11 +157,13 @@ def check_masked_mean(answer) -> None:
     )
     expect(
         not np.isclose(got, 5.0),
-        "this is the mean of the two windows' means: then a timestep of a short window counts more than one of a long window",
+        "this is the mean of the two windows' means: "
+        "a timestep of a short window then counts more than one of a long window",
     )
     expect(
         not np.isclose(got, errors[mask].mean()),
-        "errors[mask] with a mask of integers picks rows 0 and 1: multiply by the mask, or pick with mask == 1",
+        "errors[mask] with a mask of integers picks rows 0 and 1: "
+        "multiply by the mask, or pick with mask == 1",
     )
     expect(np.isclose(got, 3.5), f"(1 + 2 + 3 + 8) / 4 is 3.5; yours is {got:g}")
     rng = np.random.default_rng(0)
@@ -160,19 +174,20 @@ def check_masked_mean(answer) -> None:
     )
 
 
-# --- 05.4 who gets how many timesteps
-# ----------------------------------------------------------------------------------------
+# --- 05.4: which task gets how many timesteps ---
 
 
 def shares(weights: dict[str, float], timesteps: dict[str, float]) -> dict[str, float]:
-    """The share of all trained timesteps that each task gets: it has turns by its weight, and each
-    turn is a batch of `timesteps`.
+    """The share of all trained timesteps that each task gets.
+
+    A task's sampling weight says how many of the batches are its own; each has `timesteps`.
     """
     amounts = {task: weights[task] * timesteps[task] for task in weights}
     return {task: amount / sum(amounts.values()) for task, amount in amounts.items()}
 
 
-def check_shares(answer) -> None:
+def check_shares(answer: Answer) -> None:
+    """Check 05.4 with two tasks, then with three."""
     weights, timesteps = {"grid": 1.0, "arm": 3.0}, {"grid": 600.0, "arm": 1000.0}
     got = answer(dict(weights), dict(timesteps))
     expect(
@@ -182,11 +197,11 @@ def check_shares(answer) -> None:
     got = {task: float(share) for task, share in got.items()}
     expect(
         not _close(got, {"grid": 0.25, "arm": 0.75}),
-        "these are shares of turns: a turn of the arm has more timesteps than one of the grid",
+        "these are shares of batches: a batch of the arm has more timesteps than one of the grid",
     )
     expect(
         not _close(got, {"grid": 0.375, "arm": 0.625}),
-        "the weights are missing: the arm has three turns where the grid has one",
+        "the weights are missing: the arm has three batches where the grid has one",
     )
     expect(
         not _close(got, {"grid": 600.0, "arm": 3000.0}),
@@ -201,7 +216,7 @@ def check_shares(answer) -> None:
     expect(_close(answer(*more), shares(*more)), "right for two tasks, wrong for three")
 
 
-def _close(a: dict, b: dict) -> bool:
+def _close(a: dict[str, float], b: dict[str, float]) -> bool:
     return a.keys() == b.keys() and all(np.isclose(a[key], b[key]) for key in a)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, expect
 
-# --- 06.1 the learning rate
-# --------------------------------------------------------------------------------------------------
+# --- 06.1: the learning rate ---
 
 
 def rate(progress: float, peak: float, warmup: float) -> float:
-    """The learning rate when `progress` (0 to 1) of the training is done: up to `peak` in a
-    straight line, then down to 0 along a cosine.
+    """The learning rate when `progress` (0 to 1) of the training is done.
+
+    It rises to `peak` in a straight line, then falls to 0 along a cosine.
     """
     if progress < warmup:
         return peak * progress / warmup
@@ -23,8 +24,10 @@ def rate(progress: float, peak: float, warmup: float) -> float:
     return peak * (1 + math.cos(math.pi * done)) / 2
 
 
-def check_rate(answer) -> None:
-    def at(progress):
+def check_rate(answer: Answer) -> None:
+    """Check 06.1 with a peak of 2 and a warm-up of a fifth, at six places."""
+
+    def at(progress: float) -> float:
         return float(answer(progress, 2.0, 0.2))
 
     expect(
@@ -37,11 +40,13 @@ def check_rate(answer) -> None:
     )
     expect(
         math.isclose(at(0.2), 2.0, abs_tol=1e-6),
-        f"when the warm-up is over the rate is at its peak, 2; yours is {at(0.2):g}: the cosine begins where the warm-up ends, not at 0",
+        f"when the warm-up is over the rate is at its peak, 2; yours is {at(0.2):g}: "
+        "the cosine begins where the warm-up ends, not at 0",
     )
     expect(
         abs(at(1.0)) < 1e-6,
-        f"at the end the rate is 0, not {at(1.0):g}: a cosine from 0 to pi, moved up by 1 and halved",
+        f"at the end the rate is 0, not {at(1.0):g}: "
+        "a cosine from 0 to pi, moved up by 1 and halved",
     )
     expect(
         math.isclose(at(0.6), 1.0, abs_tol=1e-6),
@@ -53,33 +58,35 @@ def check_rate(answer) -> None:
     )
 
 
-# --- 06.2 clip the gradient
-# --------------------------------------------------------------------------------------------------
+# --- 06.2: clip the gradient ---
 
 
 def clip(gradients: list[Tensor], limit: float) -> list[Tensor]:
-    """The gradients, made shorter together so that their common norm is at most `limit`; unchanged
-    where it is less.
+    """The gradients, made shorter together so that their common norm is at most `limit`.
+
+    They stay unchanged where it is less.
     """
-    norm = torch.sqrt(sum((gradient**2).sum() for gradient in gradients))
-    return [gradient * (limit / max(limit, float(norm))) for gradient in gradients]
+    norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
+    return [gradient * (limit / max(limit, norm)) for gradient in gradients]
 
 
-def check_clip(answer) -> None:
-    gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[0.0, 4.0]])]  # norm 5
+def check_clip(answer: Answer) -> None:
+    """Check 06.2 with two gradients of norm 5 together, then with small ones."""
+    gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[0.0, 4.0]])]
     result = answer([g.clone() for g in gradients], 1.0)
     expect(
         isinstance(result, list | tuple) and len(result) == 2,
         "return a list with as many tensors as were given",
     )
-    got = [torch.as_tensor(g, dtype=torch.float32) for g in result]
+    got = [_tensor(g) for g in result]
     expect(
-        all(a.shape == b.shape for a, b in zip(got, gradients)),
+        all(a.shape == b.shape for a, b in zip(got, gradients, strict=True)),
         "the shapes changed: each gradient keeps its own",
     )
     expect(
         not _same(got, [torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 1.0]])]),
-        "each was clipped for itself, which turns the step's direction: take one norm over all of them",
+        "each was clipped for itself, which changes the step's direction: "
+        "take one norm over all of them",
     )
     expect(
         not _same(got, [g / 7 for g in gradients]),
@@ -91,7 +98,8 @@ def check_clip(answer) -> None:
     )
     expect(
         _same(got, [g / 5 for g in gradients]),
-        f"(3, 0) and (0, 4) have norm 5 together; clipped to 1 they are (0.6, 0) and (0, 0.8), yours are {got}",
+        "(3, 0) and (0, 4) have norm 5 together; "
+        f"clipped to 1 they are (0.6, 0) and (0, 0.8), yours are {got}",
     )
     expect(
         _same(answer([g.clone() for g in gradients], 2.0), [g * 2 / 5 for g in gradients]),
@@ -104,26 +112,31 @@ def check_clip(answer) -> None:
     )
 
 
-def _same(a, b) -> bool:
-    return all(
-        torch.allclose(torch.as_tensor(x, dtype=torch.float32), y, atol=1e-5) for x, y in zip(a, b)
-    )
+def _tensor(value: object) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float32)
 
 
-# --- 06.3 many batches, one gradient
-# -----------------------------------------------------------------------------------------
+def _same(found: Iterable, right: list[Tensor]) -> bool:
+    pairs = zip(found, right, strict=False)
+    return all(torch.allclose(_tensor(a), b, atol=1e-5) for a, b in pairs)
+
+
+# --- 06.3: many batches, one gradient ---
 
 
 def combined(gradients: list[Tensor], timesteps: list[int]) -> Tensor:
-    """From the gradients of the mean losses of some batches with so many timesteps each: that of
-    the mean loss over all timesteps.
+    """The gradient of the mean loss over all timesteps of some batches.
+
+    `gradients` are those of each batch's mean loss, `timesteps` how many the batch has.
     """
-    return sum(gradient * count for gradient, count in zip(gradients, timesteps)) / sum(timesteps)
+    weighted = [g * count for g, count in zip(gradients, timesteps, strict=True)]
+    return torch.stack(weighted).sum(dim=0) / sum(timesteps)
 
 
-def check_combined(answer) -> None:
+def check_combined(answer: Answer) -> None:
+    """Check 06.3 with two made gradients, then with those of a real loss."""
     gradients = [torch.tensor([1.0, 0.0]), torch.tensor([5.0, 4.0])]
-    got = torch.as_tensor(answer([g.clone() for g in gradients], [300, 100]), dtype=torch.float32)
+    got = _tensor(answer([g.clone() for g in gradients], [300, 100]))
     expect(
         got.shape == (2,),
         f"one gradient comes out, of the shape of each that went in, (2,), not {tuple(got.shape)}",
@@ -134,7 +147,8 @@ def check_combined(answer) -> None:
     )
     expect(
         not torch.allclose(got, torch.tensor([3.0, 2.0])),
-        "every batch counts the same here: a timestep of the small batch would weigh three times as much as one of the large",
+        "every batch counts the same here: a timestep of the small batch "
+        "would weigh three times as much as one of the large",
     )
     expect(
         not torch.allclose(got, torch.tensor([800.0, 400.0])),
@@ -149,33 +163,36 @@ def check_combined(answer) -> None:
         f"(300 x [1, 0] + 100 x [5, 4]) / 400 is [2, 1]; yours is {got.tolist()}",
     )
     weight = torch.tensor([2.0], requires_grad=True)
+
+    def gradient(batch: Tensor) -> Tensor:
+        return torch.autograd.grad(((weight * batch - 1) ** 2).mean(), weight)[0]
+
     batches = [torch.tensor([1.0, 3.0]), torch.tensor([2.0]), torch.tensor([0.5, 4.0, 1.0])]
-    parts = [
-        torch.autograd.grad(((weight * batch - 1) ** 2).mean(), weight)[0] for batch in batches
-    ]
-    whole = torch.autograd.grad(((weight * torch.cat(batches) - 1) ** 2).mean(), weight)[0]
+    parts = [gradient(batch) for batch in batches]
     expect(
-        torch.allclose(torch.as_tensor(answer(parts, [2, 1, 3])), whole),
+        torch.allclose(torch.as_tensor(answer(parts, [2, 1, 3])), gradient(torch.cat(batches))),
         "right for two batches, wrong for three",
     )
 
 
-# --- 06.4 hours
-# --------------------------------------------------------------------------------------------------------------
+# --- 06.4: hours ---
 
 
 def hours(
     flops_per_step: float, steps: int, devices: int, peak: float, utilisation: float
 ) -> float:
-    """How long a training takes: `peak` in FLOP/s of each device, of which it uses the share
-    `utilisation`.
+    """How many hours a training takes.
+
+    Each device has a `peak` in FLOP/s, of which the training uses the share `utilisation`.
     """
     return flops_per_step * steps / (devices * peak * utilisation) / 3600
 
 
-def check_hours(answer) -> None:
-    def given(flops=3.6e15, steps=1000, devices=1, peak=1e15, utilisation=0.5):
-        return float(answer(flops, steps, devices, peak, utilisation))
+def check_hours(answer: Answer) -> None:
+    """Check 06.4 with one device, with eight, and with more steps."""
+
+    def given(steps: int = 1000, devices: int = 1) -> float:
+        return float(answer(3.6e15, steps, devices, 1e15, 0.5))
 
     got = given()
     expect(
@@ -191,11 +208,13 @@ def check_hours(answer) -> None:
     )
     expect(
         math.isclose(got, 2, rel_tol=1e-6),
-        f"1,000 steps of 3.6e15 FLOPs at half of 1e15 FLOP/s are 7,200 s, 2 hours; yours are {got:g}",
+        "1,000 steps of 3.6e15 FLOPs at half of 1e15 FLOP/s are 7,200 s, 2 hours; "
+        f"yours are {got:g}",
     )
+    eight = given(devices=8)
     expect(
-        math.isclose(given(devices=8), 0.25, rel_tol=1e-6),
-        f"eight devices share the work: 0.25 hours, not {given(devices=8):g}",
+        math.isclose(eight, 0.25, rel_tol=1e-6),
+        f"eight devices share the work: 0.25 hours, not {eight:g}",
     )
     expect(
         math.isclose(given(steps=5000), 10, rel_tol=1e-6),

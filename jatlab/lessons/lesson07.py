@@ -1,28 +1,35 @@
-"""Lesson 07, Evaluation: normalising, the interquartile mean, the stratified bootstrap, an outlier
-found out, and the best of k runs.
+"""Lesson 07, Evaluation: solutions and checks.
+
+Normalising, the interquartile mean, the stratified bootstrap, a bound that finds an outlier, and
+the best of k runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
 from jatlab.evaluation import statistics
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, expect
+
+# --- 07.1: normalise ---
 
 
-def normalised(returns, random: float, reference: float) -> np.ndarray:
-    """Returns on a scale where 0 is the random policy and 1 the reference; NaN where the reference
-    is no better than random.
+def normalised(returns: Sequence[float], random: float, reference: float) -> np.ndarray:
+    """Returns on a scale where 0 is the random policy and 1 the reference.
+
+    NaN where the reference is no better than random.
     """
-    returns = np.asarray(returns, dtype=np.float64)
+    scores = np.asarray(returns, dtype=np.float64)
     if reference <= random:
-        return np.full_like(returns, np.nan)
-    return (returns - random) / (reference - random)
+        return np.full_like(scores, np.nan)
+    return (scores - random) / (reference - random)
 
 
-def check_normalised(answer) -> None:
+def check_normalised(answer: Answer) -> None:
+    """Check 07.1 with Pong's scores, beyond the scale, and where there is no scale."""
     scores = np.asarray(answer([-20.7, 14.6, 20.9], -20.7, 20.9), dtype=np.float64)
     expect(
         scores.shape == (3,),
@@ -34,11 +41,13 @@ def check_normalised(answer) -> None:
     )
     expect(
         abs(scores[0]) < 1e-9,
-        f"the random policy's own return should score 0, not {scores[0]:.3g}: is random subtracted from the return?",
+        f"the random policy's own return should score 0, not {scores[0]:.3g}: "
+        "is random subtracted from the return?",
     )
     expect(
         abs(scores[2] - 1) < 1e-9,
-        f"the reference's own return should score 1, not {scores[2]:.3g}: is random subtracted from the reference too?",
+        f"the reference's own return should score 1, not {scores[2]:.3g}: "
+        "is random subtracted from the reference too?",
     )
     expect(
         abs(scores[1] - 35.3 / 41.6) < 1e-9,
@@ -47,33 +56,46 @@ def check_normalised(answer) -> None:
     outside = np.asarray(answer([0.0, 30.0], 10.0, 20.0), dtype=np.float64)
     expect(
         np.allclose(outside, [-1, 2]),
-        f"worse than random is negative, better than the reference above 1: expected [-1, 2], got {outside}; do not clip",
+        "worse than random is negative, better than the reference above 1: "
+        f"expected [-1, 2], got {outside}; do not clip",
     )
     for random, reference in ((23.1, 20.395), (0.0, 0.0)):
-        left_out = np.asarray(answer([22.32], random, reference), dtype=np.float64)
-        expect(
-            left_out.shape == (1,),
-            f"one return should give one score, NaN too: an array of shape (1,), not {left_out.shape}",
-        )
-        expect(
-            np.isnan(left_out).all(),
-            f"a reference of {reference} is no better than random at {random}: that scale means nothing. Expected NaN, got {left_out[0]}",
-        )
+        _check_left_out(answer, random, reference)
+
+
+def _check_left_out(answer: Answer, random: float, reference: float) -> None:
+    scores = np.asarray(answer([22.32], random, reference), dtype=np.float64)
+    expect(
+        scores.shape == (1,),
+        f"one return should give one score, NaN too: an array of shape (1,), not {scores.shape}",
+    )
+    expect(
+        np.isnan(scores).all(),
+        f"a reference of {reference} is no better than random at {random}: "
+        f"that scale means nothing. Expected NaN, got {scores[0]}",
+    )
+
+
+# --- 07.2: the interquartile mean ---
 
 
 def iqm(scores: np.ndarray) -> float:
-    """Mean of the middle half of all episodes of all tasks together: (episodes, tasks) -> number."""
+    """Mean of the middle half of all episodes of all tasks together.
+
+    (episodes, tasks) -> one number.
+    """
     pooled = np.sort(np.ravel(scores))
     cut = len(pooled) // 4
     return float(pooled[cut : len(pooled) - cut].mean())
 
 
-def check_iqm(answer) -> None:
+def check_iqm(answer: Answer) -> None:
+    """Check 07.2 with eight scores, then with random ones of three shapes."""
     small = np.array([[4.0, 100.0], [1.0, 0.0], [3.0, -50.0], [9.0, 8.0]])
     value = float(answer(small))
     expect(
         abs(value - np.mean(small)) > 1e-9,
-        "that is the plain mean: the lowest and the highest quarter of the scores should be left out",
+        "that is the plain mean: leave out the lowest and the highest quarter of the scores",
     )
     expect(
         abs(value - np.median(small)) > 1e-9,
@@ -82,21 +104,30 @@ def check_iqm(answer) -> None:
     per_task = np.sort(small, axis=0)[1:3].mean()
     expect(
         abs(value - per_task) > 1e-9,
-        "you leave out a quarter of each task's episodes: put all episodes of all tasks together first, then sort",
+        "you leave out a quarter of each task's episodes: "
+        "put all episodes of all tasks together first, then sort",
     )
     expect(
         abs(value - 4) < 1e-9,
-        f"eight scores: the middle four are 1, 3, 4, 8, so the answer is 4, not {value:.4g}. Are they sorted?",
+        "eight scores: the middle four are 1, 3, 4, 8, so the answer is 4, "
+        f"not {value:.4g}. Are they sorted?",
     )
     rng = np.random.default_rng(0)
-    for shape in ((10, 57), (9, 3), (1, 7)):
-        scores, count = rng.normal(size=shape) ** 3, shape[0] * shape[1]
-        message = f"for {shape[0]} episodes of {shape[1]} tasks: leave out {count // 4} scores at each end (a quarter of {count}, rounded down)"
-        expect(abs(float(answer(scores)) - statistics.iqm(scores)) < 1e-9, message)
+    for episodes, tasks in ((10, 57), (9, 3), (1, 7)):
+        scores, count = rng.normal(size=(episodes, tasks)) ** 3, episodes * tasks
+        expect(
+            abs(float(answer(scores)) - statistics.iqm(scores)) < 1e-9,
+            f"for {episodes} episodes of {tasks} tasks: leave out {count // 4} scores at each end "
+            f"(a quarter of {count}, rounded down)",
+        )
+
+
+# --- 07.3: the stratified bootstrap ---
 
 
 def stratified_draw(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One bootstrap draw: within each task, as many episodes as there were, drawn with replacement.
+    """One bootstrap draw: within each task as many episodes as there were, with replacement.
+
     (episodes, tasks) -> (episodes, tasks).
     """
     episodes, tasks = scores.shape
@@ -104,11 +135,9 @@ def stratified_draw(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return scores[rows, np.arange(tasks)]
 
 
-def check_stratified_draw(answer) -> None:
-    scores, rng = (
-        np.arange(30)[:, None] + 100.0 * np.arange(4),
-        np.random.default_rng(0),
-    )  # task 2, episode 7 holds 207
+def check_stratified_draw(answer: Answer) -> None:
+    """Check 07.3 with scores that tell task and episode: task 2, episode 7 has 207."""
+    scores, rng = np.arange(30)[:, None] + 100.0 * np.arange(4), np.random.default_rng(0)
     drawn = np.asarray(answer(scores, rng))
     expect(
         drawn.shape == scores.shape,
@@ -116,7 +145,8 @@ def check_stratified_draw(answer) -> None:
     )
     expect(
         (drawn // 100 == np.arange(4)).all(),
-        "a task's column holds another task's episodes: draw within each task, that is what stratified means",
+        "a task's column holds another task's episodes: "
+        "draw within each task, that is what stratified means",
     )
     expect(
         all(len(set(column)) < 30 for column in drawn.T),
@@ -136,43 +166,48 @@ def check_stratified_draw(answer) -> None:
         np.array_equal(one, two),
         "the same `rng` gives different draws: take all randomness from it, none from np.random",
     )
-    counts = np.bincount(
-        np.concatenate([np.asarray(answer(scores, rng))[:, 1] - 100 for _ in range(300)]).astype(
-            int
-        ),
-        minlength=30,
-    )
+    draws = [np.asarray(answer(scores, rng))[:, 1] - 100 for _ in range(300)]
+    counts = np.bincount(np.concatenate(draws).astype(int), minlength=30)
     expect(
         counts.min() > 200,
-        f"some episodes come too seldom: episode {counts.argmin()} came {counts.min()} times in 300 draws, about 300 are expected",
+        f"some episodes come too seldom: episode {counts.argmin()} came {counts.min()} times "
+        "in 300 draws, about 300 are expected",
     )
+
+
+# --- 07.4: a bound that finds an outlier ---
 
 
 def largest_at_least(mean: float, std: float) -> float:
-    """How large the largest of some returns must be, none of them negative: their mean square over
-    their mean.
+    """How large the largest of some returns must be, none of them negative.
+
+    It is at least their mean square over their mean.
     """
     return (mean**2 + std**2) / mean
 
 
-def check_largest_at_least(answer) -> None:
+def check_largest_at_least(answer: Answer) -> None:
+    """Check 07.4 without spread, with nine zeros and one 100, then with random returns."""
     bound = float(answer(10.0, 0.0))
     expect(
         abs(bound - 10) < 1e-9,
         f"without any spread all returns are the mean: expected 10, got {bound:.4g}",
     )
-    bound = float(answer(10.0, 30.0))  # nine zeros and one 100
+    bound = float(answer(10.0, 30.0))
     expect(
         abs(bound - 40) > 1e-9,
-        "mean plus standard deviation is no bound: nine zeros and one 100 have mean 10 and std 30, and their largest is 100",
+        "mean plus standard deviation is no bound: "
+        "nine zeros and one 100 have mean 10 and std 30, and their largest is 100",
     )
     expect(
         bound <= 100 + 1e-9,
-        f"nine zeros and one 100 have mean 10 and std 30: their largest is 100, so it cannot be at least {bound:.4g}",
+        "nine zeros and one 100 have mean 10 and std 30: their largest is 100, "
+        f"so it cannot be at least {bound:.4g}",
     )
     expect(
         abs(bound - 100) < 1e-9,
-        f"your bound is true but too low: {bound:.4g} where 100 can be shown. Compare the sum of squares with the sum times the largest",
+        f"your bound is true but too low: {bound:.4g} where 100 can be shown. "
+        "Compare the sum of squares with the sum times the largest",
     )
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -184,28 +219,36 @@ def check_largest_at_least(answer) -> None:
         )
 
 
-def best_of(runs, k: int) -> float:
-    """What one reports, on average, who trains k runs out of these and shows the best: the mean
-    maximum over all choices of k.
+# --- 07.5: the best of k runs ---
+
+
+def best_of(runs: Sequence[float], k: int) -> float:
+    """The score reported, on average, by somebody who trains k of these runs and shows the best.
+
+    It is the mean maximum over all choices of k runs.
     """
     return float(np.mean([max(chosen) for chosen in combinations(runs, k)]))
 
 
-def check_best_of(answer) -> None:
+def check_best_of(answer: Answer) -> None:
+    """Check 07.5 with three runs, then with seven."""
     runs = [0.1, 0.4, 0.7]
     one, two, three = (float(answer(runs, k)) for k in (1, 2, 3))
     expect(
         abs(one - 0.7) > 1e-9,
-        "with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not their maximum",
+        "with one run nobody can choose: "
+        "best_of(runs, 1) is the mean of the runs, 0.4, not their maximum",
     )
     expect(
         abs(one - 0.4) < 1e-9,
-        f"with one run nobody can choose: best_of(runs, 1) is the mean of the runs, 0.4, not {one:.3g}",
+        "with one run nobody can choose: "
+        f"best_of(runs, 1) is the mean of the runs, 0.4, not {one:.3g}",
     )
     expect(abs(three - 0.7) < 1e-9, f"the best of all three runs is 0.7, not {three:.3g}")
     expect(
         abs(two - 4.8 / 9) > 1e-9,
-        "you draw runs with replacement, so the same run may come twice: two runs are two different ones",
+        "you draw runs with replacement, so the same run may come twice: "
+        "two runs are two different ones",
     )
     expect(
         abs(two - 0.6) < 1e-9,

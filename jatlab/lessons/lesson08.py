@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, expect
 
-# --- 08.1 temperature
-# --------------------------------------------------------------------------------------------------------
+POLICIES = ("recompute", "published")
+
+# --- 08.1: temperature ---
 
 
 def tempered(logits: Tensor, temperature: float) -> Tensor:
-    """Logits (A,) -> probabilities (A,) at a temperature; at 0 the likeliest action has all of it."""
+    """Logits (A,) -> probabilities (A,) at a temperature; at 0 the likeliest action has 1."""
     if temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(), len(logits)).float()
     return (logits / temperature).softmax(-1)
 
 
-def check_tempered(answer) -> None:
+def check_tempered(answer: Answer) -> None:
+    """Check 08.1 at temperatures 1, 4 and 0."""
     logits = torch.tensor([2.0, 1.0, -1.0])
-    got = _tensor(answer(logits.clone(), 1.0), 3)
+    got = _probabilities(answer(logits.clone(), 1.0), 3)
     expect(
         abs(float(got.sum()) - 1) < 1e-4,
         f"probabilities add up to 1, yours to {float(got.sum()):.3f}: softmax comes last",
@@ -30,7 +35,7 @@ def check_tempered(answer) -> None:
         torch.allclose(got, logits.softmax(-1), atol=1e-5),
         "temperature 1 changes nothing: it is softmax of the logits themselves",
     )
-    hot, times = _tensor(answer(logits.clone(), 4.0), 3), (logits * 4).softmax(-1)
+    hot, times = _probabilities(answer(logits.clone(), 4.0), 3), (logits * 4).softmax(-1)
     expect(
         not torch.allclose(hot, times, atol=1e-3),
         "multiplied instead of divided: a high temperature makes the choice more even, not less",
@@ -44,7 +49,7 @@ def check_tempered(answer) -> None:
         torch.allclose(hot, (logits / 4).softmax(-1), atol=1e-5),
         "at temperature 4 each logit counts a quarter: softmax(logits / 4)",
     )
-    cold = _tensor(answer(logits.clone(), 0), 3)
+    cold = _probabilities(answer(logits.clone(), 0), 3)
     expect(
         bool(torch.isfinite(cold).all()),
         "at temperature 0 there is NaN: dividing by 0 has to be a case of its own",
@@ -54,33 +59,45 @@ def check_tempered(answer) -> None:
         f"at temperature 0 the likeliest action has probability 1: [1, 0, 0], not {cold.tolist()}",
     )
     expect(
-        _tensor(answer(torch.tensor([0.0, 5.0]), 0), 2).tolist() == [0.0, 1.0],
+        _probabilities(answer(torch.tensor([0.0, 5.0]), 0), 2).tolist() == [0.0, 1.0],
         "at temperature 0 it is not always the first action: take the argmax of the logits",
     )
 
 
-# --- 08.2 the last k timesteps
-# -----------------------------------------------------------------------------------------------
+def _probabilities(value: Any, size: int) -> Tensor:
+    expect(isinstance(value, Tensor), f"return a tensor, not {type(value).__name__}")
+    expect(
+        value.shape == (size,),
+        f"{size} logits give {size} probabilities, yours have shape {tuple(value.shape)}",
+    )
+    return value.float()
+
+
+# --- 08.2: the last k timesteps ---
 
 
 def last_timesteps(tokens: Tensor, k: int) -> Tensor:
-    """Tokens o0 a0 o1 a1 … oT, (2 T + 1, H), oldest first -> those of the last k timesteps; all of
-    them where there are no k.
+    """The tokens of the last k timesteps; all of them where there are no k.
+
+    Tokens o0 a0 o1 a1 … oT, (2 T + 1, H), oldest first.
     """
     return tokens[-(2 * k - 1) :]
 
 
-def check_last_timesteps(answer) -> None:
-    tokens = torch.arange(9.0)[:, None].repeat(1, 2)  # five timesteps; token i holds i
+def check_last_timesteps(answer: Answer) -> None:
+    """Check 08.2 with five timesteps, in which token i holds the number i."""
+    tokens = torch.arange(9.0)[:, None].repeat(1, 2)
     got = answer(tokens.clone(), 2)
     expect(isinstance(got, Tensor) and got.ndim == 2, "return a tensor of tokens, (some, H)")
     expect(
         len(got) != 2,
-        "these are the last 2 tokens; 2 timesteps are an observation, an action and the observation of now",
+        "these are the last 2 tokens; "
+        "2 timesteps are an observation, an action and the observation of now",
     )
     expect(
         len(got) != 4,
-        "4 tokens begin with an action whose observation is gone: the timestep of now has no action yet, so k timesteps are 2 k - 1 tokens",
+        "4 tokens begin with an action whose observation is gone: "
+        "the timestep of now has no action yet, so k timesteps are 2 k - 1 tokens",
     )
     expect(len(got) == 3, f"2 timesteps are 3 tokens (o a o), yours are {len(got)}")
     expect(
@@ -97,13 +114,13 @@ def check_last_timesteps(answer) -> None:
     )
 
 
-# --- 08.3 how much is remembered
-# ---------------------------------------------------------------------------------------------
+# --- 08.3: how much is remembered ---
 
 
 def remembered(t: int, context: int, policy: str) -> int:
-    """How many observations the agent sees at timestep t (from 0), that of now included, if it
-    remembers `context` timesteps (an even number).
+    """How many observations the agent sees at timestep t (from 0), that of now included.
+
+    It remembers `context` timesteps (an even number).
     """
     if policy == "published":
         return min(t + 1, context + 2)
@@ -111,11 +128,9 @@ def remembered(t: int, context: int, policy: str) -> int:
     return t + 1 if t < context else half + 1 + (t - context) % half
 
 
-def check_remembered(answer) -> None:
-    got = {
-        policy: [_whole(answer(t, 8, policy)) for t in range(40)]
-        for policy in ("recompute", "published")
-    }
+def check_remembered(answer: Answer) -> None:
+    """Check 08.3 with a context of 8, then with others."""
+    got = {policy: [_whole(answer(t, 8, policy)) for t in range(40)] for policy in POLICIES}
     for policy, values in got.items():
         expect(
             values[0] == 1,
@@ -123,18 +138,25 @@ def check_remembered(answer) -> None:
         )
         expect(
             values[:8] == list(range(1, 9)),
-            f"{policy}: until the context of 8 is full, all t + 1 observations are remembered; yours are {values[:8]}",
+            f"{policy}: until the context of 8 is full, all t + 1 observations are remembered; "
+            f"yours are {values[:8]}",
         )
     expect(got["published"] != got["recompute"], "the two policies differ once the context is full")
+    late = got["published"][20]
     expect(
-        got["published"][20] == got["published"][30],
+        late == got["published"][30],
         "published: the oldest is dropped whenever one comes, so the number stays the same",
     )
     expect(
-        got["published"][20] == 10,
-        f"published: {got['published'][20]} observations at timestep 20; look at the table above: two more than the context, 10",
+        late == 10,
+        f"published: {late} observations at timestep 20; look at the table above: "
+        "two more than the context, 10",
     )
-    moved = got["recompute"]
+    _check_cut(got["recompute"])
+    _check_other_contexts(answer, remembered)
+
+
+def _check_cut(moved: list[int]) -> None:
     expect(
         moved[8] != 1,
         "recompute: the window moves, it is not emptied: the later half of its timesteps stays",
@@ -147,37 +169,43 @@ def check_remembered(answer) -> None:
         moved[8:16] == [5, 6, 7, 8, 5, 6, 7, 8],
         f"recompute: from timestep 8 on it is 5 6 7 8 5 6 7 8 …; yours is {moved[8:16]}",
     )
+
+
+def _check_other_contexts(answer: Answer, right: Callable[[int, int, str], int]) -> None:
     for context in (4, 16, 64):
-        for policy in ("recompute", "published"):
-            wrong = [
-                t
-                for t in range(200)
-                if _whole(answer(t, context, policy)) != remembered(t, context, policy)
-            ]
-            expect(
-                not wrong,
-                f"right for a context of 8, but not for {context} ({policy}), first at timestep {wrong[0] if wrong else 0}",
-            )
+        for policy in POLICIES:
+            for t in range(200):
+                expect(
+                    _whole(answer(t, context, policy)) == right(t, context, policy),
+                    f"right for a context of 8, but not for {context} ({policy}), "
+                    f"first at timestep {t}",
+                )
 
 
-# --- 08.4 which position is the newest
-# ---------------------------------------------------------------------------------------
+def _whole(value: Any) -> int:
+    expect(
+        isinstance(value, int | np.integer) and not isinstance(value, bool),
+        f"return a whole number, not {value!r}",
+    )
+    return int(value)
+
+
+# --- 08.4: which position is the newest ---
 
 
 def newest_position(t: int, context: int, policy: str) -> int:
-    """The position of the observation token of now, at timestep t (from 0); a timestep costs two
-    positions.
+    """The position of the observation token of now, at timestep t (from 0).
+
+    A timestep costs two positions.
     """
     if policy == "published":
         return min(2 * t, 2 * context + 2)
     return 2 * (remembered(t, context, policy) - 1)
 
 
-def check_newest_position(answer) -> None:
-    got = {
-        policy: [_whole(answer(t, 8, policy)) for t in range(40)]
-        for policy in ("recompute", "published")
-    }
+def check_newest_position(answer: Answer) -> None:
+    """Check 08.4 with a context of 8, then with others."""
+    got = {policy: [_whole(answer(t, 8, policy)) for t in range(40)] for policy in POLICIES}
     for policy, values in got.items():
         expect(values[0] == 0, f"{policy}: the first token has position 0, not {values[0]}")
         expect(
@@ -188,53 +216,31 @@ def check_newest_position(answer) -> None:
             values[:8] == list(range(0, 16, 2)),
             f"{policy}: before the cut observation t has position 2 t; yours are {values[:8]}",
         )
+    published, recompute = got["published"], got["recompute"]
     expect(
-        max(got["published"]) < 40,
-        "published: positions do not grow for ever: there are no more of them. They stay where they are when the context is full",
+        max(published) < 40,
+        "published: positions do not grow for ever: there are no more of them. "
+        "They stay where they are when the context is full",
     )
     expect(
-        got["published"][-1] == 18,
-        f"published: with a context of 8 positions stay at 18 (2 x 8, and the last three tokens fed), not at {got['published'][-1]}",
+        published[-1] == 18,
+        "published: with a context of 8 positions stay at 18 "
+        f"(2 x 8, and the last three tokens fed), not at {published[-1]}",
     )
     expect(
-        got["recompute"][8] != 0,
-        "recompute: the window's later half is encoded again from position 0, and the observation of now comes after it",
+        recompute[8] != 0,
+        "recompute: the window's later half is encoded again from position 0, "
+        "and the observation of now comes after it",
     )
     expect(
-        got["recompute"][8:12] == [8, 10, 12, 14],
-        f"recompute: at the cut 4 timesteps stay, at positions 0 to 7; now is at 8, then 10, 12, 14; yours are {got['recompute'][8:12]}",
+        recompute[8:12] == [8, 10, 12, 14],
+        "recompute: at the cut 4 timesteps stay, at positions 0 to 7; "
+        f"now is at 8, then 10, 12, 14; yours are {recompute[8:12]}",
     )
-    for context in (4, 16, 64):
-        for policy in ("recompute", "published"):
-            wrong = [
-                t
-                for t in range(200)
-                if _whole(answer(t, context, policy)) != newest_position(t, context, policy)
-            ]
-            expect(
-                not wrong,
-                f"right for a context of 8, but not for {context} ({policy}), first at timestep {wrong[0] if wrong else 0}",
-            )
+    _check_other_contexts(answer, newest_position)
 
 
-def _whole(value) -> int:
-    expect(
-        isinstance(value, int | np.integer) and not isinstance(value, bool),
-        f"return a whole number, not {value!r}",
-    )
-    return int(value)
-
-
-def _tensor(value, size: int) -> Tensor:
-    expect(isinstance(value, Tensor), f"return a tensor, not {type(value).__name__}")
-    expect(
-        value.shape == (size,),
-        f"{size} logits give {size} probabilities, yours have shape {tuple(value.shape)}",
-    )
-    return value.float()
-
-
-_NEWEST = """
+NEWEST_POSITION = """
 def newest_position(t: int, context: int, policy: str) -> int:
     if policy == "published":
         return min(2 * t, 2 * context + 2)
@@ -245,6 +251,6 @@ EXERCISES = {
     "08.2": Exercise(minutes=5, solution=last_timesteps, check=check_last_timesteps),
     "08.3": Exercise(minutes=10, solution=remembered, check=check_remembered),
     "08.4": Exercise(
-        minutes=10, solution=newest_position, check=check_newest_position, shown=_NEWEST
+        minutes=10, solution=newest_position, check=check_newest_position, shown=NEWEST_POSITION
     ),
 }

@@ -7,10 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from jatlab.lessons import Exercise, expect
+from jatlab.lessons.harness import Answer, Exercise, expect
 
-# --- 09.1 temperature
-# --------------------------------------------------------------------------------------------------------
+# --- 09.1: temperature ---
 
 
 def with_temperature(logits: Tensor, temperature: float) -> Tensor:
@@ -18,40 +17,43 @@ def with_temperature(logits: Tensor, temperature: float) -> Tensor:
     return (logits / temperature).softmax(-1)
 
 
-def check_with_temperature(answer) -> None:
+def check_with_temperature(answer: Answer) -> None:
+    """Check 09.1 at temperatures 1 and 2."""
     logits = torch.tensor([2.0, 1.0, 0.0])
     got = answer(logits.clone(), 1.0)
     expect(
         isinstance(got, Tensor) and got.shape == (3,),
-        f"three logits give three probabilities, a tensor of shape (3,); yours is {_told(got)}",
+        f"three logits give three probabilities, a tensor of shape (3,); yours is {_kind(got)}",
     )
     expect(
         abs(float(got.sum()) - 1) < 1e-4,
         f"probabilities add up to 1, yours to {float(got.sum()):.3f}: softmax comes last",
     )
     expect(_close(got, logits.softmax(-1)), "at temperature 1 nothing changes: plain softmax")
-    warm = answer(logits.clone(), 2.0)
+    warm, right = answer(logits.clone(), 2.0), (logits / 2).softmax(-1)
     expect(
         not _close(warm, (logits * 2).softmax(-1)),
         "multiplied by the temperature: a high temperature then sharpens; divide by it",
     )
+    halves = logits.softmax(-1) / 2
     expect(
-        not _close(warm, (logits.softmax(-1) / 2) / (logits.softmax(-1) / 2).sum()),
-        "the temperature divides the logits, before softmax; dividing probabilities changes nothing",
+        not _close(warm, halves / halves.sum()),
+        "the temperature divides the logits, before softmax; "
+        "dividing probabilities changes nothing",
     )
     expect(
-        _close(warm, (logits / 2).softmax(-1)),
-        f"at temperature 2 these logits give {_list((logits / 2).softmax(-1))}; yours are {_list(warm)}",
+        _close(warm, right),
+        f"at temperature 2 these logits give {_rounded(right)}; yours are {_rounded(warm)}",
     )
 
 
-# --- 09.2 top-p
-# --------------------------------------------------------------------------------------------------------------
+# --- 09.2: top-p ---
 
 
 def keep_top_p(probabilities: Tensor, top_p: float) -> Tensor:
-    """Probabilities (V,) -> those of the fewest likeliest tokens that reach `top_p` together, the
-    others 0, the sum 1 again.
+    """Keep the fewest likeliest tokens that reach `top_p` together; the others become 0.
+
+    Probabilities (V,) -> probabilities (V,), whose sum is 1 again.
     """
     ordered, order = probabilities.sort(descending=True)
     before = ordered.cumsum(0) - ordered  # what the likelier tokens have together
@@ -60,14 +62,40 @@ def keep_top_p(probabilities: Tensor, top_p: float) -> Tensor:
     return kept / kept.sum()
 
 
-def check_keep_top_p(answer) -> None:
+def check_keep_top_p(answer: Answer) -> None:
+    """Check 09.2: which tokens are kept, with which probabilities, and the limits."""
     probabilities = torch.tensor([0.15, 0.5, 0.05, 0.3])
     got = answer(probabilities.clone(), 0.7)
     expect(
         isinstance(got, Tensor) and got.shape == (4,),
-        f"four probabilities stay four, in their old order; yours is {_told(got)}",
+        f"four probabilities stay four, in their old order; yours is {_kind(got)}",
     )
-    kept = (got > 0).tolist()
+    _check_kept((got > 0).tolist())
+    expect(
+        abs(float(got.sum()) - 1) < 1e-4,
+        "what is kept must add up to 1 again, "
+        f"yours adds up to {float(got.sum()):.2f}: divide by the sum",
+    )
+    expect(
+        _close(got, torch.tensor([0, 0.625, 0, 0.375])),
+        f"0.5 and 0.3 become 0.625 and 0.375; yours is {_rounded(got)}",
+    )
+    expect(
+        _close(answer(probabilities.clone(), 1.0), probabilities),
+        "with top_p = 1 every token stays",
+    )
+    expect(
+        (answer(probabilities.clone(), 0.01) > 0).sum() == 1,
+        "the likeliest token is kept even if its probability exceeds top_p",
+    )
+    exact = answer(torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.75)
+    expect(
+        (exact > 0).tolist() == [False, True, False, True],
+        "0.5 and 0.25 reach 0.75 exactly: no third token is needed",
+    )
+
+
+def _check_kept(kept: list[bool]) -> None:
     expect(
         kept != [False, True, False, False],
         "0.5 alone does not reach 0.7: the token that reaches it is kept too",
@@ -78,49 +106,28 @@ def check_keep_top_p(answer) -> None:
     )
     expect(
         kept != [True, True, False, False],
-        "the first tokens of the vocabulary were kept: sort first, and put the kept ones back in their places",
+        "the first tokens of the vocabulary were kept: "
+        "sort first, and put the kept ones back in their places",
     )
     expect(
         kept == [False, True, False, True],
         f"0.5 and 0.3 reach 0.7 together, so those two are kept; you kept {kept}",
     )
-    expect(
-        abs(float(got.sum()) - 1) < 1e-4,
-        f"what is kept must add up to 1 again, yours adds up to {float(got.sum()):.2f}: divide by the sum",
-    )
-    expect(
-        _close(got, torch.tensor([0, 0.625, 0, 0.375])),
-        f"0.5 and 0.3 become 0.625 and 0.375; yours is {_list(got)}",
-    )
-    expect(
-        _close(answer(probabilities.clone(), 1.0), probabilities),
-        "with top_p = 1 every token stays",
-    )
-    expect(
-        (answer(probabilities.clone(), 0.01) > 0).sum() == 1,
-        "the likeliest token is kept even if it alone is more than top_p",
-    )
-    exact = answer(torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.75)
-    expect(
-        (exact > 0).tolist() == [False, True, False, True],
-        "0.5 and 0.25 reach 0.75 exactly: no third token is needed",
-    )
 
 
-# --- 09.3 perplexity
-# ---------------------------------------------------------------------------------------------------------
+# --- 09.3: perplexity ---
 
 
 def perplexity(nats: list[Tensor]) -> float:
-    """The perplexity, per token, of several documents, from the negative log-likelihoods of their
-    tokens: one tensor (tokens,) each.
+    """The perplexity, per token, of several documents.
+
+    `nats` are the negative log-likelihoods of their tokens, one tensor (tokens,) a document.
     """
-    return math.exp(
-        sum(float(document.sum()) for document in nats) / sum(len(document) for document in nats)
-    )
+    return math.exp(float(torch.cat(nats).mean()))
 
 
-def check_perplexity(answer) -> None:
+def check_perplexity(answer: Answer) -> None:
+    """Check 09.3 with one document, then with a short and a long one."""
     short, long = torch.full((1,), math.log(16.0)), torch.full((3,), math.log(2.0))
     alone = float(answer([long]))
     expect(
@@ -134,7 +141,8 @@ def check_perplexity(answer) -> None:
     )
     expect(
         not _near(alone, 8.0),
-        "e to the sum is one over the probability of the whole text: take the mean over tokens first",
+        "e to the sum is one over the probability of the whole text: "
+        "take the mean over tokens first",
     )
     expect(
         _near(alone, 2.0),
@@ -143,39 +151,41 @@ def check_perplexity(answer) -> None:
     both = float(answer([short, long]))
     expect(
         not _near(both, 9.0),
-        "the mean of the documents' perplexities: the one-token document counts as much as the long one, and surprises count exponentially",
+        "the mean of the documents' perplexities: the one-token document counts "
+        "as much as the long one, and surprises count exponentially",
     )
     expect(
         not _near(both, math.sqrt(32)),
-        "the mean over documents of their mean: every token should count the same, so add up all nats and divide by all tokens",
+        "the mean over documents of their mean: every token should count the same, "
+        "so add up all nats and divide by all tokens",
     )
     expect(
         _near(both, 2 ** (7 / 4)),
-        f"log 16 once and log 2 three times are 7 log 2 in four tokens: 2 to the 7/4, {2**1.75:.3f}; yours is {both:.3f}",
+        "log 16 once and log 2 three times are 7 log 2 in four tokens: "
+        f"2 to the 7/4, {2**1.75:.3f}; yours is {both:.3f}",
     )
 
 
-# --- 09.4 what a token looks at
-# ----------------------------------------------------------------------------------------------
+# --- 09.4: what a token looks at ---
 
 
 def to_map(weights: Tensor, patches: int) -> Tensor:
-    """One layer's attention (heads, L, L) over `patches` patches and then the text -> what the last
-    token gives each patch, mean over heads, (side, side).
+    """What the last token gives each patch, mean over heads, as a map (side, side).
+
+    One layer's attention (heads, L, L) over `patches` patches and then the text.
     """
     side = math.isqrt(patches)
     return weights[:, -1, :patches].mean(0).reshape(side, side)
 
 
-def check_to_map(answer) -> None:
-    weights = torch.rand(2, 7, 7, generator=torch.Generator().manual_seed(0)).softmax(
-        -1
-    )  # 4 patches, 3 tokens
+def check_to_map(answer: Answer) -> None:
+    """Check 09.4 with four patches and three tokens of text."""
+    weights = torch.rand(2, 7, 7, generator=torch.Generator().manual_seed(0)).softmax(-1)
     weights = torch.where(torch.ones(7, 7).tril().bool(), weights, 0.0)
     got, right = answer(weights.clone(), 4), to_map(weights, 4)
     expect(
         isinstance(got, Tensor) and got.shape == (2, 2),
-        f"four patches are a map of shape (2, 2); yours is {_told(got)}",
+        f"four patches are a map of shape (2, 2); yours is {_kind(got)}",
     )
     expect(
         not _close(got, right.T),
@@ -183,7 +193,8 @@ def check_to_map(answer) -> None:
     )
     expect(
         not _close(got, weights[:, :4, -1].mean(0).reshape(2, 2)),
-        "that is what the patches give to the last token (nothing: it comes later); rows are queries, columns keys",
+        "that is what the patches give to the last token (nothing: it comes later); "
+        "rows are queries, columns keys",
     )
     expect(
         not _close(got, weights[:, -1, -4:].mean(0).reshape(2, 2)),
@@ -195,7 +206,8 @@ def check_to_map(answer) -> None:
     )
     expect(
         not _close(got, right / right.sum()),
-        "do not divide by the sum: what the text gets is missing from the map, and that is worth seeing",
+        "do not divide by the sum: what the text gets is missing from the map, "
+        "and that is worth seeing",
     )
     expect(
         _close(got, right),
@@ -203,32 +215,26 @@ def check_to_map(answer) -> None:
     )
 
 
-# --- helpers
-# -----------------------------------------------------------------------------------------------------------------
+# --- helpers ---
 
 
-def _close(a, b) -> bool:
-    return (
-        isinstance(a, Tensor)
-        and a.shape == b.shape
-        and torch.allclose(a.double(), b.double(), atol=1e-4)
-    )
+def _close(a: Tensor, b: Tensor) -> bool:
+    alike = isinstance(a, Tensor) and a.shape == b.shape
+    return alike and torch.allclose(a.double(), b.double(), atol=1e-4)
 
 
 def _near(a: float, b: float) -> bool:
     return abs(a - b) < 1e-3
 
 
-def _list(values: Tensor) -> list[float]:
+def _rounded(values: Tensor) -> list[float]:
     return [round(float(value), 3) for value in values]
 
 
-def _told(value) -> str:
-    return (
-        f"a tensor of shape {tuple(value.shape)}"
-        if isinstance(value, Tensor)
-        else type(value).__name__
-    )
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return type(value).__name__
 
 
 EXERCISES = {

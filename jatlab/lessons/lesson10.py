@@ -2,83 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from jatlab.lessons import Exercise, expect, numbers
+from jatlab.lessons.harness import Answer, Exercise, expect, numbers
 
-# --- 10.1 how far back
-# -------------------------------------------------------------------------------------------------------
+# --- 10.1: how far back ---
 
 
 def reach(layers: int, window: int) -> int:
-    """How many timesteps back an observation token can know of through local layers that see
-    `window` tokens, if observations do not see actions.
+    """How many timesteps back an observation token can know of through local layers.
+
+    The layers see `window` tokens, and observations do not see actions.
     """
     return layers * ((window - 1) // 2)
 
 
-def check_reach(answer) -> None:
+def check_reach(answer: Answer) -> None:
+    """Check 10.1 with one layer and three windows, then with four layers."""
+    one = answer(1, 3)
     expect(
-        answer(1, 3) != 3,
-        "a window of 3 tokens holds the observation itself, the action before it, and the observation before that: 1 timestep back",
+        one != 3,
+        "a window of 3 tokens holds the observation itself, the action before it, "
+        "and the observation before that: 1 timestep back",
     )
     expect(
-        answer(1, 3) == 1,
-        f"one layer, window 3: the observation two tokens earlier is in sight, 1 timestep back; yours is {answer(1, 3)}",
+        one == 1,
+        "one layer, window 3: the observation two tokens earlier is in sight, 1 timestep back; "
+        f"yours is {one}",
     )
     expect(
         answer(1, 2) == 0,
-        "a window of 2 tokens holds the observation and the action before it: no earlier observation, 0",
+        "a window of 2 tokens holds the observation and the action before it: "
+        "no earlier observation, 0",
     )
+    one = answer(1, 8)
     expect(
-        answer(1, 8) != 4,
-        "the token itself is one of the 8: the furthest is 7 tokens away, and observations are 2 apart, so 3 timesteps",
+        one != 4,
+        "the token itself is one of the 8: the furthest is 7 tokens away, "
+        "and observations are 2 apart, so 3 timesteps",
     )
-    expect(answer(1, 8) == 3, f"one layer, window 8: 3 timesteps; yours is {answer(1, 8)}")
+    expect(one == 3, f"one layer, window 8: 3 timesteps; yours is {one}")
+    four = answer(4, 8)
     expect(
-        answer(4, 8) != 3,
+        four != 3,
         "each layer passes on what the layer below has gathered: the reaches of the layers add up",
     )
     expect(
-        answer(4, 8) != (4 * 7) // 2,
-        "round down in each layer, and then multiply: half a timestep left over in a layer is of no use",
+        four != (4 * 7) // 2,
+        "round down in each layer, and then multiply: "
+        "half a timestep left over in a layer is of no use",
     )
-    expect(answer(4, 8) == 12, f"four layers of 3 timesteps reach 12; yours is {answer(4, 8)}")
+    expect(four == 12, f"four layers of 3 timesteps reach 12; yours is {four}")
 
 
-# --- 10.2 an interval over runs
-# ----------------------------------------------------------------------------------------------
+# --- 10.2: an interval over runs ---
 
 
-def interval_over_runs(means) -> tuple[float, float]:
+def interval_over_runs(means: Sequence[float]) -> tuple[float, float]:
     """95 % interval for the mean of all runs, from the means of three: mean ± 4.303 s / sqrt(3)."""
     half = 4.303 * np.std(means, ddof=1) / np.sqrt(3)
     return float(np.mean(means) - half), float(np.mean(means) + half)
 
 
-def check_interval_over_runs(answer) -> None:
-    means = [0.7, 0.8, 0.9]  # s = 0.1
+def check_interval_over_runs(answer: Answer) -> None:
+    """Check 10.2 with three runs whose standard deviation is 0.1."""
+    means = [0.7, 0.8, 0.9]
     low, high = numbers(answer(list(means)), "low", "high")
     expect(low < high, f"low comes first, and the two differ; yours are {low:.3f} and {high:.3f}")
+    middle, half = (low + high) / 2, (high - low) / 2
     expect(
-        abs((low + high) / 2 - 0.8) < 1e-6,
-        f"the interval lies around the mean, 0.8; the middle of yours is {(low + high) / 2:.3f}",
+        abs(middle - 0.8) < 1e-6,
+        f"the interval lies around the mean, 0.8; the middle of yours is {middle:.3f}",
     )
-    half = (high - low) / 2
     expect(
         not _near(half, 1.96 * 0.1 / 3**0.5),
         "1.96 holds for many runs; with three, s itself is uncertain, and t is 4.303",
     )
     expect(
         not _near(half, 4.303 * 0.1),
-        "that is where one more run would lie; for the mean of the runs divide by the root of their number",
+        "that is where one more run would lie; "
+        "for the mean of the runs divide by the root of their number",
     )
     expect(
         not _near(half, 4.303 * 0.1 / 3),
         "divide by the square root of the number of runs, not by the number",
     )
     expect(
-        not _near(half, 4.303 * np.std(means) / 3**0.5),
+        not _near(half, 4.303 * float(np.std(means)) / 3**0.5),
         "s with n - 1 in the denominator: np.std(means, ddof=1)",
     )
     expect(
@@ -87,18 +99,23 @@ def check_interval_over_runs(answer) -> None:
     )
 
 
-# --- 10.3 seed by seed
-# -------------------------------------------------------------------------------------------------------
+def _near(a: float, b: float) -> bool:
+    return abs(a - b) < 1e-4
+
+
+# --- 10.3: seed by seed ---
 
 
 def seed_differences(first: dict[int, float], second: dict[int, float]) -> list[float]:
-    """Scores by seed of two variants -> how much better the second is, for each seed that both
-    have, in the order of the seeds.
+    """How much better the second variant is than the first, for each seed that both have.
+
+    Scores by seed -> differences in the order of the seeds.
     """
     return [second[seed] - first[seed] for seed in sorted(first.keys() & second.keys())]
 
 
-def check_seed_differences(answer) -> None:
+def check_seed_differences(answer: Answer) -> None:
+    """Check 10.3 with seeds in two orders, and with seeds that one variant lacks."""
     got = answer({0: 0.5, 1: 0.9, 2: 0.7}, {2: 0.8, 0: 0.6, 1: 0.95})
     expect(
         isinstance(got, list | tuple | np.ndarray),
@@ -129,18 +146,19 @@ def check_seed_differences(answer) -> None:
     )
 
 
-# --- 10.4 luck
-# ---------------------------------------------------------------------------------------------------------------
+# --- 10.4: luck ---
 
 
 def chance_of_a_finding(variants: int, level: float = 0.05) -> float:
-    """The probability that at least one of so many variants, none of which differs, looks different
-    at this level, if they are independent.
+    """The probability that at least one of so many equal variants looks different at this level.
+
+    The comparisons are independent.
     """
     return 1 - (1 - level) ** variants
 
 
-def check_chance_of_a_finding(answer) -> None:
+def check_chance_of_a_finding(answer: Answer) -> None:
+    """Check 10.4 with twenty variants, with one, and at another level."""
     got = float(answer(20))
     expect(
         not got > 1, f"a probability is at most 1, yours is {got:g}: chances do not simply add up"
@@ -151,21 +169,16 @@ def check_chance_of_a_finding(answer) -> None:
     )
     expect(
         abs(got - 1) > 1e-9,
-        "20 times 0.05 is what one expects on average, not a probability: 1 less the probability that none does",
+        "20 times 0.05 is what one expects on average, not a probability: "
+        "1 less the probability that none does",
     )
     expect(abs(got - (1 - 0.95**20)) < 1e-6, f"1 - 0.95 to the 20th is 0.64; yours is {got:.3f}")
-    expect(
-        abs(float(answer(1)) - 0.05) < 1e-9,
-        f"one variant at the level 0.05: 0.05; yours is {answer(1)}",
-    )
+    one = answer(1)
+    expect(abs(float(one) - 0.05) < 1e-9, f"one variant at the level 0.05: 0.05; yours is {one}")
     expect(
         abs(float(answer(2, 0.5)) - 0.75) < 1e-9,
         "use the level that is given: with 0.5 and two variants it is 0.75",
     )
-
-
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) < 1e-4
 
 
 EXERCISES = {

@@ -1,31 +1,38 @@
-"""Lesson 11, The published JAT: the parameters of a block, its tensors' names, how sure a score of
-ten episodes is, and what goes with what.
+"""Lesson 11, The published JAT: solutions and checks.
+
+The parameters of a block, its tensors' names, how sure a score of ten episodes is, and the
+correlation of two rankings.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
 
-from jatlab.lessons import Exercise, expect, numbers
+from jatlab.lessons.harness import Answer, Exercise, expect, numbers
 from jatlab.lessons.lesson03 import block_parameters, check_block_parameters
 from jatlab.model.checkpoint.names import official_name
 
 STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom: ten episodes
 
+# --- 11.1: parameters of a block, as in 03.3 ---
+
+# --- 11.2: the published names ---
+
 
 def published_name(name: str) -> str:
     """`trunk.blocks.3.attention.query.weight` -> `transformer.h.3.attn.attention.q_proj.weight`."""
     _, _, layer, _, projection, kind = name.split(".")
-    short = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}[
-        projection
-    ]
-    return f"transformer.h.{layer}.attn.attention.{short}.{kind}"
+    projections = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+    return f"transformer.h.{layer}.attn.attention.{projections[projection]}.{kind}"
 
 
-def check_published_name(answer) -> None:
-    found = answer("trunk.blocks.3.attention.query.weight")
+def check_published_name(answer: Answer) -> None:
+    """Check 11.2 with a query's name, another layer, then the other projections."""
+    ours = "trunk.blocks.3.attention.query.weight"
+    found = answer(ours)
     expect(isinstance(found, str), f"a name is a string, not {found!r}")
     expect(
         not found.startswith("trunk"),
@@ -34,16 +41,17 @@ def check_published_name(answer) -> None:
     expect(".h." in found, "the blocks are called `h` there: transformer.h.3 …")
     expect(
         ".attn.attention." in found,
-        "two levels are between block and projection: `attn` (GPT-Neo's wrapper) and `attention` inside it",
+        "two levels are between block and projection: "
+        "`attn` (GPT-Neo's wrapper) and `attention` inside it",
     )
     expect(
-        found == official_name("trunk.blocks.3.attention.query.weight"),
+        found == official_name(ours),
         f"expected transformer.h.3.attn.attention.q_proj.weight, got {found}",
     )
-    found = answer("trunk.blocks.11.attention.query.weight")
+    ours = "trunk.blocks.11.attention.query.weight"
     expect(
-        found == official_name("trunk.blocks.11.attention.query.weight"),
-        f"the layer's number should come from the name: for block 11 you say {found}",
+        answer(ours) == official_name(ours),
+        f"the layer's number should come from the name: for block 11 you say {answer(ours)}",
     )
     for name in ("key.weight", "value.weight", "output.weight", "output.bias"):
         ours = f"trunk.blocks.0.attention.{name}"
@@ -53,27 +61,34 @@ def check_published_name(answer) -> None:
         )
 
 
+# --- 11.3: how sure a score is ---
+
+
 def interval(mean: float, std: float, random: float, expert: float) -> tuple[float, float]:
     """95 % interval of the normalised mean of ten episodes: (low, high)."""
     score, half = (mean - random) / (expert - random), STUDENT * std / sqrt(10) / (expert - random)
     return score - half, score + half
 
 
-def check_interval(answer) -> None:
+def check_interval(answer: Answer) -> None:
+    """Check 11.3 with random play at 0, then at 50."""
     low, high = numbers(answer(60.0, 10.0, 0.0, 100.0), "low", "high")
     expect(low <= high, f"low comes first: got ({low:.3f}, {high:.3f})")
+    middle, half, right = (low + high) / 2, (high - low) / 2, STUDENT * 0.1 / sqrt(10)
     expect(
-        abs((low + high) / 2 - 0.6) < 1e-6,
-        f"random 0, expert 100, mean 60: the middle should be 0.6, not {(low + high) / 2:.3g}. Is the mean normalised?",
+        abs(middle - 0.6) < 1e-6,
+        "random 0, expert 100, mean 60: the middle should be 0.6, "
+        f"not {middle:.3g}. Is the mean normalised?",
     )
-    half, right = (high - low) / 2, STUDENT * 0.1 / sqrt(10)
     expect(
         half < 1,
-        f"half a width of {half:.3g}: the deviation has to be normalised too (divide it by expert minus random)",
+        f"half a width of {half:.3g}: the deviation has to be normalised too "
+        "(divide it by expert minus random)",
     )
     expect(
         abs(half - STUDENT * 0.1) > 1e-6 and abs(half - 0.1) > 1e-6,
-        "that is the spread of single episodes: the mean of ten is surer, by the square root of ten",
+        "that is the spread of single episodes: "
+        "the mean of ten is surer, by the square root of ten",
     )
     expect(
         abs(half - right / STUDENT) > 1e-6,
@@ -88,33 +103,39 @@ def check_interval(answer) -> None:
         f"half the width should be 2.262 * 0.1 / sqrt(10) = {right:.4f}, not {half:.4f}",
     )
     low, high = numbers(answer(60.0, 10.0, 50.0, 100.0), "low", "high")
+    middle, half = (low + high) / 2, (high - low) / 2
     expect(
-        abs((high - low) / 2 - 2 * right) < 0.03 * right,
-        "with random at 50 the scale is half as long: subtract random from the expert, and never from the deviation",
+        abs(half - 2 * right) < 0.03 * right,
+        "with random at 50 the scale is half as long: "
+        "subtract random from the expert, and never from the deviation",
     )
     expect(
-        abs((low + high) / 2 - 0.2) < 1e-6,
-        f"random 50, expert 100, mean 60: the middle should be 0.2, not {(low + high) / 2:.3g}",
+        abs(middle - 0.2) < 1e-6,
+        f"random 50, expert 100, mean 60: the middle should be 0.2, not {middle:.3g}",
     )
 
 
-def rank_correlation(x, y) -> float:
+# --- 11.4: the correlation of two rankings ---
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
     """Spearman's correlation: Pearson's, of the ranks. No two values are equal."""
-    ranks = [np.argsort(np.argsort(values)) for values in (x, y)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    rank_x, rank_y = (np.argsort(np.argsort(values)) for values in (x, y))
+    return float(np.corrcoef(rank_x, rank_y)[0, 1])
 
 
-def check_rank_correlation(answer) -> None:
-    x = [1.0, 2.0, 3.0, 4.0]
-    found = answer(x, [1.0, 10.0, 100.0, 1000.0])
+def check_rank_correlation(answer: Answer) -> None:
+    """Check 11.4 with values that rise or fall together, then with random ones."""
+    x, y = [1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0]
+    found = answer(x, y)
     expect(
         np.ndim(found) == 0,
-        f"return one number, not an array of shape {np.shape(found)}: np.corrcoef gives a matrix, and [0, 1] is its place for x with y",
+        f"return one number, not an array of shape {np.shape(found)}: "
+        "np.corrcoef gives a matrix, and [0, 1] is its place for x with y",
     )
     found = float(found)
     expect(
-        abs(found - 1) < 1e-9
-        or abs(found - np.corrcoef(x, [1.0, 10.0, 100.0, 1000.0])[0, 1]) > 1e-9,
+        abs(found - 1) < 1e-9 or abs(found - np.corrcoef(x, y)[0, 1]) > 1e-9,
         "that is Pearson's correlation of the values: rank them first",
     )
     expect(abs(found - 1) < 1e-9, f"y rises whenever x does, so the answer is 1, not {found:.3f}")
@@ -124,14 +145,16 @@ def check_rank_correlation(answer) -> None:
     )
     rng = np.random.default_rng(0)
     for _ in range(5):
-        x, y = rng.normal(size=(2, 30))
-        once = np.corrcoef(np.argsort(x), np.argsort(y))[0, 1]
+        first, second = rng.normal(size=(2, 30))
+        found = float(answer(first, second))
+        once = np.corrcoef(np.argsort(first), np.argsort(second))[0, 1]
         expect(
-            abs(float(answer(x, y)) - once) > 1e-9,
-            "argsort says which value stands at each place, not the rank of each value: apply it twice",
+            abs(found - once) > 1e-9,
+            "argsort says which value stands at each place, not the rank of each value: "
+            "apply it twice",
         )
         expect(
-            abs(float(answer(x, y)) - rank_correlation(x, y)) < 1e-9,
+            abs(found - rank_correlation(first, second)) < 1e-9,
             "right for four values, wrong for thirty at random",
         )
 

@@ -1,131 +1,132 @@
-"""Lesson 12, Your own task: its ferry, solutions and checks."""
+"""Lesson 12, Your own task: the ferry, solutions and checks."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from jatlab.lessons import Exercise, expect, numbers
+from jatlab.lessons.harness import Answer, Exercise, expect, numbers
 
 
 class Ferry(gym.Env):
     """A ferry crosses a river and has to stop at a jetty, while a current pushes it aside.
 
-    Observes 8 numbers: its place (x, y), its velocity through the water, the jetty's place, the
-    current. Acts with a thrust (2,), each from -1 to 1. The reward is 1 minus the distance to the
-    jetty, at least 0; an episode has 60 steps. Success: within 0.1 of the jetty.
+    It observes 8 numbers: the place (x, y), the velocity through the water, the jetty's place and
+    the current. It acts with a thrust (2,), each from -1 to 1. The reward is 1 minus the distance
+    to the jetty, at least 0; an episode has 60 steps. Success: within 0.1 of the jetty.
     """
 
     observation_space = gym.spaces.Box(-np.inf, np.inf, (8,), np.float32)
     action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: int | None = None, options: dict | None = None
+    ) -> tuple[np.ndarray, dict]:
+        """Draw the start, the jetty and the current."""
         super().reset(seed=seed)
         start, jetty, push = self.np_random.uniform((-0.8, -0.8, -0.6), (0.8, 0.8, 0.6))
         self.place, self.jetty = np.array([start, -0.9]), np.array([jetty, 0.9])
         self.velocity, self.current, self.steps = np.zeros(2), np.array([push, 0.0]), 0
         return self.observe(), {}
 
-    def step(self, action):
-        # strongest in the middle of the river
-        drift = 0.03 * self.current * (1 - self.place[1] ** 2)
-        self.velocity = 0.95 * self.velocity + 0.01 * np.clip(
-            action, -1, 1
-        )  # heavy: it is slow to start and slow to stop
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """Move by one timestep. The ferry is heavy: it is slow to start and slow to stop."""
+        drift = 0.03 * self.current * (1 - self.place[1] ** 2)  # strongest in the middle
+        self.velocity = 0.95 * self.velocity + 0.01 * np.clip(action, -1, 1)
         self.place, self.steps = self.place + self.velocity + drift, self.steps + 1
         distance = float(np.linalg.norm(self.place - self.jetty))
-        return (
-            self.observe(),
-            max(0.0, 1 - distance),
-            False,
-            self.steps == 60,
-            {"success": distance < 0.1},
-        )
+        reward, info = max(0.0, 1 - distance), {"success": distance < 0.1}
+        return self.observe(), reward, False, self.steps == 60, info
 
-    def observe(self):
-        return np.concatenate([self.place, self.velocity, self.jetty, self.current]).astype(
-            np.float32
-        )
+    def observe(self) -> np.ndarray:
+        """The observation (8,)."""
+        parts = [self.place, self.velocity, self.jetty, self.current]
+        return np.concatenate(parts).astype(np.float32)
 
 
-def cross(pilot, seed: int) -> float:
+def cross(pilot: Answer, seed: int) -> float:
     """How far from the jetty the ferry is at the end of an episode."""
     env, done = Ferry(), False
     observation, _ = env.reset(seed=seed)
     while not done:
-        observation, _, _, done, _ = env.step(
-            np.asarray(pilot(observation.copy()), dtype=np.float64)
-        )
+        action = np.asarray(pilot(observation.copy()), dtype=np.float64)
+        observation, _, _, done, _ = env.step(action)
     return float(np.linalg.norm(env.place - env.jetty))
 
 
-# --- 12.1 the facts of a task
-# ------------------------------------------------------------------------------------------------
+# --- 12.1: the facts of a task ---
 
 
-def facts(env: gym.Env) -> dict:
-    """What a `Task` says of an environment that observes a vector: observation, observation_size,
-    action, action_size.
+def facts(env: gym.Env) -> dict[str, str | int]:
+    """What a `Task` says of an environment that observes a vector.
+
+    The keys are observation, observation_size, action, action_size.
     """
     discrete = isinstance(env.action_space, gym.spaces.Discrete)
     return {
         "observation": "continuous",
-        "observation_size": int(np.prod(env.observation_space.shape)),
+        "observation_size": gym.spaces.flatdim(env.observation_space),
         "action": "discrete" if discrete else "continuous",
-        "action_size": int(env.action_space.n if discrete else np.prod(env.action_space.shape)),
+        "action_size": gym.spaces.flatdim(env.action_space),
     }
 
 
-def check_facts(answer) -> None:
-    for name, size, kind, actions in (
+def check_facts(answer: Answer) -> None:
+    """Check 12.1 with three environments of Gymnasium."""
+    for name, size, action, action_size in (
         ("CartPole-v1", 4, "discrete", 2),
         ("Pendulum-v1", 3, "continuous", 1),
         ("Acrobot-v1", 6, "discrete", 3),
     ):
         env = gym.make(name)
-        got = answer(env)
+        got, space = answer(env), env.action_space
         env.close()
+        keys = ("observation", "observation_size", "action", "action_size")
         expect(
-            isinstance(got, dict) and set(got) == set(facts(env)),
-            f"return a dict with {', '.join(facts(env))}",
+            isinstance(got, dict) and set(got) == set(keys), f"return a dict with {', '.join(keys)}"
         )
+        _check_observation(name, got, size)
         expect(
-            got["observation"] == "continuous",
-            f"{name} observes real numbers: its observation is 'continuous', whatever its actions are",
+            got["action"] == action,
+            f"{name}'s action space is {space}: its action is {action!r}",
         )
+        unit = "choices" if action == "discrete" else "number"
         expect(
-            not isinstance(got["observation_size"], tuple),
-            "observation_size is a number of values, not a shape",
-        )
-        expect(
-            got["observation_size"] == size,
-            f"{name} observes {size} values, not {got['observation_size']}",
-        )
-        expect(
-            got["action"] == kind,
-            f"{name}'s action space is {env.action_space}: its action is {kind!r}",
-        )
-        expect(
-            got["action_size"] == actions,
-            f"{name}'s action space is {env.action_space}: that is {actions} {'choices' if kind == 'discrete' else 'number'}, not {got['action_size']}",
+            got["action_size"] == action_size,
+            f"{name}'s action space is {space}: "
+            f"that is {action_size} {unit}, not {got['action_size']}",
         )
 
 
-# --- 12.2 a fair comparison
-# --------------------------------------------------------------------------------------------------
+def _check_observation(name: str, got: dict[str, Any], size: int) -> None:
+    expect(
+        got["observation"] == "continuous",
+        f"{name} observes real numbers: its observation is 'continuous', whatever its actions are",
+    )
+    found = got["observation_size"]
+    expect(not isinstance(found, tuple), "observation_size is a number of values, not a shape")
+    expect(found == size, f"{name} observes {size} values, not {found}")
+
+
+# --- 12.2: a fair comparison ---
 
 
 def paired(a: np.ndarray, b: np.ndarray, draws: int = 4000) -> tuple[float, float, float]:
-    """Returns of two agents on the same seeds -> mean of a - b, and the ends of its 95 % bootstrap
-    interval, drawing seeds with replacement.
+    """Returns of two agents on the same seeds -> mean of a - b, and its 95 % interval (low, high).
+
+    The interval is bootstrapped: seeds are drawn with replacement.
     """
     differences = np.asarray(a) - np.asarray(b)
     rng = np.random.default_rng(0)
     means = differences[rng.integers(len(differences), size=(draws, len(differences)))].mean(axis=1)
-    return float(differences.mean()), *map(float, np.quantile(means, (0.025, 0.975)))
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(differences.mean()), float(low), float(high)
 
 
-def check_paired(answer) -> None:
+def check_paired(answer: Answer) -> None:
+    """Check 12.2 with two agents, of which one is better by 1, on 80 seeds."""
     rng = np.random.default_rng(1)
     hard = rng.normal(0, 5, 80)  # what the seeds have in common
     a, b = hard + 1 + rng.normal(0, 1, 80), hard + rng.normal(0, 1, 80)
@@ -147,36 +148,40 @@ def check_paired(answer) -> None:
     single = np.ptp(np.quantile(a - b, (0.025, 0.975)))
     expect(
         abs(width / single - 1) > 0.1,
-        "that is where single differences lie: the interval is of their *mean*, so draw seeds, and take the mean of each draw",
+        "that is where single differences lie: the interval is of their *mean*, "
+        "so draw seeds, and take the mean of each draw",
     )
     expect(
         width < 2.5 * right,
-        "far too wide: a and b were drawn apart. Both played the same seeds, so draw seeds, and take the differences there",
+        "far too wide: a and b were drawn apart. "
+        "Both played the same seeds, so draw seeds, and take the differences there",
     )
     expect(
         width > 0.88 * right,
-        "too narrow: draw as many seeds as there are, with replacement, and take the 2.5 % and 97.5 % quantiles",
+        "too narrow: draw as many seeds as there are, with replacement, "
+        "and take the 2.5 % and 97.5 % quantiles",
     )
     expect(
         width < 1.25 * right,
-        "too wide: the interval is of the mean of the differences, between its 2.5 % and 97.5 % quantiles",
+        "too wide: the interval is of the mean of the differences, "
+        "between its 2.5 % and 97.5 % quantiles",
     )
 
 
-# --- 12.3 a pilot
-# ------------------------------------------------------------------------------------------------------------
+# --- 12.3: a pilot ---
 
 
 def pilot(observation: np.ndarray) -> np.ndarray:
     """The ferry's observation (8,) -> a thrust (2,) from -1 to 1 that brings it to the jetty."""
     place, velocity, jetty, current = observation.reshape(4, 2)
     drift = 0.03 * current * (1 - place[1] ** 2)
-    # a velocity: fast while far, slow when near, against the current
+    # the velocity wanted: fast while far, slow when near, against the current
     wanted = np.clip(0.1 * (jetty - place), -0.06, 0.06) - drift
     return np.clip((wanted - 0.95 * velocity) / 0.01, -1, 1).astype(np.float32)
 
 
-def check_pilot(answer) -> None:
+def check_pilot(answer: Answer) -> None:
+    """Check 12.3: at rest, in 12 crossings, and if they fail, what the pilot does wrong."""
     rest = np.array([0, -0.9, 0, 0, 0.5, 0.9, 0, 0], np.float32)  # far from the jetty, no current
     action = np.asarray(answer(rest.copy()), dtype=float)
     expect(action.shape == (2,), f"an action is two numbers, shape (2,), not {action.shape}")
@@ -188,22 +193,26 @@ def check_pilot(answer) -> None:
         action @ (rest[4:6] - rest[:2]) > 0,
         "this does not steer towards the jetty: the way there is jetty - place",
     )
-    distances = [cross(answer, seed) for seed in range(12)]
-    if np.mean(np.array(distances) < 0.1) >= 0.9:
+    distances = np.array([cross(answer, seed) for seed in range(12)])
+    arrived = np.mean(distances < 0.1)
+    if arrived >= 0.9:
         return
     fast = np.array([0.5, 0.9, 0, 0.08, 0.5, 0.9, 0, 0], np.float32)  # at the jetty, but not slow
     expect(
         np.asarray(answer(fast))[1] < -0.2,
-        "at the jetty with speed it does not brake: choose the velocity you want, and thrust by what is missing to it",
+        "at the jetty with speed it does not brake: "
+        "choose the velocity you want, and thrust by what is missing to it",
     )
     pushed = np.array([0, 0, 0, 0.05, 0, 0.9, 0.6, 0], np.float32)
     expect(
         np.asarray(answer(pushed))[0] < -0.05,
-        "with a current to the right it does not steer left: subtract the drift from the velocity you want",
+        "with a current to the right it does not steer left: "
+        "subtract the drift from the velocity you want",
     )
     expect(
         False,
-        f"it misses the jetty in {np.mean(np.array(distances) >= 0.1):.0%} of 12 crossings; the mean distance at the end is {np.mean(distances):.2f} (0.1 is near enough)",
+        f"it misses the jetty in {1 - arrived:.0%} of 12 crossings; "
+        f"the mean distance at the end is {distances.mean():.2f} (0.1 is near enough)",
     )
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import io
 import os
+from typing import TYPE_CHECKING
 
-SHORT = os.environ.get("JATLAB_SHORT", "") not in (
-    "",
-    "0",
-)  # set under test; costly loops are then cut short
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHORT = os.environ.get("JATLAB_SHORT", "") not in ("", "0")  # set under test: cut costly loops
 
 
-def show(figure, caption: str = "", alt: str = "", dpi: int = 90) -> None:
+def show(figure: Figure, caption: str = "", alt: str = "", dpi: int = 90) -> None:
     """Display a Matplotlib figure as a PNG with its caption beneath, and close it.
 
-    ``caption`` and ``alt`` (the text for those who cannot see the picture) default to what the view
-    that drew it says (``figure.caption``, ``figure.alt``). Outside a notebook nothing is displayed,
-    and the figure is closed all the same.
+    Outside a notebook nothing is displayed, and the figure is closed all the same.
+
+    Args:
+        figure: The figure, drawn.
+        caption: What to see in it. Default: ``figure.caption``, which jatlab's views set.
+        alt: A text for readers who cannot see the picture. Default: ``figure.alt``, or the
+            caption.
+        dpi: Pixels per inch.
     """
     import matplotlib.pyplot as plt
 
@@ -29,18 +35,16 @@ def show(figure, caption: str = "", alt: str = "", dpi: int = 90) -> None:
 
 
 def show_picture(data: bytes, caption: str = "", alt: str = "") -> None:
-    """Display a PNG or GIF, given as bytes, with its caption beneath. Without IPython nothing is
-    displayed.
+    """Display a PNG or GIF, given as bytes, with its caption beneath.
+
+    Without IPython nothing is displayed.
     """
     try:
         from IPython.display import Markdown, display
     except ImportError:
         return
     kind = "image/gif" if data[:3] == b"GIF" else "image/png"
-    display(
-        {kind: data, "text/plain": alt or caption},
-        raw=True,
-        metadata={kind: {"alt": alt or caption}},
-    )
+    text = alt or caption
+    display({kind: data, "text/plain": text}, raw=True, metadata={kind: {"alt": text}})
     if caption:
         display(Markdown(f"*{caption}*"))

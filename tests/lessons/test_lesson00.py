@@ -1,4 +1,4 @@
-"""Lesson 00: solutions pass, typical wrong answers are told their mistake."""
+"""Lesson 00: solutions pass, and typical wrong answers are told their mistake."""
 
 import numpy as np
 
@@ -23,9 +23,9 @@ WRONG = {
         (lambda a: int(a.mean(axis=(0, 1)).argmax()), "that is the token"),
         (lambda a: int(a.mean(axis=(0, 1)).argmax()) // 2, "is an action"),
         (lambda a: a.mean(axis=0)[:, ::2].argmax(-1), "one timestep is asked for"),
-        (lambda a: int(a[-1].mean(0)[::2].argmax()), "the last layer alone"),
+        (lambda a: int(a[-1].mean(0)[::2].argmax()), "only the last layer"),
         (lambda a: int(a.max(axis=(0, 1))[::2].argmax()), "not the largest"),
-        (lambda a: int(a[:, 0].mean(0)[::2].argmax()), "head or layer decided alone"),
+        (lambda a: int(a[:, 0].mean(0)[::2].argmax()), "a single weight, head or layer decided"),
     ],
 }
 RIGHT = {

@@ -1,4 +1,4 @@
-"""Lesson 01: solutions pass, typical wrong answers are told their mistake."""
+"""Lesson 01: solutions pass, and typical wrong answers are told their mistake."""
 
 import json
 
@@ -10,6 +10,10 @@ from jatlab.experiments.baselines.gato_tokens import encode_observation
 from jatlab.lessons.lesson01 import arriving, cut, gato_token, merge, repeat
 from jatlab.model.encoders import repeat_to
 from tests.support.exercises import exercise_tests
+
+
+def filled_up(x, size):
+    return torch.cat([x, x.new_zeros(*x.shape[:-1], size - x.shape[-1])], dim=-1)
 
 
 def merged_once(ids, pair, new):
@@ -36,6 +40,10 @@ def merged_as_text(ids, pair, new):
     return json.loads(json.dumps(ids).replace(f"{pair[0]}, {pair[1]}", str(new)))
 
 
+def only_reshaped(picture, size):
+    return picture.reshape(-1, picture.shape[0] * size * size)
+
+
 def cut_by_columns(picture, size):
     return cut(picture.transpose(1, 2), size)
 
@@ -44,12 +52,24 @@ def cut_channels_last(picture, size):
     return cut(picture, size).unflatten(1, (len(picture), -1)).transpose(1, 2).flatten(1)
 
 
-def companded(x):
-    return np.sign(x) * np.log1p(100 * np.abs(x)) / np.log1p(25600)
+def companded(x, mu=100, most=25_600):
+    return np.sign(x) * np.log1p(mu * np.abs(x)) / np.log1p(most)
 
 
 def bins(y):
     return np.floor((np.clip(y, -1, 1) + 1) / 2 * 1024).clip(max=1023).astype(int)
+
+
+def unclipped_token(x):
+    return 32_000 + np.floor((companded(x) + 1) / 2 * 1024).astype(int)
+
+
+def rounded_token(x):
+    return 32_000 + np.round((np.clip(companded(x), -1, 1) + 1) / 2 * 1023).astype(int)
+
+
+def unfolded(picture, size):
+    return torch.nn.functional.unfold(picture[None], size, stride=size)[0].T
 
 
 WRONG = {
@@ -62,7 +82,7 @@ WRONG = {
     ],
     "01.2": [
         (lambda x, size: x.repeat_interleave(3, dim=-1)[..., :size], "repeat_interleave"),
-        (lambda x, size: torch.cat([x, x.new_zeros(*x.shape[:-1], size - x.shape[-1])], dim=-1), "filled up with zeros"),
+        (filled_up, "filled up with zeros"),
         (lambda x, size: x.repeat(3), "cut the last copy"),
         (lambda x, size: x.flatten()[torch.arange(size) % x.numel()], "only the last dimension"),
     ],
@@ -75,7 +95,7 @@ WRONG = {
         (lambda ids, pair, new: tuple(merge(ids, pair, new)), "return a list"),
     ],
     "01.4": [
-        (lambda picture, size: picture.reshape(-1, picture.shape[0] * size * size), "the picture's first row"),
+        (only_reshaped, "the picture's first row"),
         (cut_by_columns, "column by column"),
         (cut_channels_last, "all of the first channel comes first"),
         (lambda picture, size: cut(picture, size).flatten(), "(4 patches, 4 values)"),
@@ -84,10 +104,10 @@ WRONG = {
         (lambda x: bins(companded(x)), "not shifted"),
         (lambda x: 32_000 + bins(x), "without companding"),
         (lambda x: 32_000 + bins(np.abs(companded(x))), "sign of x"),
-        (lambda x: 32_000 + np.floor((companded(x) + 1) / 2 * 1024).astype(int), "behind the last bin"),
+        (unclipped_token, "behind the last bin"),
         (lambda x: 32_000 + bins(companded(x)).astype(float), "tokens are integers"),
-        (lambda x: 32_000 + np.round((np.clip(companded(x), -1, 1) + 1) / 2 * 1023).astype(int), "floor, do not round"),
-        (lambda x: 32_000 + bins(np.sign(x) * np.log1p(255 * np.abs(x)) / np.log1p(255)), "beside the right one"),
+        (rounded_token, "floor, do not round"),
+        (lambda x: 32_000 + bins(companded(x, 255, 255)), "beside the right one"),
     ],
     "01.6": [
         ((29, 256), "the separator is a token too"),
@@ -99,13 +119,11 @@ WRONG = {
         ((28, 512), "512 are tokens"),
         ((23, 256), "27 + 1 + 8"),
     ],
-}  # fmt: skip
+}
 RIGHT = {
     "01.1": [lambda r: [0.0, *r[:-1]]],
     "01.2": [lambda x, size: torch.cat([x] * size, dim=-1)[..., :size]],
-    "01.4": [
-        lambda picture, size: torch.nn.functional.unfold(picture[None], size, stride=size)[0].T
-    ],
+    "01.4": [unfolded],
     "01.6": [(np.int64(28), np.floor(512 / 2))],
 }
 test_right_answer, test_wrong_answer, test_coverage = exercise_tests("01", WRONG, RIGHT)
@@ -122,6 +140,5 @@ def test_solutions_are_what_the_package_does():
 def test_patches_are_those_of_a_convolution():
     convolution, picture = torch.nn.Conv2d(3, 5, 4, stride=4), torch.randn(3, 8, 12)
     ours = cut(picture, 4) @ convolution.weight.flatten(1).T + convolution.bias
-    torch.testing.assert_close(
-        ours, convolution(picture[None])[0].flatten(1).T, atol=1e-5, rtol=1e-5
-    )
+    theirs = convolution(picture[None])[0].flatten(1).T
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

@@ -1,14 +1,18 @@
-"""Lesson 02's solutions pass, and typical mistakes are named; the solutions are the package's own
-attention.
-"""
+"""Lesson 02: solutions pass and equal the package; typical wrong answers are told their mistake."""
 
 import torch
+import torch.nn.functional as F
 
 from jatlab.lessons.lesson02 import attend, dual_masks, reach
 from jatlab.model.attention import DualAttention
 from jatlab.model.transformer import sequence_masks
 from tests.support.exercises import exercise_tests
 from tests.support.helpers import small
+
+
+def triangles(length, window):
+    causal = torch.ones(length, length).tril()
+    return {"global": causal.bool(), "local": causal.triu(1 - window).bool()}
 
 
 def masks_of(causal, near):
@@ -24,10 +28,18 @@ def scores_then(after):
     return lambda q, k, v, m: after(q @ k.T, m) @ v
 
 
+def divided(scores, mask):
+    return (scores / scores.new_tensor(4).sqrt()).masked_fill(~mask, INF).softmax(-1)
+
+
+def local_only(kinds, window, length):
+    return min(len(kinds) * (window - 1), length - 1)
+
+
 INF = float("-inf")
 WRONG = {
     "02.1": [
-        (scores_then(lambda s, m: (s / s.new_tensor(4).sqrt()).masked_fill(~m, INF).softmax(-1)), "square root of the head size"),
+        (scores_then(divided), "square root of the head size"),
         (scores_then(lambda s, m: s.masked_fill(~m, INF).softmax(0)), "over the keys"),
         (scores_then(lambda s, m: s.softmax(-1) * m), "before it, with -inf"),
         (scores_then(lambda s, m: (s * m).softmax(-1)), "e to the 0 is 1"),
@@ -45,7 +57,7 @@ WRONG = {
         (lambda kinds, window, length: window, "reaches 3 back, not 4"),
         (lambda kinds, window, length: window - 1, "layers build on each other"),
         (lambda kinds, window, length: len(kinds) * (window - 1), "only 8 tokens"),
-        (lambda kinds, window, length: min(len(kinds) * (window - 1), length - 1), "reaches the first token"),
+        (local_only, "reaches the first token"),
     ],
     "02.4": [
         (lambda w, q, k: w[:, q][:, :, k].mean(), "do not average"),
@@ -53,17 +65,10 @@ WRONG = {
         (lambda w, q, k: w[:, q][:, :, k].sum() / len(w), "you add up the queries or the heads"),
         (lambda w, q, k: w.mean(0)[q].sum(-1).mean(), "pay nothing to the other kind"),
     ],
-}  # fmt: skip
+}
 RIGHT = {
-    "02.1": [
-        lambda q, k, v, m: torch.nn.functional.scaled_dot_product_attention(q, k, v, m, scale=1.0)
-    ],
-    "02.2": [
-        lambda length, window: {
-            "global": (g := torch.ones(length, length).tril()).bool(),
-            "local": g.triu(1 - window).bool(),
-        }
-    ],
+    "02.1": [lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, m, scale=1.0)],
+    "02.2": [triangles],
 }
 test_right_answer, test_wrong_answer, test_coverage = exercise_tests("02", WRONG, RIGHT)
 
@@ -76,9 +81,8 @@ def test_solutions_equal_the_package():
     layer, x = DualAttention(config, layer=1), torch.randn(12, 8)
     layer.output = torch.nn.Identity()
     mixed, _ = layer(x[None], theirs)
-    torch.testing.assert_close(
-        mixed[0], attend(layer.query(x), layer.key(x), layer.value(x), ours[layer.kind])
-    )
+    attended = attend(layer.query(x), layer.key(x), layer.value(x), ours[layer.kind])
+    torch.testing.assert_close(mixed[0], attended)
 
 
 def test_reach_is_that_of_the_masks_multiplied():

@@ -1,4 +1,4 @@
-"""Lesson 03: solutions pass, typical wrong answers are told their mistake."""
+"""Lesson 03: solutions pass, and typical wrong answers are told their mistake."""
 
 import torch
 
@@ -18,6 +18,19 @@ def averaged(error, mask):
     return (error * mask).sum() / mask.sum()
 
 
+def masked_errors(predicted, observed, mask):
+    return squared(predicted[:, :-1], observed[:, 1:]) * mask[:, 1:]
+
+
+def divided_by_mask(predicted, observed, mask):
+    return masked_errors(predicted, observed, mask).sum() / mask.sum()
+
+
+def summed_over_numbers(predicted, observed, mask):
+    factor = 4 if predicted.shape[-1] == 4 else 1
+    return factor * observation_loss(predicted, observed, mask)
+
+
 WRONG = {
     "03.1": [
         (lambda h: (h[:, 1::2], h[:, ::2]), "swapped"),
@@ -31,21 +44,10 @@ WRONG = {
         (lambda p, o, m: averaged(squared(p[:, 1:], o[:, :-1]), m[:, 1:]), "the wrong way"),
         (lambda p, o, m: squared(p[:, :-1], o[:, 1:]).mean(), "padding counts"),
         (lambda p, o, m: averaged(squared(p[:, :-1], o[:, 1:]), m[:, :-1]), "padding counts"),
-        (
-            lambda p, o, m: (squared(p[:, :-1], o[:, 1:]) * m[:, 1:]).mean(),
-            "divided by all timesteps",
-        ),
-        (
-            lambda p, o, m: (squared(p[:, :-1], o[:, 1:]) * m[:, 1:]).sum() / m.sum(),
-            "counts the first timesteps too",
-        ),
-        (
-            lambda p, o, m: (
-                4 * observation_loss(p, o, m) if p.shape[-1] == 4 else observation_loss(p, o, m)
-            ),
-            "not their sum",
-        ),
-        (lambda p, o, m: squared(p[:, :-1], o[:, 1:]) * m[:, 1:], "return one number"),
+        (lambda p, o, m: masked_errors(p, o, m).mean(), "divided by all timesteps"),
+        (divided_by_mask, "counts the first timesteps too"),
+        (summed_over_numbers, "not their sum"),
+        (masked_errors, "return one number"),
     ],
     "03.3": [
         (lambda h: 12 * h * h, "the matrices alone"),
@@ -86,12 +88,8 @@ def test_the_loss_is_that_of_the_model():
 
 def test_counts_are_those_of_the_package():
     config = small()
-    assert block_parameters(config.hidden_size) == sum(
-        p.numel() for p in Block(config, 0).parameters()
-    )
-    text = full_window(config, "text", 20)
-    ours = (
-        trunk_training_flops(config.num_layers, config.hidden_size, 20)
-        + 3 * 2 * 20 * config.hidden_size * config.vocab_size
-    )
-    assert training_flops(config, text) == ours
+    parameters = sum(p.numel() for p in Block(config, 0).parameters())
+    assert block_parameters(config.hidden_size) == parameters
+    trunk = trunk_training_flops(config.num_layers, config.hidden_size, 20)
+    decoder = 3 * 2 * 20 * config.hidden_size * config.vocab_size
+    assert training_flops(config, full_window(config, "text", 20)) == trunk + decoder

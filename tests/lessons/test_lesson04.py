@@ -1,6 +1,4 @@
-"""Lesson 04's solutions pass, and typical mistakes are named; the solutions are the package's own
-losses and intervals.
-"""
+"""Lesson 04: solutions pass and equal the package; typical wrong answers are told their mistake."""
 
 import numpy as np
 import torch
@@ -16,6 +14,14 @@ def squares(p, o):
     return (p - o).square().mean(-1)
 
 
+def divided_by_all(p, o, m):
+    return (squares(p[:-1], o[1:]) * m[1:]).mean()
+
+
+def masked_too_early(p, o, m):
+    return (squares(p[:-1], o[1:]) * m[:-1]).sum() / m[:-1].sum()
+
+
 def bounds(half):
     return lambda values, t: (np.mean(values) - half(values, t), np.mean(values) + half(values, t))
 
@@ -26,8 +32,8 @@ WRONG = {
         (lambda p, o, m: squares(p[1:], o[:-1]).mean(), "shifted the wrong way"),
         (lambda p, o, m: squares(p, o.roll(-1, 0)).mean(), "the last timestep has no next one"),
         (lambda p, o, m: squares(p[:-1], o[1:]).mean(), "mask is not used"),
-        (lambda p, o, m: (squares(p[:-1], o[1:]) * m[1:]).mean(), "padding makes your error too small"),
-        (lambda p, o, m: (squares(p[:-1], o[1:]) * m[:-1]).sum() / m[:-1].sum(), "mask of timestep t"),
+        (divided_by_all, "padding makes your error too small"),
+        (masked_too_early, "mask of timestep t"),
         (lambda p, o, m: next_error(p, o, m).sqrt(), "the root of it"),
     ],
     "04.2": [
@@ -47,7 +53,7 @@ WRONG = {
         (bounds(lambda v, t: t * np.std(v, ddof=1) / len(v)), "root of n"),
         (lambda v, t: t * np.std(v, ddof=1) / np.sqrt(len(v)), "return low, high"),
     ],
-}  # fmt: skip
+}
 RIGHT = {
     "04.1": [
         lambda p, o, m: squares(p[:-1], o[1:])[m[1:] > 0].mean().item(),
@@ -61,43 +67,33 @@ test_right_answer, test_wrong_answer, test_coverage = exercise_tests("04", WRONG
 
 def test_solutions_equal_the_package():
     torch.manual_seed(0)
-    predicted, observed, mask = (
-        torch.randn(7, 3),
-        torch.randn(7, 3),
-        torch.tensor([1, 1, 1, 1, 1, 0, 0]),
-    )
-    package = squared_error(
-        predicted[None, :-1], observed[None, 1:], mask[None, 1:], torch.ones(1, 6)
-    )
+    predicted, observed = torch.randn(7, 3), torch.randn(7, 3)
+    mask, weights = torch.tensor([1, 1, 1, 1, 1, 0, 0]), torch.ones(1, 6)
+    package = squared_error(predicted[None, :-1], observed[None, 1:], mask[None, 1:], weights)
     torch.testing.assert_close(next_error(predicted, observed, mask), package)
     np.testing.assert_allclose(over_runs([0.1, 0.4, 0.3], 4.303), student_interval([0.1, 0.4, 0.3]))
 
 
-def test_foresight_counts_what_changes_and_leaves_padding_out():
+def test_error_of_grids_counts_changes_and_omits_padding():
     rng = np.random.default_rng(0)
     now, then, guess = (rng.integers(0, 3, 148) for _ in range(3))
-    grids = torch.from_numpy(np.stack([now, then, np.zeros(148, int)]))[
-        None
-    ]  # the third timestep is padding
-    logits = torch.nn.functional.one_hot(torch.from_numpy(np.stack([guess] * 3)), 8)[None].float()
+    padding, missions = np.zeros(148, int), torch.ones(1, 3, 64, dtype=torch.long)
+    grids = torch.from_numpy(np.stack([now, then, padding]))[None]
+    guesses = torch.from_numpy(np.stack([guess] * 3))[None]
     batch = {
-        "discrete_observations": torch.cat([grids, torch.ones(1, 3, 64, dtype=torch.long)], -1),
+        "discrete_observations": torch.cat([grids, missions], -1),
         "attention_mask": torch.tensor([[1, 1, 0]]),
     }
-    assert prediction_error(logits, batch) == prediction_error(
-        torch.from_numpy(np.stack([guess] * 3))[None], batch
-    )
-    np.testing.assert_allclose(
-        prediction_error(logits, batch), missed_changes(guess, now, then), rtol=1e-6
-    )
+    error = prediction_error(torch.nn.functional.one_hot(guesses, 8).float(), batch)
+    assert error == prediction_error(guesses, batch)
+    np.testing.assert_allclose(error, missed_changes(guess, now, then), rtol=1e-6)
     assert prediction_error(batch["discrete_observations"], batch) == 1
 
 
-def test_foresight_of_vectors_is_in_their_units():
+def test_error_of_vectors_is_in_their_units():
     observed = torch.tensor([[[0.0, 0.0], [3.0, 4.0], [9.0, 9.0]]])
     batch = {"continuous_observations": observed, "attention_mask": torch.tensor([[1, 1, 0]])}
     np.testing.assert_allclose(prediction_error(observed, batch), np.sqrt(12.5))
-    repeated = torch.tensor(
-        [[[3.0, 4.0, 3.0]] * 3]
-    )  # of a model: as many values as its decoder has
+    # a model's prediction has as many values as its decoder: repeated
+    repeated = torch.tensor([[[3.0, 4.0, 3.0]] * 3])
     assert prediction_error(repeated, batch) == 0

@@ -2,16 +2,35 @@
 
 import numpy as np
 
-from jatlab.lessons.lesson05 import pad
+from jatlab.lessons.lesson05 import cut, pad
 from tests.support.exercises import exercise_tests
+
+
+def without_rest(length, longest):
+    return [(start, longest) for start in range(0, length - longest + 1, longest)]
+
+
+def beyond_the_end(length, longest):
+    return [(start, longest) for start in range(0, length, longest)]
+
+
+def ends(length, longest):
+    return [(start, min(start + longest, length)) for start in range(0, length, longest)]
+
+
+def overlapping(length, longest):
+    return [(start, longest) for start in range(length - longest + 1)]
+
+
+def with_an_empty_window(length, longest):
+    return cut(length, longest) + [(length, 0)] * (length % longest == 0)
 
 
 def left(windows):
     longest = max(map(len, windows))
-    batch = np.stack([np.pad(window, ((longest - len(window), 0), (0, 0))) for window in windows])
-    return batch, np.array(
-        [[0] * (longest - len(window)) + [1] * len(window) for window in windows]
-    )
+    empty = [longest - len(window) for window in windows]
+    batch = [np.pad(one, ((n, 0), (0, 0))) for n, one in zip(empty, windows, strict=True)]
+    return np.stack(batch), np.array([[0] * n + [1] * (longest - n) for n in empty])
 
 
 def from_values(windows):
@@ -29,35 +48,23 @@ def by_first(windows):
     return batch, mask
 
 
+def mean_of_means(errors, mask):
+    return ((errors * mask).sum(1) / mask.sum(1)).mean()
+
+
+def share_of(amounts):
+    return {task: amount / sum(amounts.values()) for task, amount in amounts.items()}
+
+
 WRONG = {
     "05.1": [
-        (
-            lambda length, longest: [(s, longest) for s in range(0, length - longest + 1, longest)],
-            "not dropped",
-        ),
-        (
-            lambda length, longest: [(s, longest) for s in range(0, length, longest)],
-            "reaches past the end",
-        ),
-        (
-            lambda length, longest: [
-                (s, min(s + longest, length)) for s in range(0, length, longest)
-            ],
-            "these are (start, end)",
-        ),
-        (lambda length, longest: [(s, longest) for s in range(length - longest + 1)], "overlap"),
-        (
-            lambda length, longest: [
-                (s, min(longest, length - s))
-                for s in range(0, length + (length % longest == 0), longest)
-            ],
-            "no empty one",
-        ),
+        (without_rest, "not dropped"),
+        (beyond_the_end, "reaches past the end"),
+        (ends, "these are (start, end)"),
+        (overlapping, "overlap"),
+        (with_an_empty_window, "no empty one"),
         (lambda length, longest: length // longest, "return a list"),
-        (
-            lambda length, longest: [min(longest, length - s) for s in range(0, length, longest)],
-            "is a pair",
-        ),
+        (lambda length, longest: [size for _, size in cut(length, longest)], "is a pair"),
     ],
     "05.2": [
         (left, "padded on the left"),
@@ -72,37 +79,17 @@ WRONG = {
         (lambda errors, mask: errors.mean(), "the padding is in your mean"),
         (lambda errors, mask: (errors * mask).mean(), "divided by all 6 places"),
         (lambda errors, mask: errors[mask].mean(), "picks rows"),
-        (
-            lambda errors, mask: ((errors * mask).sum(1) / mask.sum(1)).mean(),
-            "the two windows' means",
-        ),
+        (mean_of_means, "the two windows' means"),
         (lambda errors, mask: (errors * mask).sum(1) / mask.sum(1), "one number"),
     ],
     "05.4": [
-        (
-            lambda weights, timesteps: {
-                task: w / sum(weights.values()) for task, w in weights.items()
-            },
-            "shares of turns",
-        ),
-        (
-            lambda weights, timesteps: {
-                task: t / sum(timesteps.values()) for task, t in timesteps.items()
-            },
-            "the weights are missing",
-        ),
-        (
-            lambda weights, timesteps: {task: w * timesteps[task] for task, w in weights.items()},
-            "divide by their sum",
-        ),
+        (lambda weights, timesteps: share_of(weights), "shares of batches"),
+        (lambda weights, timesteps: share_of(timesteps), "the weights are missing"),
+        (lambda w, steps: {task: w[task] * steps[task] for task in w}, "divide by their sum"),
     ],
 }
 RIGHT = {
-    "05.1": [
-        lambda length, longest: np.array(
-            [(s, min(longest, length - s)) for s in range(0, length, longest)]
-        )
-    ],
+    "05.1": [lambda length, longest: np.array(cut(length, longest))],
     "05.2": [lambda windows: (pad(windows)[0], pad(windows)[1].astype(bool))],
     "05.3": [lambda errors, mask: errors[mask == 1].mean()],
 }

@@ -7,74 +7,82 @@ from jatlab.lessons import lesson07
 from jatlab.tasks import normalise, task_scores
 from tests.support.exercises import exercise_tests
 
+
+def scaled(returns, random, reference):
+    return (np.asarray(returns) - random) / (reference - random)
+
+
+def ones_without_scale(returns, random, reference):
+    return scaled(returns, random, reference) if reference > random else np.ones(len(returns))
+
+
+def one_nan(returns, random, reference):
+    return scaled(returns, random, reference) if reference > random else np.nan
+
+
+def one_by_one(returns, random, reference):
+    if reference <= random:
+        return [np.nan for _ in returns]
+    return [(one - random) / (reference - random) for one in returns]
+
+
+def middle_of(scores, cut):
+    return scores[cut : len(scores) - cut].mean()
+
+
+def rows_drawn(rng, high, scores):
+    return scores[rng.integers(high, size=scores.shape), np.arange(scores.shape[1])]
+
+
+def same_rows_drawn(scores, rng):
+    return scores[rng.integers(len(scores), size=len(scores))]
+
+
+def drawn_column_by_column(scores, rng):
+    return np.stack([rng.choice(column, len(column)) for column in scores.T], axis=1)
+
+
+def best_of_the_first(runs, k):
+    return max(runs[:k]) if k > 1 else float(np.mean(runs))
+
+
+def best_of_two_with_replacement(runs, k):
+    if k != 2:
+        return lesson07.best_of(runs, k)
+    return float(np.mean([max(a, b) for a in runs for b in runs]))
+
+
 WRONG = {
     "07.1": [
+        (lambda x, r, ref: np.asarray(x) / ref, "is random subtracted from the return?"),
         (
-            lambda x, random, reference: np.asarray(x) / reference,
-            "is random subtracted from the return?",
-        ),
-        (
-            lambda x, random, reference: (np.asarray(x) - random) / reference,
+            lambda x, r, ref: (np.asarray(x) - r) / ref,
             "is random subtracted from the reference too?",
         ),
-        (
-            lambda x, random, reference: np.clip(
-                (np.asarray(x) - random) / (reference - random), 0, 1
-            ),
-            "do not clip",
-        ),
-        (
-            lambda x, random, reference: (np.asarray(x) - random) / (reference - random or np.inf),
-            "that scale means nothing",
-        ),
-        (
-            lambda x, random, reference: (
-                np.ones(len(x))
-                if reference <= random
-                else (np.asarray(x) - random) / (reference - random)
-            ),
-            "Expected NaN, got 1.0",
-        ),
-        (
-            lambda x, random, reference: (
-                (np.asarray(x) - random) / (reference - random) if reference > random else np.nan
-            ),
-            "NaN too",
-        ),
+        (lambda *args: np.clip(scaled(*args), 0, 1), "do not clip"),
+        (lambda x, r, ref: (np.asarray(x) - r) / (ref - r or np.inf), "that scale means nothing"),
+        (ones_without_scale, "Expected NaN, got 1.0"),
+        (one_nan, "NaN too"),
     ],
     "07.2": [
         (lambda s: s.mean(), "that is the plain mean"),
         (
-            lambda s: np.sort(s, axis=0)[len(s) // 4 : len(s) - len(s) // 4].mean(),
+            lambda s: middle_of(np.sort(s, axis=0), len(s) // 4),
             "put all episodes of all tasks together first",
         ),
-        (lambda s: s.ravel()[s.size // 4 : s.size - s.size // 4].mean(), "Are they sorted?"),
-        (
-            lambda s: np.sort(s.ravel())[round(s.size / 4) : s.size - round(s.size / 4)].mean(),
-            "rounded down",
-        ),
+        (lambda s: middle_of(s.ravel(), s.size // 4), "Are they sorted?"),
+        (lambda s: middle_of(np.sort(s.ravel()), round(s.size / 4)), "rounded down"),
     ],
     "07.3": [
-        (
-            lambda s, rng: s[rng.integers(len(s), size=len(s))],
-            "the same episodes are drawn for every task",
-        ),
+        (same_rows_drawn, "the same episodes are drawn for every task"),
         (lambda s, rng: rng.permuted(s, axis=0), "that is a shuffle"),
         (lambda s, rng: rng.choice(s.ravel(), s.shape), "draw within each task"),
-        (
-            lambda s, rng: s[
-                np.random.default_rng(0).integers(len(s), size=s.shape), np.arange(s.shape[1])
-            ],
-            "do not seed it inside",
-        ),
+        (lambda s, rng: rows_drawn(np.random.default_rng(0), len(s), s), "do not seed it inside"),
         (
             lambda s, rng: lesson07.stratified_draw(s, np.random.default_rng()),
             "take all randomness from it",
         ),
-        (
-            lambda s, rng: s[rng.integers(len(s) - 1, size=s.shape), np.arange(s.shape[1])],
-            "some episodes come too seldom",
-        ),
+        (lambda s, rng: rows_drawn(rng, len(s) - 1, s), "some episodes come too seldom"),
         (
             lambda s, rng: lesson07.stratified_draw(s, rng).mean(0),
             "a draw has the shape of the scores",
@@ -89,45 +97,23 @@ WRONG = {
     "07.5": [
         (lambda runs, k: max(runs), "with one run nobody can choose"),
         (lambda runs, k: float(np.mean(runs)), "the best of all three runs is 0.7"),
-        (
-            lambda runs, k: (
-                float(np.mean([max(a, b) for a in runs for b in runs]))
-                if k == 2
-                else lesson07.best_of(runs, k)
-            ),
-            "two different ones",
-        ),
-        (
-            lambda runs, k: max(runs[:k]) if k > 1 else float(np.mean(runs)),
-            "their mean is 0.6, not 0.4",
-        ),
+        (best_of_two_with_replacement, "two different ones"),
+        (best_of_the_first, "their mean is 0.6, not 0.4"),
     ],
 }
 RIGHT = {
-    "07.1": [
-        lambda x, random, reference: [
-            (one - random) / (reference - random) if reference > random else np.nan for one in x
-        ]
-    ],
-    "07.3": [lambda s, rng: np.stack([rng.choice(column, len(column)) for column in s.T], axis=1)],
+    "07.1": [one_by_one],
+    "07.3": [drawn_column_by_column],
 }
 test_right_answer, test_wrong_answer, test_coverage = exercise_tests("07", WRONG, RIGHT)
 
 
 def test_solutions_agree_with_the_package():
-    scores = np.random.default_rng(0).normal(size=(12, 5))
-    jat, random, expert = (
-        getattr(task_scores("atari-pong"), who).mean
-        for who in ("jat", "published_random", "expert")
-    )
+    scores, pong = np.random.default_rng(0).normal(size=(12, 5)), task_scores("atari-pong")
+    jat, random, expert = pong.jat.mean, pong.published_random.mean, pong.expert.mean
     assert lesson07.normalised([jat], random, expert) == normalise("atari-pong", [jat], "expert")
     assert lesson07.iqm(scores) == float(statistics.iqm(scores))
-    draws = [
-        statistics.iqm(lesson07.stratified_draw(scores, np.random.default_rng(seed)))
-        for seed in range(2000)
-    ]
-    assert np.allclose(
-        np.percentile(draws, [2.5, 97.5]),
-        statistics.bootstrap_interval(scores, statistics.iqm),
-        atol=0.03,
-    )
+    rngs = [np.random.default_rng(seed) for seed in range(2000)]
+    draws = [statistics.iqm(lesson07.stratified_draw(scores, rng)) for rng in rngs]
+    interval = statistics.bootstrap_interval(scores, statistics.iqm)
+    assert np.allclose(np.percentile(draws, [2.5, 97.5]), interval, atol=0.03)

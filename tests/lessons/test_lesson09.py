@@ -1,4 +1,4 @@
-"""Lesson 09: solutions pass, typical wrong answers are told their mistake."""
+"""Lesson 09: solutions pass, and typical wrong answers are told their mistake."""
 
 import math
 
@@ -10,10 +10,15 @@ from jatlab.lessons.lesson09 import keep_top_p, to_map
 from tests.support.exercises import exercise_tests
 
 
+def diluted(logits, temperature):
+    shares = logits.softmax(-1) / temperature
+    return shares / shares.sum()
+
+
 def short_of_top_p(probabilities, top_p):
     ordered, order = probabilities.sort(descending=True)
-    kept = torch.zeros_like(probabilities)
-    kept[order[ordered.cumsum(0) <= top_p]] = probabilities[order[ordered.cumsum(0) <= top_p]]
+    kept, chosen = torch.zeros_like(probabilities), order[ordered.cumsum(0) <= top_p]
+    kept[chosen] = probabilities[chosen]
     return kept / kept.sum()
 
 
@@ -30,13 +35,18 @@ def mean_of(nats):
     return torch.cat(nats).mean()
 
 
+def mean_of_perplexities(nats):
+    return sum(math.exp(document.mean()) for document in nats) / len(nats)
+
+
+def perplexity_of_means(nats):
+    return math.exp(sum(float(document.mean()) for document in nats) / len(nats))
+
+
 WRONG = {
     "09.1": [
         (lambda logits, t: (logits * t).softmax(-1), "multiplied by the temperature"),
-        (
-            lambda logits, t: logits.softmax(-1) / t / (logits.softmax(-1) / t).sum(),
-            "before softmax",
-        ),
+        (diluted, "before softmax"),
         (lambda logits, t: logits / t, "softmax comes last"),
         (lambda logits, t: None, "nothing there yet"),
     ],
@@ -51,14 +61,8 @@ WRONG = {
         (mean_of, "raise e to it"),
         (lambda nats: 2 ** mean_of(nats), "to the base e"),
         (lambda nats: math.exp(torch.cat(nats).sum()), "the whole text"),
-        (
-            lambda nats: sum(math.exp(d.mean()) for d in nats) / len(nats),
-            "mean of the documents' perplexities",
-        ),
-        (
-            lambda nats: math.exp(sum(float(d.mean()) for d in nats) / len(nats)),
-            "every token should count the same",
-        ),
+        (mean_of_perplexities, "mean of the documents' perplexities"),
+        (perplexity_of_means, "every token should count the same"),
     ],
     "09.4": [
         (lambda w, patches: to_map(w, patches).T, "rows and columns are swapped"),
@@ -78,6 +82,5 @@ test_right_answer, test_wrong_answer, test_coverage = exercise_tests("09", WRONG
 def test_the_solution_of_top_p_is_what_generation_does(top_p):
     probabilities = torch.rand(50, generator=torch.Generator().manual_seed(1)).double().pow(3)
     probabilities /= probabilities.sum()
-    torch.testing.assert_close(
-        keep_top_p(probabilities, top_p), nucleus(probabilities[None], top_p)[0]
-    )
+    package = nucleus(probabilities[None], top_p)[0]
+    torch.testing.assert_close(keep_top_p(probabilities, top_p), package)

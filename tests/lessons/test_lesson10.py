@@ -1,16 +1,20 @@
-"""Lesson 10: solutions pass, typical wrong answers are told their mistake."""
+"""Lesson 10: solutions pass, and typical wrong answers are told their mistake."""
 
 import numpy as np
 import pytest
 
 from jatlab.experiments.ablations.registry import reach_of, student_interval, with_layers
-from jatlab.lessons.lesson10 import interval_over_runs, reach
+from jatlab.lessons.lesson10 import interval_over_runs, reach, seed_differences
 from jatlab.model.config import JatConfig
 from tests.support.exercises import exercise_tests
 
 
 def around(means, half):
     return np.mean(means) - half, np.mean(means) + half
+
+
+def paired_by_position(first, second):
+    return [b - a for a, b in zip(first.values(), second.values(), strict=False)]
 
 
 WRONG = {
@@ -22,11 +26,8 @@ WRONG = {
         (lambda m: 4.303 * np.std(m, ddof=1) / 3**0.5, "return low, high"),
     ],
     "10.3": [
-        (
-            lambda a, b: [a[s] - b[s] for s in sorted(a) if s in b],
-            "positive where the second is better",
-        ),
-        (lambda a, b: [y - x for x, y in zip(a.values(), b.values())], "paired by position"),
+        (lambda a, b: seed_differences(b, a), "positive where the second is better"),
+        (paired_by_position, "paired by position"),
         (lambda a, b: np.mean(list(b.values())) - np.mean(list(a.values())), "one for each seed"),
         (lambda a, b: [b.get(s, 0) - a[s] for s in sorted(a)], "leave it out"),
         (lambda a, b: [b[s] - a[s] for s in a if s in b], "in the order of the seeds"),

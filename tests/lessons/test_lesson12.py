@@ -23,9 +23,8 @@ def away(observation):
 def slow(observation):
     """Brakes, but the current carries it past."""
     place, velocity, jetty, _ = parts(observation)
-    return np.clip(
-        (np.clip(0.05 * (jetty - place), -0.03, 0.03) - 0.95 * velocity) / 0.01, -1, 1
-    ) * np.array([0, 1])
+    wanted = np.clip(0.05 * (jetty - place), -0.03, 0.03)
+    return np.clip((wanted - 0.95 * velocity) / 0.01, -1, 1) * np.array([0, 1])
 
 
 def apart(a, b):
@@ -79,7 +78,7 @@ RIGHT = {
 test_right_answer, test_wrong_answer, test_coverage = exercise_tests("12", WRONG, RIGHT)
 
 
-def test_the_ferry_is_a_gymnasium_environment_that_its_seed_determines():
+def test_the_ferry_is_an_environment_that_its_seed_determines():
     env = Ferry()
     first, _ = env.reset(seed=3)
     assert env.observation_space.contains(first) and np.array_equal(first, env.reset(seed=3)[0])

@@ -1,3 +1,5 @@
+"""What every lesson uses: the switch for short runs, and figures with a caption."""
+
 import importlib
 
 import matplotlib.pyplot as plt
@@ -14,9 +16,11 @@ def test_the_switch_for_short_runs(monkeypatch, value, short):
 
 def test_show_displays_picture_alt_text_and_caption(monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        "IPython.display.display", lambda *args, **kwargs: shown.append((args[0], kwargs))
-    )
+
+    def display(bundle, **options):
+        shown.append((bundle, options))
+
+    monkeypatch.setattr("IPython.display.display", display)
     figure, axes = plt.subplots()
     figure.caption, figure.alt = "a line", "a line that rises"
     jatlab.lessons.notebook.show(figure)
