@@ -6,8 +6,8 @@ recordings alone, plays against its teacher.
 
 What is finished in the output folder is not done again; a training that was stopped goes on. The
 share is (agent - random) / (teacher - random), both as measured (`jatlab measure`). The agent's
-episodes are cut where the teacher's are, at 18,000 frames. The README's table is written when no
-game is missing.
+episodes are cut where the teacher's are, at 18,000 frames. The table in
+docs/results/teachers.md is written when no game is missing.
 """
 
 import argparse
@@ -30,11 +30,8 @@ from scripts.readme import insert
 
 ENOUGH = 0.5  # of the teacher
 WINDOW = 32  # timesteps, as published for Atari
-MODEL = {
-    "image_pool": None,
-    "frames_predicted": 0.125,
-    # where a ball is matters to a pixel or two; predicting every next frame would take half of the time
-}
+MODEL = {"image_pool": None}  # where a ball is matters to a pixel or two
+FRAMES_PREDICTED = 0.125  # predicting every next frame would take half of the time
 
 
 def main() -> None:
@@ -69,7 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--table",
         action="store_true",
-        help="write the README's table when all eight games are there",
+        help="write the table in docs/results/teachers.md when all eight games are there",
     )
     return parser.parse_args()
 
@@ -106,7 +103,7 @@ def train_once(task: str, output: Path, asked: argparse.Namespace) -> None:
     if (output / "training.json").exists():
         return
     train(TrainConfig(
-        data=asked.data, output=str(output), tasks=[task], preset="nano", model=MODEL, minutes=asked.minutes, max_timesteps=WINDOW, batch_timesteps=512, random_start=True,
+        data=asked.data, output=str(output), tasks=[task], preset="nano", model=MODEL, frames_predicted=FRAMES_PREDICTED, minutes=asked.minutes, max_timesteps=WINDOW, batch_timesteps=512, random_start=True,
         lr=1e-3, average=0.99, val_every=200, save_every=500, resume=bool(checkpoints(output)),
     ))  # fmt: skip
 

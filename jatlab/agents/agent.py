@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
 from jatlab.model.config import GRID_INTEGERS, JatConfig
 from jatlab.model.memory import Memory, Recall
@@ -66,8 +67,8 @@ class Agent:
     with n actions, from one cached forward pass. Discrete actions are sampled, continuous ones are
     the raw prediction (fact sheet, "Acting").
 
-    `context`: timesteps to remember, all that fit unless given; `cache_policy`: what happens when
-    they are full, see `jatlab.model.memory`.
+    `settings`: how it plays unless `act` is told otherwise; `context`: timesteps to remember, fewer
+    than `settings` allows.
     """
 
     def __init__(
@@ -75,13 +76,14 @@ class Agent:
         model: JatModel,
         tokenizer: TextTokenizer | None = None,
         info: dict | None = None,
-        cache_policy: str = "recompute",
+        settings: AgentSettings | None = None,
         context: int | None = None,
     ):
         self.model = model.eval()
         self.tokenizer = tokenizer or TextTokenizer.load(model.config.tokenizer)
         self.info = info or {}
-        self.cache_policy, self.context = cache_policy, context
+        self.settings, self.context = settings or AgentSettings(), context
+        model.config.check_windows(self.settings.windows)
         self.record_attention = False
         self.seed(0)
         self._missions: dict[str, np.ndarray] = {}
@@ -108,7 +110,7 @@ class Agent:
             weights,
             self.tokenizer,
             self.info,
-            self.cache_policy,
+            self.settings,
             self.context,
         )
 
@@ -118,10 +120,17 @@ class Agent:
 
     @property
     def temperature(self) -> float:
-        """At which discrete actions are drawn, unless `act` is told another:
-        `JatConfig.action_temperature`.
-        """
-        return self.model.config.action_temperature
+        """At which discrete actions are drawn, unless `act` is told another."""
+        return self.settings.temperature
+
+    @property
+    def cache_policy(self) -> str:
+        """What happens when the memory is full, see `jatlab.model.memory`."""
+        return self.settings.cache_policy
+
+    def window(self, task: Task) -> int:
+        """Timesteps of ``task`` that the agent remembers, unless its `context` is shorter."""
+        return self.model.config.window(task, self.settings.windows)
 
     def seed(self, seed: int) -> None:
         """Seed the sampling of actions, for rows that `act` gives no seed of their own."""
@@ -135,7 +144,7 @@ class Agent:
             )
         self.task = get_task(task) if isinstance(task, str) else task
         window, policy_limit = (
-            self.model.config.window(self.task),
+            self.window(self.task),
             self.model.config.max_timesteps // (2 if self.cache_policy == "published" else 1),
         )
         self.memory = Memory(
@@ -273,7 +282,7 @@ class Agent:
     @torch.inference_mode()
     def _expected(self, hidden: Tensor) -> np.ndarray | None:
         name = f"{self.task.observation}_observations"
-        features = self.model._decode_observations(name, hidden[:, None])
+        features = self.model.decode_observations(name, hidden[:, None])
         if features is None:
             return None
         features = features[:, 0]

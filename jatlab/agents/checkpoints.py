@@ -14,18 +14,12 @@ from pathlib import Path
 import torch
 
 from jatlab.agents.agent import Agent
-from jatlab.agents.hub import find_folder, is_repository
+from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
+from jatlab.model.checkpoint.hub import find_folder, is_repository
 from jatlab.model.checkpoint.names import official_name
-from jatlab.model.checkpoint.official import (
-    POLICY,
-    SECTION,
-    inexpressible,
-    official_values,
-    read_config,
-    read_values,
-)
-from jatlab.model.checkpoint.weights import WeightFile, save_weights
+from jatlab.model.checkpoint.official import inexpressible, official_values, read_config
+from jatlab.model.checkpoint.weights import save_weights
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.files import ASSETS, write_json
 
@@ -66,7 +60,10 @@ def load_agent(
             f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only {model.config.vocab_size}; they do not belong together"
         )
     info = {"name": Path(name_or_folder).name} | _read_json(folder / "training.json")
-    return Agent(model, tokenizer, info, cache_policy or _usual_policy(folder))
+    settings = AgentSettings.load(folder)
+    if cache_policy is not None:
+        settings = settings.replace(cache_policy=cache_policy)
+    return Agent(model, tokenizer, info, settings)
 
 
 def save_agent(agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
@@ -95,7 +92,7 @@ def export_official(
     stored = str(dtype or agent.model.text_embedding.weight.dtype).removeprefix("torch.")
     write_json(
         folder / "config.json",
-        official_values(agent.model.config, stored, agent.tokenizer.end_id, agent.cache_policy),
+        official_values(agent.model.config, stored, agent.tokenizer.end_id),
     )
     _save_rest(agent, folder)
     return inexpressible(agent.model.config)
@@ -103,6 +100,7 @@ def export_official(
 
 def _save_rest(agent: Agent, folder: Path) -> None:
     agent.tokenizer.save(folder / "tokenizer.json")
+    agent.settings.save(folder)
     write_json(
         folder / "training.json", {key: value for key, value in agent.info.items() if key != "name"}
     )
@@ -124,13 +122,6 @@ def _folder(name_or_folder: str | os.PathLike, **hub) -> Path:
     raise FileNotFoundError(
         f"no agent {str(name_or_folder)!r}: give a folder that `jatlab train` wrote, one that ships ({ships}), or a repository of the hub, "
         f"such as jat-project/jat{here}"
-    )
-
-
-def _usual_policy(folder: Path) -> str:
-    section = read_values(folder / "config.json").get(SECTION, {})
-    return section.get(
-        POLICY, "published" if WeightFile(folder / "model.safetensors").official else "recompute"
     )
 
 

@@ -221,8 +221,8 @@ def source_for(
     random_start: bool = False,
     loss_weight: float | None = None,
 ) -> WindowSource:
-    """The windows of ``store`` for a model of ``config``: as long as its positions, the task and
-    ``config.windows`` allow, or ``max_timesteps``.
+    """The windows of ``store`` for a model of ``config``: as long as its positions and the task
+    allow, or ``max_timesteps``.
 
     ``tokenizer`` is needed where the task has texts; each distinct text is tokenized once. Raises
     ValueError for a window longer than the model's positions, and for sizes or ids that do not fit

@@ -1,72 +1,71 @@
-"""How well an agent foresees: its prediction of the next observation, measured on demonstrations
-that it was not trained on.
-"""
+"""How well an agent predicts the next observation, on demonstrations that it was not trained on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from jatlab.agents.agent import Agent
+from jatlab.data.recording.record import record
+from jatlab.data.windows import open_source, to_tensors
 from jatlab.model.config import GRID_INTEGERS
 
+# Seeds from 50,000 are never trained on; the noise also shows states off the teacher's path.
 HELD_OUT_SEED, HELD_OUT_EPISODES, NOISE = 50_000, 40, 0.3
 
 
 def held_out(task: str, data: str | Path) -> Path:
-    """Record demonstrations of `task` from seeds that nobody trains on, unless they are there;
-    their folder, below `data`.
-    """
-    from jatlab.data.recording.record import record
-
+    """The folder below `data` with held-out demonstrations of `task`; recorded if missing."""
     folder = Path(data) / "held-out"
     record([task], folder, HELD_OUT_EPISODES, 1, seed=HELD_OUT_SEED, noise=NOISE, progress=False)
     return folder
 
 
-def measure_prediction_error(agent, task: str, data: str | Path) -> dict[str, float]:
-    """On held-out demonstrations of `task`: `action_error`, the unweighted loss of the actions
-    (nats, or mean squared error); `error` of the next observation, and that of the guess that
-    `nothing_changes`, both as `prediction_error` has them.
+def measure_prediction_error(agent: Agent, task: str, data: str | Path) -> dict[str, float]:
+    """The errors of an agent on held-out demonstrations of `task`, recorded below `data`.
+
+    Returns:
+        `action_error`, the unweighted loss of the actions (nats, or mean squared error); `error`
+        of the next observation, and that of the guess that `nothing_changes`, both as
+        `prediction_error` defines them.
     """
-    import torch
-
-    from jatlab.data.windows import open_source, to_tensors
-
-    source = open_source(
-        task, held_out(task, data), agent.model.config, agent.tokenizer, loss_weight=1.0
-    )
+    folder = held_out(task, data)
+    source = open_source(task, folder, agent.model.config, agent.tokenizer, loss_weight=1.0)
     batch = to_tensors(source.batch(source.windows(np.random.default_rng(0))), agent.device)
     with torch.no_grad():
         output = agent.model(**batch)
-    now = batch[
-        "discrete_observations" if "discrete_observations" in batch else "continuous_observations"
-    ]
-    errors = {
+    return {
+        "action_error": float(output.action_loss),
         "error": prediction_error(output.pred_observations, batch),
-        "nothing_changes": prediction_error(now, batch),
+        "nothing_changes": prediction_error(batch[_observations(batch)], batch),
     }
-    return {"action_error": float(output.action_loss)} | errors
 
 
-def prediction_error(predicted, batch: dict) -> float:
-    """How far a prediction of the next observations, (B, T, …) as the model gives them, is off,
-    over the timesteps that have a successor.
+def prediction_error(predicted: Tensor, batch: dict[str, Tensor]) -> float:
+    """The error of predicted observations, over the timesteps that have a successor.
 
-    Grids (integers, or logits of them): the share of integers that are wrong among those that
-    change. Vectors: root mean squared error over their values, in the task's units.
+    Args:
+        predicted: (B, T, …), at timestep t the prediction of t + 1, as the model gives it.
+        batch: the batch that was predicted, with `attention_mask` (B, T).
+
+    Returns:
+        For grids (integers, or logits of them): the share of integers that are wrong among those
+        that change. For vectors: the root mean squared error, in the task's units.
     """
     has_next = batch["attention_mask"][:, 1:].bool()
-    name = (
-        "discrete_observations" if "discrete_observations" in batch else "continuous_observations"
-    )
-    now, then, guess = (
-        batch[name][:, :-1][has_next],
-        batch[name][:, 1:][has_next],
-        predicted[:, :-1][has_next],
-    )
+    name = _observations(batch)
+    now, then = batch[name][:, :-1][has_next], batch[name][:, 1:][has_next]
+    guess = predicted[:, :-1][has_next]
     if name == "continuous_observations":
         return float((guess[:, : then.shape[-1]] - then).square().mean().sqrt())
     guess = (guess.argmax(-1) if guess.ndim == 3 else guess)[:, :GRID_INTEGERS]
     changed = (now != then)[:, :GRID_INTEGERS]
     return float((guess != then[:, :GRID_INTEGERS])[changed].float().mean())
+
+
+def _observations(batch: dict[str, Tensor]) -> str:
+    grid = "discrete_observations" in batch
+    return "discrete_observations" if grid else "continuous_observations"

@@ -1,10 +1,29 @@
-"""The JAT model: read `jat.py` first."""
+"""The JAT model: read `jat.py` first.
 
-from jatlab.model.attention import DualAttention, KeyValueCache
-from jatlab.model.jat import JatModel, JatOutput
-from jatlab.utils.machine import limit_threads
+The names are loaded on first use: reading a configuration needs no torch.
+"""
 
-__all__ = ["DualAttention", "JatModel", "JatOutput", "KeyValueCache"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-# before the first computation: in a container torch would start a thread for each core of the host
-limit_threads()
+if TYPE_CHECKING:
+    from jatlab.model.attention import DualAttention, KeyValueCache
+    from jatlab.model.jat import JatModel
+    from jatlab.model.objectives import Objective
+    from jatlab.model.outputs import JatOutput
+
+_HOME = {
+    "DualAttention": "jatlab.model.attention",
+    "JatModel": "jatlab.model.jat",
+    "JatOutput": "jatlab.model.outputs",
+    "KeyValueCache": "jatlab.model.attention",
+    "Objective": "jatlab.model.objectives",
+}
+
+__all__ = ["DualAttention", "JatModel", "JatOutput", "KeyValueCache", "Objective"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'jatlab.model' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

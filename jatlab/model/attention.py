@@ -15,6 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jatlab.model.config import JatConfig
+from jatlab.utils.machine import limit_threads
+
+# before the first computation: in a container torch would start a thread for each core of the host
+limit_threads()
 
 
 def visible_keys(queries: Tensor, keys: Tensor, window: int | None = None) -> Tensor:

@@ -57,7 +57,7 @@ class Memory:
                 f"a context of {self.context} timesteps: it must be from 2 to {config.max_timesteps}, the model's positions"
             )
         self.model, self.policy = model, policy
-        self.blind = config.past_action_dropout == 1
+        self.blind = config.hide_past_actions
         capacity = 2 * self.context + (
             3 if policy == "published" else 0
         )  # the three fed beside those that are kept

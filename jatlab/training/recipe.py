@@ -13,9 +13,20 @@ from pathlib import Path
 
 import torch
 
+from jatlab.model.objectives import Objective
 from jatlab.tasks import expand
 from jatlab.training.state import newest
 from jatlab.utils.checks import require
+
+# fields that were the model's once -> where they are now
+MOVED = {
+    "frames_predicted": "TrainConfig.frames_predicted",
+    "observations_predicted": "TrainConfig.observations_predicted",
+    "past_action_dropout": "TrainConfig.past_action_dropout, or hide_past_actions=True for all",
+    "windows": "TrainConfig.windows",
+    "action_temperature": "TrainConfig.temperature",
+    "continuous_waves": "continuous_fourier_features",
+}
 
 
 @dataclass
@@ -40,6 +51,19 @@ class TrainConfig:
     model: dict = field(
         default_factory=dict
     )  # JatConfig fields that differ from the preset's, or from the agent's that it starts from
+    # --- what a batch predicts, in training alone (`jatlab.model.objectives`); the paper: everything
+    frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted
+    # share of the batches that predict observations; the others leave the action tokens out
+    observations_predicted: float = 1.0
+    # share of the windows whose observations cannot see past actions
+    past_action_dropout: float = 0.0
+    # --- how the agent plays (its agent.json)
+    # domain -> timesteps of a window, in training and in play, where fewer than fit ({"mujoco": 8});
+    # None: all that fit, or those of the agent that it starts from
+    windows: dict[str, int] | None = None
+    # of discrete actions in play; None: 1, or that of the agent that it starts from
+    temperature: float | None = None
+    # --- the loop
     steps: int | None = None
     minutes: float | None = None  # of wall-clock time, validation and saving included
     batch_timesteps: int = 1024  # of one batch, with padding, at most
@@ -81,6 +105,13 @@ class TrainConfig:
 
     def __post_init__(self):
         self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
+        self.objective()  # raises where a share is wrong
+        moved = sorted(MOVED.keys() & self.model.keys())
+        require(
+            not moved,
+            f"model={{{', '.join(map(repr, moved))}}}: not of the model any more; "
+            + "; ".join(f"say {MOVED[name]} in place of {name}" for name in moved),
+        )
         require(self.steps or self.minutes, "say how long to train: steps or minutes")
         require(self.tasks or not self.stream, f"name the tasks to stream from {self.stream}")
         require(
@@ -110,6 +141,12 @@ class TrainConfig:
                 f"{name} is a share from 0 to below 1, not {getattr(self, name)}",
             )
 
+    def objective(self) -> Objective:
+        """What a batch predicts."""
+        return Objective(
+            self.frames_predicted, self.observations_predicted, self.past_action_dropout
+        )
+
     @classmethod
     def of_run(cls, output: str | Path, **changes) -> TrainConfig:
         """The recipe of the run in ``output``, to go on with it, with fields changed at will
@@ -117,7 +154,12 @@ class TrainConfig:
 
         Raises FileNotFoundError if there is no checkpoint.
         """
-        recipe = json.loads((newest(Path(output)) / "state.json").read_text())["recipe"]
+        folder = newest(Path(output))
+        recipe = json.loads((folder / "state.json").read_text())["recipe"]
+        require(
+            "frames_predicted" in recipe,
+            f"{folder} was saved by an older jatlab, whose recipes cannot be resumed: begin a new run from its agent, start={str(folder)!r}",
+        )
         unknown = changes.keys() - {f.name for f in fields(cls)}
         require(not unknown, f"TrainConfig has no field {', '.join(sorted(unknown))}")
         return cls(**{**recipe, **changes, "output": str(output), "resume": True})

@@ -30,6 +30,7 @@ from torch.autograd.graph import increment_version
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent, read_config, save_agent
+from jatlab.agents.settings import AgentSettings
 from jatlab.data.mixed import mix_alike
 from jatlab.data.mixture import BatchPlan, Mixture, cut_batches, prefetch
 from jatlab.data.symmetries import GridSymmetries
@@ -37,7 +38,7 @@ from jatlab.data.windows import Batch, open_source, to_tensors
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
-from jatlab.tasks import expand, language_tasks, task_names
+from jatlab.tasks import expand, get_task, language_tasks, task_names
 from jatlab.training.compile import compile_blocks, is_compiled
 from jatlab.training.fsdp import LossOf, shard, sharding_plugin, whole, whole_model
 from jatlab.training.log import Log, Losses, mean_over_processes
@@ -113,10 +114,19 @@ class Trainer:
             if agent
             else JatConfig.preset(config.preset, **config.model)
         )
+        before = agent.settings if agent else AgentSettings()
+        self.settings = AgentSettings(
+            before.temperature if config.temperature is None else config.temperature,
+            before.windows if config.windows is None else config.windows,
+        )
+        objective = config.objective()
+        objective.check(model_config)
+        model_config.check_windows(self.settings.windows)
         self.before = self._history(agent)
         self.tokenizer = agent.tokenizer if agent else TextTokenizer.load(model_config.tokenizer)
         torch.manual_seed(config.seed)
         self.model = JatModel(model_config)
+        self.model.objective = objective
         if agent:
             self._copy_weights(agent)
         self.model.trunk.checkpoint_activations = config.checkpoint_activations
@@ -215,23 +225,26 @@ class Trainer:
         return names
 
     def _open(self, name: str, loss_weight: float | None):
-        c = self.config
+        c, config = self.config, self.model.config
+        task, max_timesteps = get_task(name), c.max_timesteps
+        if max_timesteps is None and task.playable:
+            max_timesteps = config.window(task, self.settings.windows)
         if c.stream and not (Path(c.data) / name / "train").is_dir():
             from jatlab.data.published.streams import open_stream
 
             choices = {
-                "max_timesteps": c.max_timesteps,
+                "max_timesteps": max_timesteps,
                 "random_start": c.random_start,
                 "loss_weight": loss_weight,
                 "buffer": 16 * c.batch_timesteps,
             }
-            return open_stream(name, c.stream, self.model.config, self.tokenizer, c.seed, **choices)
+            return open_stream(name, c.stream, config, self.tokenizer, c.seed, **choices)
         return open_source(
             name,
             c.data,
-            self.model.config,
+            config,
             self.tokenizer,
-            c.max_timesteps,
+            max_timesteps,
             c.cache,
             c.random_start,
             loss_weight,
@@ -462,7 +475,8 @@ class Trainer:
         with self.average.applied(self.model) if self.average else nullcontext():
             model = whole_model(self.model, keep=folder is not None)
             if folder is not None:
-                save_agent(Agent(model, self.tokenizer, self.info()), folder)
+                agent = Agent(model, self.tokenizer, self.info(), self.settings)
+                save_agent(agent, folder)
 
     def info(self) -> dict:
         """What ``training.json`` says: how this agent came about."""

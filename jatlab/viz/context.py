@@ -82,7 +82,7 @@ class ContextProbe:
         if held not in self.packings:
             config, device = self.agent.model.config, self.agent.device
             # observations that never see actions can do without them
-            step = 2 if config.past_action_dropout == 1 else 1
+            step = 2 if config.hide_past_actions else 1
             parts = [torch.arange(0, 2 * k - 1, step, device=device) for k in held]
             index, sizes = (
                 torch.cat(parts),

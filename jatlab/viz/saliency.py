@@ -74,7 +74,7 @@ def _task(agent, task: str | Task | None) -> Task:
 
 def _inputs(agent, episode: dict, last: int, task: Task) -> dict:
     """The model's inputs for the timesteps up to `last`, (1, T, …)."""
-    first = max(0, last + 1 - agent.model.config.window(task))
+    first = max(0, last + 1 - agent.window(task))
     window, name, action = (
         slice(first, last + 1),
         f"{task.observation}_observations",

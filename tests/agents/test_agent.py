@@ -6,6 +6,7 @@ import torch
 
 import jatlab
 from jatlab.agents.agent import Agent, RandomAgent
+from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
 
 
@@ -96,15 +97,14 @@ def test_an_agent_has_a_temperature_of_its_own(agent):
         one.act(observation, **choice)
         return one.last.probabilities[0]
 
-    cool = Agent(JatModel(agent.model.config.replace(action_temperature=0.5)), agent.tokenizer)
-    cool.model.load_state_dict(agent.model.state_dict())
+    cool = Agent(agent.model, agent.tokenizer, settings=AgentSettings(temperature=0.5))
     squares = probabilities(agent) ** 2
     np.testing.assert_allclose(probabilities(cool), squares / squares.sum(), rtol=1e-4)
     assert cool.temperature == 0.5 and np.array_equal(
         probabilities(cool, temperature=1.0), probabilities(agent)
     )
-    with pytest.raises(ValueError, match="action_temperature 0"):
-        agent.model.config.replace(action_temperature=0)
+    with pytest.raises(ValueError, match="temperature 0: expected a positive number"):
+        AgentSettings(temperature=0)
 
 
 def test_the_same_seed_gives_the_same_actions(agent):
@@ -146,7 +146,8 @@ def test_the_first_reward_is_nothing(agent):
 
 @pytest.mark.parametrize("policy, context", [("recompute", 16), ("published", 8)])
 def test_endless_episodes(agent, policy, context):
-    other, rng = Agent(agent.model, agent.tokenizer, cache_policy=policy), np.random.default_rng(4)
+    settings, rng = AgentSettings(cache_policy=policy), np.random.default_rng(4)
+    other = Agent(agent.model, agent.tokenizer, settings=settings)
     other.reset(1, "babyai-go-to-obj")
     assert other.memory.context == context
     assert all(0 <= other.act(grid(rng)) < 7 for _ in range(70))
@@ -166,12 +167,12 @@ def test_a_domain_may_have_shorter_windows(agent):
     """An agent trained on short windows in one domain remembers as much there, and all that fits
     elsewhere; its own context may be shorter still.
     """
-    model = jatlab.JatModel(agent.model.config.replace(windows={"babyai": 4}))
+    settings = AgentSettings(windows={"babyai": 4})
     for context, expected in (
-        (None, {"babyai-go-to-obj": 4, "mujoco-ant": model.config.max_timesteps}),
+        (None, {"babyai-go-to-obj": 4, "mujoco-ant": agent.model.config.max_timesteps}),
         (3, {"babyai-go-to-obj": 3, "mujoco-ant": 3}),
     ):
-        short = Agent(model, agent.tokenizer, context=context)
+        short = Agent(agent.model, agent.tokenizer, settings=settings, context=context)
         for task, timesteps in expected.items():
             short.reset(1, task)
             assert short.memory.context == timesteps

@@ -12,7 +12,7 @@ from jatlab.agents.agent import RandomAgent
 from jatlab.agents.attention_record import for_bertviz, square, token_names
 
 
-def tiny_agent(blind: float) -> jatlab.Agent:
+def tiny_agent(hidden: bool) -> jatlab.Agent:
     torch.manual_seed(0)
     config = jatlab.JatConfig.preset(
         "nano",
@@ -20,7 +20,7 @@ def tiny_agent(blind: float) -> jatlab.Agent:
         attention_types=[[["global", "local"], 1]],
         max_position_embeddings=32,
         window_size=6,
-        past_action_dropout=blind,
+        hide_past_actions=hidden,
     )
     model = jatlab.JatModel(config)
     for weight in model.trunk.parameters():
@@ -28,7 +28,7 @@ def tiny_agent(blind: float) -> jatlab.Agent:
     return jatlab.Agent(model)
 
 
-@pytest.fixture(scope="module", params=[0.0, 1.0], ids=["sees actions", "blind to actions"])
+@pytest.fixture(scope="module", params=[False, True], ids=["sees actions", "actions hidden"])
 def played(request):
     agent = tiny_agent(request.param)
     env = jatlab.make_env("babyai-go-to-obj", seed=5, render_mode=None)

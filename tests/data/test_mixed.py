@@ -13,7 +13,7 @@ from jatlab.data.mixed import MixedSource, mix_alike
 from jatlab.data.mixture import Mixture
 from jatlab.data.storage import EpisodeStore
 from jatlab.data.windows import WindowSource, to_tensors
-from jatlab.model import JatModel
+from jatlab.model import JatModel, Objective
 from jatlab.tasks import domain_of, get_task
 from tests.support.helpers import small
 from tests.support.synthetic import make_episode
@@ -83,14 +83,14 @@ def test_bodies_of_different_sizes_learn_what_each_learns_alone(several, seed, w
     mixed, rng = MixedSource(sources), np.random.default_rng(seed)
     windows = rng.permutation(mixed.windows(rng))
     config = small(
-        past_action_dropout=1.0,
+        hide_past_actions=True,
         continuous_fourier_features=wavy,
         continuous_symlog=wavy,
-        observations_predicted=alone,
         max_continuous_size=40,
     )
     torch.manual_seed(seed)
     model = JatModel(config).train()
+    model.objective = Objective(observations_predicted=alone)
     together, steps = model(**to_tensors(mixed.batch(windows))), windows[:, 1].sum()
     apart = {"action_loss": 0.0, "observation_loss": 0.0}
     foreseen = np.maximum(windows[:, 1] - 1, 0).sum()

@@ -71,10 +71,11 @@ def test_windows_start_at_the_episodes_start_and_only_the_last_is_short():
 
 
 def test_windows_by_domain():
-    config = CONFIG.replace(windows={"metaworld": 3})
     for name, longest in ((METAWORLD, 3), ("mujoco-ant", 8)):
         _, store = store_of(name, [10])
-        assert source_for(store, config).windows(np.random.default_rng(0))[:, 1].max() == longest
+        window = CONFIG.window(store.task, {"metaworld": 3})
+        source = source_for(store, CONFIG, max_timesteps=window)
+        assert source.windows(np.random.default_rng(0))[:, 1].max() == longest
 
 
 @pytest.mark.parametrize("name", [BABYAI, METAWORLD, ATARI])

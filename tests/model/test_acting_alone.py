@@ -6,6 +6,7 @@ import torch
 from jatlab.model import JatModel
 from jatlab.model.encoders import repeat_to, symexp, symlog
 from jatlab.model.losses import squared_error
+from jatlab.model.objectives import Objective
 from tests.support.helpers import small
 
 B, T = 2, 7
@@ -27,10 +28,12 @@ KINDS = {
 def model_of(share, **changes):
     torch.manual_seed(0)
     changes = (
-        dict(image_channels=(8, 8, 16), predict_discrete_observations=True, past_action_dropout=1.0)
+        dict(image_channels=(8, 8, 16), predict_discrete_observations=True, hide_past_actions=True)
         | changes
     )
-    return JatModel(small(observations_predicted=share, **changes)).train()
+    model = JatModel(small(**changes)).train()
+    model.objective = Objective(observations_predicted=share)
+    return model
 
 
 def inputs_of(kind):

@@ -13,6 +13,7 @@ from jatlab.experiments.benchmarks.algorithms import direct_encoder
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.encoders import DiscreteEncoder, repeat_to, waves
+from jatlab.model.objectives import Objective
 from tests.support.helpers import small
 
 
@@ -214,7 +215,7 @@ def test_dropped_past_actions_leave_predictions_blind_to_them():
     observations.
     """
     torch.manual_seed(0)
-    model = JatModel(small(past_action_dropout=1.0)).eval()
+    model = JatModel(small(hide_past_actions=True)).eval()
     observations, actions = torch.randn(1, 8, 3), torch.randn(1, 8, 2)
     changed = actions.clone()
     changed[:, 2] += 1
@@ -229,7 +230,8 @@ def test_dropped_past_actions_leave_predictions_blind_to_them():
 
 def test_partial_dropout_is_drawn_in_training_only():
     torch.manual_seed(0)
-    model = JatModel(small(past_action_dropout=0.5))
+    model = JatModel(small())
+    model.objective = Objective(past_action_dropout=0.5)
     inputs = dict(
         continuous_observations=torch.randn(1, 8, 3).expand(64, -1, -1),
         continuous_actions=torch.randn(1, 8, 2).expand(64, -1, -1),
@@ -267,7 +269,8 @@ def test_some_frames_are_predicted_in_training_and_all_otherwise():
     everything is predicted.
     """
     torch.manual_seed(1)
-    model = JatModel(small(image_channels=(8, 8, 16), frames_predicted=0.3))
+    model = JatModel(small(image_channels=(8, 8, 16)))
+    model.objective = Objective(frames_predicted=0.3)
     inputs = dict(
         image_observations=torch.rand(2, 7, 4, 84, 84) * 2 - 1,
         discrete_actions=torch.zeros(2, 7, dtype=torch.long),

@@ -16,7 +16,7 @@ def plain(model, observations, actions, start):
     last action is not known yet.
     """
     tokens = model.interleave(observations[start:][None], actions[start:][None])[:, :-1]
-    blind = torch.ones(1, dtype=torch.bool) if model.config.past_action_dropout == 1 else None
+    blind = torch.ones(1, dtype=torch.bool) if model.config.hide_past_actions else None
     return model.trunk(tokens, sequence_masks(model.config, tokens.shape[1], blind=blind))[0][0, -1]
 
 
@@ -32,13 +32,13 @@ def window_start(t: int, context: int) -> int:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    context=st.integers(2, 16), steps=st.integers(1, 40), dropout=st.sampled_from([0.0, 1.0]), seed=st.integers(0, 999),
+    context=st.integers(2, 16), steps=st.integers(1, 40), hidden=st.booleans(), seed=st.integers(0, 999),
     restarts=st.lists(st.tuples(st.integers(1, 39), st.integers(0, 2)), max_size=4),
 )  # fmt: skip
 @torch.no_grad()
-def test_recompute_equals_a_pass_over_its_window(context, steps, dropout, seed, restarts):
+def test_recompute_equals_a_pass_over_its_window(context, steps, hidden, seed, restarts):
     torch.manual_seed(seed)
-    model = JatModel(small(past_action_dropout=dropout)).eval()
+    model = JatModel(small(hide_past_actions=hidden)).eval()
     observations, actions = torch.randn(2, 3, steps, model.config.hidden_size)
     memory, began = Memory(model, 3, "recompute", context), [0, 0, 0]
     for t in range(steps):

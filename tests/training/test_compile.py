@@ -9,7 +9,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from jatlab.agents.checkpoints import load_agent
-from jatlab.model import JatModel
+from jatlab.model import JatModel, Objective
 from jatlab.training.compile import compile_blocks, is_compiled
 from jatlab.training.log import read_log
 from jatlab.training.trainer import TrainConfig, Trainer, train
@@ -29,6 +29,7 @@ def recipe(tmp_path):
         data=str(tmp_path / "data"),
         output=str(tmp_path / "run"),
         model=TINY,
+        past_action_dropout=0.5,
         steps=4,
         batch_timesteps=64,
         precision="fp32",
@@ -139,9 +140,9 @@ def scored(model, checkpointed):
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_checkpointed_activations_train_the_same_in_less_memory(dropout):
     layers = dict(num_layers=6, attention_types=[[["global", "local"], 3]])
-    model = JatModel(
-        small(resid_dropout=dropout, attention_dropout=dropout, past_action_dropout=0.5, **layers)
-    ).train()
+    config = small(resid_dropout=dropout, attention_dropout=dropout, **layers)
+    model = JatModel(config).train()
+    model.objective = Objective(past_action_dropout=0.5)
     loss, gradients, kept = scored(model, False)
     lean_loss, lean_gradients, lean_kept = scored(model, True)
     torch.testing.assert_close(lean_loss, loss, atol=1e-6, rtol=0)

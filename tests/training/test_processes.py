@@ -61,6 +61,7 @@ def runs(tmp_path_factory):
     recipe = TrainConfig(
         data=str(root / "data"),
         model=TINY,
+        past_action_dropout=0.5,
         steps=6,
         batch_timesteps=64,
         precision="fp32",

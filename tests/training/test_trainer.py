@@ -27,7 +27,7 @@ from tests.support.synthetic import write_task
 
 TINY = dict(
     hidden_size=32, num_heads=2, num_layers=2, attention_types=[[["global", "local"], 1]], max_position_embeddings=32, window_size=8, discrete_bottleneck=2,
-    max_continuous_size=40, max_discrete_value=156, image_channels=(8, 8, 8), image_pool=2, discrete_encoder_layers=0, image_size=32, past_action_dropout=0.5,
+    max_continuous_size=40, max_discrete_value=156, image_channels=(8, 8, 8), image_pool=2, discrete_encoder_layers=0, image_size=32, hide_past_actions=False,
     resid_dropout=0.1,
 )  # fmt: skip
 
@@ -46,7 +46,7 @@ def recipe(data, tmp_path):
     torch.set_num_threads(1)
     return TrainConfig(
         data=str(data), output=str(tmp_path / "run"), model=TINY, steps=8, batch_timesteps=128, precision="fp32", device="cpu", progress=False,
-        val_fraction=0.1, val_every=4, save_every=3, log_every=1, average=0.9,
+        val_fraction=0.1, val_every=4, save_every=3, log_every=1, average=0.9, past_action_dropout=0.5,
     )  # fmt: skip
 
 
@@ -326,7 +326,7 @@ def test_uneven_batches_add_up_to_the_loss_of_all_timesteps_at_once(recipe, tmp_
     """
     write_task(tmp_path / "data", task, [30, 2, 17, 9, 30, 5, 1, 23, 11])
     model = TINY | dict(
-        observation_loss_coef=0.0, past_action_dropout=0.0, resid_dropout=0.0
+        observation_loss_coef=0.0, resid_dropout=0.0
     )  # the observation loss has a count of its own
     trainer = Trainer(
         replace(
@@ -334,6 +334,7 @@ def test_uneven_batches_add_up_to_the_loss_of_all_timesteps_at_once(recipe, tmp_
             data=str(tmp_path / "data"),
             tasks=[task],
             model=model,
+            past_action_dropout=0.0,
             batch_timesteps=40,
             val_fraction=0.0,
         )

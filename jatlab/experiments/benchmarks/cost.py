@@ -17,6 +17,7 @@ import math
 from dataclasses import dataclass
 
 from jatlab.model.config import GRID_CELLS, GRID_CLASSES, GRID_INTEGERS, JatConfig
+from jatlab.model.objectives import EVERYTHING, Objective
 
 KINDS = ("continuous", "discrete", "image", "text", "picture")  # what a batch is made of
 PUBLISHED_SHARES = {
@@ -30,6 +31,7 @@ PUBLISHED_WINDOWS = 8 * 20 * 2  # a step of the published training
 IMAGE_TIMESTEPS = 32  # of a window of Atari
 SIDES = (84, 42, 21, 11)  # of a frame, and after each convolution
 DISTINCT = 100  # different integers in a batch of BabyAI, about
+MINI_OBJECTIVE = Objective(frames_predicted=0.125)  # as `jatlab mini` trains it
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ def full_window(config: JatConfig, kind: str, timesteps: int | None = None) -> W
     return Window(kind, timesteps or longest, 0, 0)
 
 
+def objective_of(preset: str) -> Objective:
+    """What a batch of this preset predicts in training."""
+    return MINI_OBJECTIVE if preset == "mini" else EVERYTHING
+
+
 # --- parameters
 # --------------------------------------------------------------------------------------------------------------
 
@@ -117,7 +124,12 @@ def attention_flops(config: JatConfig, length: int, seen_only: bool = False) -> 
     )
 
 
-def forward_flops(config: JatConfig, window: Window, seen_only: bool = False) -> dict[str, int]:
+def forward_flops(
+    config: JatConfig,
+    window: Window,
+    seen_only: bool = False,
+    objective: Objective = EVERYTHING,
+) -> dict[str, int]:
     """FLOPs of one forward pass over one window in training, part by part.
 
     ``first`` holds those of the layers that read the data itself: no gradient flows on from there,
@@ -157,23 +169,28 @@ def forward_flops(config: JatConfig, window: Window, seen_only: bool = False) ->
             + sum(_transposed(config))
             + sum(_gate(c) for c in config.image_channels[:2])
         )
-        parts["decoder"] += frames_decoded(config, t) * decoded
+        parts["decoder"] += frames_decoded(objective, t) * decoded
     if window.kind == "picture":
         parts["first"] = 2 * window.patches * config.num_channels * config.patch_size**2 * h
     return parts
 
 
-def training_flops(config: JatConfig, window: Window, seen_only: bool = False) -> int:
+def training_flops(
+    config: JatConfig,
+    window: Window,
+    seen_only: bool = False,
+    objective: Objective = EVERYTHING,
+) -> int:
     """FLOPs of a forward and a backward pass over one window: each product of the forward pass has
     two in the backward pass.
 
-    Where some batches do without action tokens (`JatConfig.observations_predicted`), the mean over
+    Where some batches do without action tokens (`Objective.observations_predicted`), the mean over
     batches.
     """
-    share = config.observations_predicted if window.timesteps else 1
+    share = objective.observations_predicted if window.timesteps else 1
     alone = acting_flops(config, window, seen_only) if share < 1 else {"first": 0}
     return round(
-        share * _there_and_back(forward_flops(config, window, seen_only))
+        share * _there_and_back(forward_flops(config, window, seen_only, objective))
         + (1 - share) * _there_and_back(alone)
     )
 
@@ -254,11 +271,11 @@ def decoder_side(config: JatConfig) -> int:
     return config.image_decoder_side or encoder_side(config)
 
 
-def frames_decoded(config: JatConfig, timesteps: int) -> int:
+def frames_decoded(objective: Objective, timesteps: int) -> int:
     """Of a window's timesteps, those whose next frame is predicted in training: all, or a share of
     those that have one.
     """
-    share = config.frames_predicted
+    share = objective.frames_predicted
     return timesteps if share == 1 or timesteps < 2 else math.ceil(share * (timesteps - 1))
 
 
@@ -299,7 +316,11 @@ def block_bytes(config: JatConfig, length: int, low: int = 2) -> int:
 
 
 def activation_bytes(
-    config: JatConfig, window: Window, low: int = 2, checkpointed: bool = False
+    config: JatConfig,
+    window: Window,
+    low: int = 2,
+    checkpointed: bool = False,
+    objective: Objective = EVERYTHING,
 ) -> int:
     """What a forward pass over one window keeps for the backward pass, masks and data aside.
 
@@ -311,10 +332,10 @@ def activation_bytes(
         config.num_layers * 4 * h * length + block if checkpointed else config.num_layers * block
     )
     norm = length * (4 * h + 2 * 4)
-    return trunk + norm + _ends_bytes(config, window, low)
+    return trunk + norm + _ends_bytes(config, window, low, objective)
 
 
-def _ends_bytes(config: JatConfig, window: Window, low: int) -> int:
+def _ends_bytes(config: JatConfig, window: Window, low: int, objective: Objective) -> int:
     """What encoders, decoders and losses keep."""
     t, h = window.timesteps, config.hidden_size
     copied = low if low < 4 else 0  # frames and pictures are kept anyway; in bfloat16 as a copy too
@@ -333,7 +354,7 @@ def _ends_bytes(config: JatConfig, window: Window, low: int) -> int:
         return (
             words
             + t * (low * read + copied * frame)
-            + frames_decoded(config, t) * (low * (drawn + h) + (low + 4) * frame)
+            + frames_decoded(objective, t) * (low * (drawn + h) + (low + 4) * frame)
         )  # tanh and the error keep frames too
     return words + copied * window.patches * config.num_channels * config.patch_size**2
 

@@ -22,11 +22,13 @@ from jatlab.experiments.benchmarks.cost import (
     forward_flops,
     full_window,
     head_bytes,
+    objective_of,
     parameters,
     training_flops,
     weights_bytes,
 )
 from jatlab.model.config import JatConfig
+from jatlab.model.objectives import EVERYTHING, Objective
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,12 @@ def mean_over_mixture(values: dict[str, float]) -> float:
     )
 
 
-def step_flops(config: JatConfig, windows: int) -> float:
+def step_flops(config: JatConfig, windows: int, objective: Objective = EVERYTHING) -> float:
     return windows * mean_over_mixture(
-        {kind: training_flops(config, full_window(config, kind)) for kind in KINDS}
+        {
+            kind: training_flops(config, full_window(config, kind), objective=objective)
+            for kind in KINDS
+        }
     )
 
 
@@ -128,20 +133,25 @@ def step_tokens(config: JatConfig, windows: int) -> float:
 
 
 def peak_bytes(
-    config: JatConfig, checkpointed: bool, windows: int = DEVICE_WINDOWS
+    config: JatConfig,
+    checkpointed: bool,
+    windows: int = DEVICE_WINDOWS,
+    objective: Objective = EVERYTHING,
 ) -> dict[str, int]:
     """Memory on one device without shards, in bfloat16, at the kind of batch that needs most."""
     return weights_bytes(sum(parameters(config).values())) | {
         "activations": max(
-            _batch_bytes(config, full_window(config, kind), checkpointed, windows) for kind in KINDS
+            _batch_bytes(config, full_window(config, kind), checkpointed, windows, objective)
+            for kind in KINDS
         )
     }
 
 
-def _batch_bytes(config: JatConfig, window: Window, checkpointed: bool, windows: int) -> int:
-    return windows * (
-        activation_bytes(config, window, 2, checkpointed) + head_bytes(config, window)
-    )
+def _batch_bytes(
+    config: JatConfig, window: Window, checkpointed: bool, windows: int, objective: Objective
+) -> int:
+    activations = activation_bytes(config, window, 2, checkpointed, objective)
+    return windows * (activations + head_bytes(config, window))
 
 
 def hours(flops: float, device: Device, utilisation: float = UTILISATION) -> float:
@@ -171,7 +181,7 @@ def report(
         [find_device(device)] if device else [*DEVICES, find_device("cpu")],
     )
     return "\n\n".join([
-        f"# {preset}: {steps:,} steps of {windows} windows", _parameters(config), _kinds(config), _memory(config),
+        f"# {preset}: {steps:,} steps of {windows} windows", _parameters(config), _kinds(config, objective_of(preset)), _memory(config, objective_of(preset)),
         f"# Side by side: {steps:,} steps of {windows} windows (Gato: as published)", _side_by_side(preset, steps, windows, devices, utilisation),
         f"Hours are of one device at {utilisation:.0%} model FLOP utilisation, an assumption. Peaks in TFLOP/s: "
         + ", ".join(f"{d.name} {d.peak:.3g}" for d in devices) + ".\nTasks are drawn as published: every control task once, text and captioning ten times; all windows are full.\n"
@@ -209,17 +219,20 @@ def _parameters(config: JatConfig) -> str:
     return table(["parameters", "count", "share"], [*rows, ["all", f"{total:,}", ""]])
 
 
-def _kinds(config: JatConfig) -> str:
+def _kinds(config: JatConfig, objective: Objective) -> str:
     rows = []
     for kind in KINDS:
         window = full_window(config, kind)
-        parts, total = forward_flops(config, window), training_flops(config, window)
+        parts = forward_flops(config, window, objective=objective)
+        total = training_flops(config, window, objective=objective)
+        plain = activation_bytes(config, window, objective=objective)
+        lean = activation_bytes(config, window, checkpointed=True, objective=objective)
         unseen = attention_flops(config, window.tokens) - attention_flops(
             config, window.tokens, seen_only=True
         )
         rows.append([
             kind, f"{window.tokens}", f"{total / 1e9:,.1f}", f"{total / window.tokens / 1e6:,.1f}", f"{parts['attention'] / sum(parts.values()):.1%}",
-            f"{unseen / sum(parts.values()):.1%}", f"{activation_bytes(config, window) / 1e6:,.0f}", f"{activation_bytes(config, window, checkpointed=True) / 1e6:,.0f}",
+            f"{unseen / sum(parts.values()):.1%}", f"{plain / 1e6:,.0f}", f"{lean / 1e6:,.0f}",
         ])  # fmt: skip
     head = [
         "full window of",
@@ -234,8 +247,8 @@ def _kinds(config: JatConfig) -> str:
     return table(head, rows)
 
 
-def _memory(config: JatConfig) -> str:
-    plain, lean = peak_bytes(config, False), peak_bytes(config, True)
+def _memory(config: JatConfig, objective: Objective) -> str:
+    plain, lean = (peak_bytes(config, lean, objective=objective) for lean in (False, True))
     rows = [[name, _giga(plain[name]), _giga(lean[name])] for name in plain]
     return table(
         [f"GB on one device, batches of {DEVICE_WINDOWS}", "plain", "activations checkpointed"],
@@ -254,7 +267,7 @@ def _side_by_side(
         [preset] if preset not in ("nano", "mini", "paper") else []
     )
     columns = [
-        _column(JatConfig.preset(name), steps, windows, devices, utilisation) for name in names
+        _column(name, steps, windows, devices, utilisation) for name in names
     ] + [_gato_column(devices, utilisation)]
     return table(
         ["", *names, "Gato"], [[row, *(column[row] for column in columns)] for row in columns[0]]
@@ -262,11 +275,15 @@ def _side_by_side(
 
 
 def _column(
-    config: JatConfig, steps: int, windows: int, devices: list[Device], utilisation: float
+    preset: str, steps: int, windows: int, devices: list[Device], utilisation: float
 ) -> dict[str, str]:
-    tokens, flops = step_tokens(config, windows), step_flops(config, windows)
+    config, objective = JatConfig.preset(preset), objective_of(preset)
+    tokens, flops = step_tokens(config, windows), step_flops(config, windows, objective)
     count = sum(parameters(config).values())
-    memory = [sum(peak_bytes(config, checkpointed).values()) for checkpointed in (False, True)]
+    memory = [
+        sum(peak_bytes(config, checkpointed, objective=objective).values())
+        for checkpointed in (False, True)
+    ]
     context = f"{config.max_position_embeddings} ({config.max_timesteps})"
     return _rows(
         count, context, tokens, steps, flops, [_giga(m) for m in memory], devices, utilisation

@@ -17,7 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jatlab.experiments.benchmarks.cost import KINDS, Window, full_window, training_flops
+from jatlab.experiments.benchmarks.cost import (
+    KINDS,
+    Window,
+    full_window,
+    objective_of,
+    training_flops,
+)
 from jatlab.experiments.benchmarks.cost_report import measured_peak, published_peak, table
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
@@ -142,11 +148,11 @@ def measure(device: str, preset: str, kind: str, timesteps: int | None = None) -
     config = JatConfig.preset(preset)
     window, place = full_window(config, kind, timesteps), torch.device(device)
     torch.manual_seed(0)
-    step = training_step(
-        JatModel(config).to(place).train(), made_up(config, window, WINDOWS[device], place)
-    )
+    model = JatModel(config).to(place).train()
+    model.objective = objective_of(preset)
+    step = training_step(model, made_up(config, window, WINDOWS[device], place))
     seconds = _seconds_a_step(step, place, SECONDS[device])
-    tflops = WINDOWS[device] * training_flops(config, window) / seconds / 1e12
+    tflops = WINDOWS[device] * training_flops(config, window, objective=model.objective) / seconds / 1e12
     peak = measured_peak() if device == "cpu" else published_peak(device_name(device))
     return asdict(
         Speed(

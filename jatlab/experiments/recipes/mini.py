@@ -70,14 +70,16 @@ WINDOWS = {
     # timesteps seen at once: those of one episode resemble each other, so many short windows teach more
     # than a few long ones
 }
-# of the actions drawn in play, measured on other seeds than the report's (docs/agent-log.md)
+# of the actions drawn in play, measured on other seeds than the report's (docs/results/log.md)
 TEMPERATURE = 0.5
-MODEL = {
+MODEL = {"continuous_symlog": True}  # beside the preset
+# what a batch predicts, and how the agent plays
+TRAINING = {
+    "frames_predicted": 0.125,
     "observations_predicted": 0.125,
-    "continuous_symlog": True,
     "windows": WINDOWS,
-    "action_temperature": TEMPERATURE,
-}  # beside the preset
+    "temperature": TEMPERATURE,
+}
 # the loss of a task with continuous actions is weighted with this, divided by their standard
 # deviation
 ACTION_SPREAD_WEIGHT = 3.0
@@ -242,12 +244,12 @@ def recipe(
     from the agent in ``start``.
 
     Each step is eight batches, of many tasks of one domain each, so that it moves the weights for
-    many tasks at once. docs/agent-log.md has what each of these choices changed.
+    many tasks at once. docs/results/log.md has what each of these choices changed.
     """
     from jatlab.training.recipe import TrainConfig
 
     return TrainConfig(
-        data=str(data), output=str(agent), tasks=names, preset="mini", model=MODEL, start=start and str(start), minutes=None if quick else 60 * hours, steps=14 if quick else None,
+        data=str(data), output=str(agent), tasks=names, preset="mini", model=MODEL, **TRAINING, start=start and str(start), minutes=None if quick else 60 * hours, steps=14 if quick else None,
         batch_timesteps=256, accumulate=2 if quick else 8, mix=True, lr=1e-3, warmup=0.02, decay="constant" if start is None else "linear", average=0.999,
         symmetries=True, random_start=True, task_weights=sampling_weights(names), loss_weights=loss_weights(names, data), val_every=5000, val_batches=4, save_every=500,
     )  # fmt: skip

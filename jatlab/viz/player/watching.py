@@ -77,7 +77,7 @@ class Watch:
             agent.model,
             agent.tokenizer,
             agent.info,
-            policy or agent.cache_policy,
+            agent.settings.replace(cache_policy=policy or agent.cache_policy),
             context or agent.context,
         )
         self.agent.record_attention = True

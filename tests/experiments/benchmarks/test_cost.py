@@ -29,6 +29,7 @@ from jatlab.experiments.benchmarks.cost_report import (
 )
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
+from jatlab.model.objectives import EVERYTHING, Objective
 from jatlab.model.transformer import sequence_masks
 
 SIZES = dict(
@@ -46,14 +47,17 @@ CONFIGS = {
         image_pool=6,
         continuous_fourier_features=True,
     ),
-    "few frames drawn": JatConfig(**SIZES, image_decoder_side=5, frames_predicted=0.4),
+    "few frames drawn": JatConfig(**SIZES, image_decoder_side=5),
 }
+OBJECTIVES = {"few frames drawn": Objective(frames_predicted=0.4)}
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
 def model(request):
     torch.set_num_threads(1)
-    return JatModel(CONFIGS[request.param]).train()
+    model = JatModel(CONFIGS[request.param]).train()
+    model.objective = OBJECTIVES.get(request.param, EVERYTHING)
+    return model
 
 
 def window_of(config, kind):
@@ -115,7 +119,7 @@ def test_flops_are_those_counted_while_a_model_trains(model, kind):
     ):  # the counter knows attention only when spelled out
         model(**batch(model.config, window, 3)).loss.backward()
     model.zero_grad()
-    assert 3 * training_flops(model.config, window) == pytest.approx(
+    assert 3 * training_flops(model.config, window, objective=model.objective) == pytest.approx(
         counter.get_total_flops(), rel=0.01
     )
 
@@ -125,14 +129,15 @@ def test_flops_where_a_quarter_of_the_batches_predicts_observations(kind):
     """The mean of what is counted with action tokens and without, each made certain."""
     counts = []
     for share in (1.0, 1e-12):
-        config = CONFIGS["ours"].replace(past_action_dropout=1.0, observations_predicted=share)
-        window = window_of(config, kind)
+        model = JatModel(CONFIGS["ours"].replace(hide_past_actions=True)).train()
+        model.objective = Objective(observations_predicted=share)
+        config, window = model.config, window_of(model.config, kind)
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            JatModel(config).train()(**batch(config, window, 3)).loss.backward()
+            model(**batch(config, window, 3)).loss.backward()
         counts.append(counter.get_total_flops())
     mean = (counts[0] + 3 * counts[1]) / 4
     assert counts[1] < counts[0] and 3 * training_flops(
-        config.replace(observations_predicted=0.25), window
+        config, window, objective=Objective(observations_predicted=0.25)
     ) == pytest.approx(mean, rel=0.01)
 
 
@@ -187,7 +192,7 @@ def kept_of_a_window(model, window, bf16=False):
 @pytest.mark.parametrize("kind", KINDS)
 def test_activations_are_the_tensors_kept(model, kind):
     window = window_of(model.config, kind)
-    assert activation_bytes(model.config, window, low=4) == pytest.approx(
+    assert activation_bytes(model.config, window, 4, objective=model.objective) == pytest.approx(
         kept_of_a_window(model, window), rel=0.1
     )
 
@@ -201,7 +206,7 @@ def test_activations_in_bfloat16(model, kind, monkeypatch):
 
     monkeypatch.setattr(attention, "_attend", attend_as_a_gpu_does)
     window = window_of(model.config, kind)
-    assert activation_bytes(model.config, window, low=2) == pytest.approx(
+    assert activation_bytes(model.config, window, 2, objective=model.objective) == pytest.approx(
         kept_of_a_window(model, window, bf16=True), rel=0.15
     )
 

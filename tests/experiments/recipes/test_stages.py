@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow  # starting processes takes its time
 def recipe(tmp_path):
     write_task(tmp_path / "data", "metaworld-reach", [30] * 6)
     return TrainConfig(
-        data=str(tmp_path / "data"), output=str(tmp_path / "run"), model=TINY, steps=4, batch_timesteps=64, accumulate=2, precision="fp32", device="cpu", progress=False,
+        data=str(tmp_path / "data"), output=str(tmp_path / "run"), model=TINY, past_action_dropout=0.5, steps=4, batch_timesteps=64, accumulate=2, precision="fp32", device="cpu", progress=False,
         val_fraction=0.2, save_every=2, log_every=1,
     )  # fmt: skip
 

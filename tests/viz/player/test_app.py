@@ -500,12 +500,13 @@ def test_grids_and_frames_have_their_pictures():
 
 
 @pytest.mark.parametrize(
-    "task, hidden", [(GRID, 0.0), (GRID, 1.0), (PUSH, 0.0), (PUSH, 1.0), (GAME, 0.0)]
+    "task, hidden",
+    [(GRID, False), (GRID, True), (PUSH, False), (PUSH, True), (GAME, False)],
 )
 def test_all_of_the_past_gives_what_the_agent_did_and_one_timestep_what_it_would_do_at_the_start(
     task, hidden
 ):
-    agent, env = make_agent(past_action_dropout=hidden), make_env(task)
+    agent, env = make_agent(hide_past_actions=hidden), make_env(task)
     episode = rollout(agent, env, seed=5, max_steps=8, record_predictions=True)
     did = (
         episode["probabilities"] if env.task.action == "discrete" else episode["continuous_actions"]

@@ -19,6 +19,7 @@ FETCHED = [
     "tokenizer_config.json",
     "special_tokens_map.json",
     "training.json",
+    "agent.json",
 ]
 PICKLED = "pytorch_model.bin"
 WHY_NOT = "loading a pickle runs whatever code it holds. Convert it to safetensors where that is safe, or ask the owner to"

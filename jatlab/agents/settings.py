@@ -1,0 +1,83 @@
+"""How an agent plays unless it is told otherwise: `agent.json`, beside its `config.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from jatlab.model.checkpoint.official import old_play_settings, read_values
+from jatlab.model.checkpoint.weights import WeightFile
+from jatlab.model.memory import POLICIES
+from jatlab.utils.checks import require
+from jatlab.utils.files import write_json
+
+FILE = "agent.json"
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """The choices of play that belong to an agent.
+
+    Attributes:
+        temperature: divides the logits of discrete actions before one is drawn.
+        windows: domain -> timesteps that the agent remembers there, where they are fewer than fit
+            into its positions, such as {"mujoco": 8}.
+        cache_policy: what happens when the memory is full, see `jatlab.model.memory`.
+
+    Raises:
+        ValueError: for a temperature that is not positive or an unknown policy.
+    """
+
+    temperature: float = 1.0
+    windows: Mapping[str, int] = field(default_factory=dict)
+    cache_policy: str = "recompute"
+
+    def __post_init__(self) -> None:
+        require(
+            self.temperature > 0,
+            f"temperature {self.temperature}: expected a positive number (greedy=True takes the "
+            "likeliest action)",
+        )
+        require(
+            self.cache_policy in POLICIES,
+            f"unknown cache policy {self.cache_policy!r}; there are {', '.join(POLICIES)}",
+        )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> AgentSettings:
+        """The settings with these fields. Raises `ValueError` that names an unknown field."""
+        known = [f.name for f in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        require(not unknown, f"no setting {', '.join(unknown)}; there are {', '.join(known)}")
+        return cls(**values)
+
+    @classmethod
+    def load(cls, folder: Path) -> AgentSettings:
+        """The settings of the agent in ``folder``.
+
+        Without an `agent.json` they are taken from an old `config.json`, and an agent in the
+        published layout keeps the authors' cache policy.
+
+        Raises:
+            ValueError: for a file that is damaged or has a field that is not known.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            official = WeightFile(folder / "model.safetensors").official
+            usual = {"cache_policy": "published"} if official else {}
+            return cls(**usual | old_play_settings(read_values(folder / "config.json")))
+        try:
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write `agent.json` into ``folder``."""
+        write_json(folder / FILE, asdict(self))
+
+    def replace(self, **changes: Any) -> AgentSettings:
+        """A copy with some settings changed."""
+        return replace(self, **changes)

@@ -1,0 +1,46 @@
+"""Saving and loading a model as a folder: `config.json` and `model.safetensors`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+
+from jatlab.model.checkpoint.hub import find_folder
+from jatlab.model.checkpoint.official import read_config
+from jatlab.model.checkpoint.weights import build_from_file, save_weights
+
+
+class Pretrained(PyTorchModelHubMixin):
+    """`save_pretrained`, `push_to_hub` and `from_pretrained`, without pickle and without copies."""
+
+    def _save_pretrained(self, save_directory: Path) -> None:  # a hook of the hub's mixin
+        save_weights(self, Path(save_directory) / "model.safetensors")
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        *,
+        dtype: torch.dtype | str | None = None,
+        device: str = "cpu",
+        **hub: Any,
+    ) -> Self:
+        """The model in a folder or in a repository of the hub, in our layout or the published one.
+
+        Args:
+            name_or_folder: a folder, or OWNER/NAME on the hub.
+            dtype: float32 or bfloat16; None: see `WeightFile.usual_dtype`.
+            device: where the weights go; on a CPU they are mapped from the file, not copied.
+            hub: options of `huggingface_hub.snapshot_download` (revision, token, …).
+
+        Raises:
+            FileNotFoundError: if there is no such model.
+            ValueError: if its files are damaged or do not belong together.
+        """
+        folder = find_folder(name_or_folder, **hub)
+        config = read_config(folder / "config.json")
+        model = build_from_file(lambda: cls(config), folder / "model.safetensors", dtype)
+        return model.to(device).eval()

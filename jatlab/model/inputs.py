@@ -1,0 +1,150 @@
+"""The checked inputs of a forward pass: a batch of timesteps, or of text with or without a picture.
+
+Letters: B batch, T timesteps, S text tokens, n values of a vector, k integers of a grid and its
+mission.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+OBSERVATIONS = ("continuous_observations", "discrete_observations", "image_observations")
+ACTIONS = ("continuous_actions", "discrete_actions")
+
+
+@dataclass(frozen=True)
+class Timesteps:
+    """A batch of B windows of T timesteps, padded on the right.
+
+    Attributes:
+        observation_name: one of `OBSERVATIONS`.
+        observations: (B, T, n) real, (B, T, k) integers, or (B, T, 4, 84, 84) frames in [-1, 1].
+        action_name: one of `ACTIONS`.
+        actions: (B, T, m) real, or (B, T) integers.
+        rewards: (B, T), the one that came with each observation.
+        mask: (B, T), 1 where there is a timestep and 0 for padding; None: no padding.
+        weight: (B, T), by which the losses are multiplied; None: 1.
+        observation_sizes: (B,), how many values of its vectors each row really has; None: all n.
+        action_sizes: (B,), the same of the actions.
+    """
+
+    observation_name: str
+    observations: Tensor
+    action_name: str
+    actions: Tensor
+    rewards: Tensor
+    mask: Tensor | None = None
+    weight: Tensor | None = None
+    observation_sizes: Tensor | None = None
+    action_sizes: Tensor | None = None
+
+    @classmethod
+    def checked(
+        cls,
+        observations: tuple[Tensor | None, ...],
+        actions: tuple[Tensor | None, ...],
+        rewards: Tensor | None = None,
+        mask: Tensor | None = None,
+        weight: Tensor | None = None,
+        sizes: Tensor | None = None,
+    ) -> Timesteps:
+        """The batch, from what `JatModel.forward` is given.
+
+        Args:
+            observations: in the order of `OBSERVATIONS`, exactly one of them not None.
+            actions: the same, in the order of `ACTIONS`.
+            rewards: (B, T); None: 0.
+            mask: (B, T), 1 where there is a timestep.
+            weight: (B, T), by which the losses are multiplied.
+            sizes: (B, 2), how many values each row's observations and actions have.
+
+        Raises:
+            ValueError: unless there is exactly one kind of observations and one of actions.
+        """
+        observation_name, observed = exactly_one(OBSERVATIONS, observations)
+        action_name, acted = exactly_one(ACTIONS, actions)
+        if rewards is None:
+            rewards = observed.new_zeros(observed.shape[:2], dtype=torch.float)
+        of_observations, of_actions = (None, None) if sizes is None else sizes.unbind(1)
+        return cls(
+            observation_name, observed, action_name, acted, rewards, mask, weight,
+            of_observations, of_actions,
+        )  # fmt: skip
+
+    @property
+    def loss_mask(self) -> Tensor:
+        """(B, T), 1 where a prediction counts."""
+        if self.mask is None:
+            return torch.ones_like(self.rewards)
+        return self.mask.to(self.rewards.dtype)
+
+    @property
+    def loss_weight(self) -> Tensor:
+        """(B, T), by which the losses are multiplied."""
+        return torch.ones_like(self.rewards) if self.weight is None else self.weight
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """A batch of B texts of S tokens, padded on the right, each behind a picture if there are any.
+
+    Attributes:
+        ids: (B, S) integers; S is 0 for pictures without text.
+        pixels: (B, 3, h, w), or None.
+        mask: (B, S), 1 where there is a token and 0 for padding.
+    """
+
+    ids: Tensor
+    pixels: Tensor | None
+    mask: Tensor
+
+    @classmethod
+    def checked(cls, ids: Tensor | None, pixels: Tensor | None, mask: Tensor | None) -> TextBatch:
+        """The batch, from what `JatModel.forward` is given: ids, pixels, or both."""
+        if ids is None:
+            assert pixels is not None
+            ids = torch.zeros(len(pixels), 0, dtype=torch.long, device=pixels.device)
+        return cls(ids, pixels, torch.ones_like(ids) if mask is None else mask)
+
+
+def exactly_one(names: tuple[str, ...], values: tuple[Tensor | None, ...]) -> tuple[str, Tensor]:
+    """The name and value of the only tensor. Raises `ValueError` unless there is exactly one."""
+    given = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
+    if len(given) != 1:
+        found = ", ".join(name for name, _ in given) or "none"
+        raise ValueError(
+            f"a batch holds exactly one of {', '.join(names)}; given: {found} (or give input_ids)"
+        )
+    return given[0]
+
+
+def first_copy(name: str, given: Tensor, features: Tensor) -> Tensor:
+    """Of features into which continuous vectors are repeated, the first copy.
+
+    Features of grids, frames and discrete actions are not repeated and come back unchanged.
+    """
+    return features[..., : given.shape[-1]] if name.startswith("continuous") else features
+
+
+def with_reward(
+    observations: Tensor, rewards: Tensor, sizes: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """Vectors with their reward as the last value.
+
+    Args:
+        observations: (B, T, n).
+        rewards: (B, T).
+        sizes: (B,), how many of the n values each row really has; None: all.
+
+    Returns:
+        The vectors (B, T, n + 1), and the sizes (B,) of the rows now.
+    """
+    rewards = rewards[..., None].to(observations.dtype)
+    if sizes is None:
+        return torch.cat([observations, rewards], dim=-1), None
+    place = sizes[:, None, None].expand_as(rewards)
+    return F.pad(observations, (0, 1)).scatter(-1, place, rewards), sizes + 1
