@@ -1,11 +1,20 @@
 """What every task's environment has in common: the outermost wrapper, and vectors as dicts."""
 
 import operator
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 
-from jatlab.tasks.registry import Task
+from jatlab.tasks.task import Action, Observation, Task
+from jatlab.utils.checks import require
+
+OBSERVATION_KEYS = {
+    "continuous": "continuous_observation",
+    "discrete": "discrete_observation",
+    "image": "image_observation",
+}
 
 
 class VectorObservation(gym.ObservationWrapper):
@@ -13,94 +22,97 @@ class VectorObservation(gym.ObservationWrapper):
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        size = int(np.prod(env.observation_space.shape))
-        self.observation_space = gym.spaces.Dict(
-            {"continuous_observation": gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)}
-        )
+        vector = spaces.Box(-np.inf, np.inf, (_size(env.observation_space),), np.float32)
+        self.observation_space = spaces.Dict({"continuous_observation": vector})
 
-    def observation(self, observation):
+    def observation(self, observation: np.ndarray) -> Observation:
+        """The observation as a dict with one flat vector."""
         return {"continuous_observation": np.asarray(observation, dtype=np.float32).reshape(-1)}
 
 
 class TaskEnv(gym.Wrapper):
-    """The environment of a task: knows its task, its first seed, and refuses actions that do not
-    fit.
+    """The environment of a task: it knows its task and the seed of its first reset.
 
-    ``step`` raises ValueError for an action of the wrong kind, size or range.
+    ``step`` raises ValueError for an action of the wrong kind, size or range. The constructor
+    raises ValueError if the environment's spaces are not those of the task.
     """
 
     def __init__(self, env: gym.Env, task: Task, seed: int | None = None):
-        if isinstance(env.observation_space, gym.spaces.Box) and task.observation == "continuous":
+        if isinstance(env.observation_space, spaces.Box) and task.observation == "continuous":
             env = VectorObservation(env)
         super().__init__(env)
         self.task = task
         self._first_seed = seed
         _check_spaces(env, task)
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
+    @property
+    def unwrapped(self) -> Any:
+        """The simulator itself, whose class and attributes depend on the domain."""
+        return self.env.unwrapped
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode: the observation and gymnasium's info."""
         if seed is None:
             seed = self._first_seed
         self._first_seed = None
         return self.env.reset(seed=seed, options=options)
 
-    def step(self, action):
-        action = (
-            self._continuous(action) if self.task.action == "continuous" else self._discrete(action)
-        )
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Observation, reward, terminated, truncated, info."""
+        discrete = self.task.action == "discrete"
+        action = self._check_choice(action) if discrete else self._check_vector(action)
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, float(reward), bool(terminated), bool(truncated), info
 
-    def _continuous(self, action) -> np.ndarray:
-        action = np.asarray(action, dtype=np.float32)
-        if action.shape != (self.task.action_size,) or not np.isfinite(action).all():
+    def _check_vector(self, action: Action) -> np.ndarray:
+        vector, size = np.asarray(action, dtype=np.float32), self.task.action_size
+        if vector.shape != (size,) or not np.isfinite(vector).all():
             raise ValueError(
-                f"{self.task.name} takes {self.task.action_size} finite numbers as action, got {action!r}"
+                f"{self.task.name} takes {size} finite numbers as action, got {vector!r}"
             )
-        return action
+        return vector
 
-    def _discrete(self, action) -> int:
+    def _check_choice(self, action: Action) -> int:
+        number = action.item() if isinstance(action, np.ndarray) and action.size == 1 else action
         try:
-            index = operator.index(
-                action.item() if isinstance(action, np.ndarray) and action.size == 1 else action
-            )
+            index = operator.index(number)
         except TypeError:
             index = -1
-        if not 0 <= index < self.task.action_size:
+        last = self.task.action_size - 1
+        if not 0 <= index <= last:
             raise ValueError(
-                f"{self.task.name} takes an integer from 0 to {self.task.action_size - 1} as action, got {action!r}"
+                f"{self.task.name} takes an integer from 0 to {last} as action, got {action!r}"
             )
         return index
 
 
-KEYS = {
-    "continuous": "continuous_observation",
-    "discrete": "discrete_observation",
-    "image": "image_observation",
-}
+def _size(space: gym.Space) -> int:
+    """The number of values in a space; 0 for one without a shape."""
+    return 0 if space.shape is None else int(np.prod(space.shape))
 
 
 def _check_spaces(env: gym.Env, task: Task) -> None:
-    """A task and its environment must agree; a wrong size would only show up deep inside the model."""
-    key = KEYS[task.observation]
-    if (
-        not isinstance(env.observation_space, gym.spaces.Dict)
-        or key not in env.observation_space.spaces
-    ):
+    """Compare the spaces with the task: a wrong size would only show up deep inside the model."""
+    key, space = OBSERVATION_KEYS[task.observation], env.observation_space
+    if not isinstance(space, spaces.Dict) or key not in space.spaces:
         raise ValueError(
-            f"{task.name}: the environment must observe a dict with {key!r}, it observes {env.observation_space}"
+            f"{task.name}: the environment must observe a dict with {key!r}, it observes {space}"
         )
-    shape = env.observation_space[key].shape
-    if int(np.prod(shape)) != task.observation_size:
-        raise ValueError(
-            f"{task.name}: {key} has {task.observation_size} values by the task, shape {shape} in the environment"
-        )
-    size = (
-        int(env.action_space.n)
-        if isinstance(env.action_space, gym.spaces.Discrete)
-        else int(np.prod(env.action_space.shape))
+    require(
+        _size(space[key]) == task.observation_size,
+        f"{task.name}: {key} has {task.observation_size} values by the task, "
+        f"shape {space[key].shape} in the environment",
     )
-    kind = "discrete" if isinstance(env.action_space, gym.spaces.Discrete) else "continuous"
-    if (kind, size) != (task.action, task.action_size):
-        raise ValueError(
-            f"{task.name}: the task has {task.action} actions of size {task.action_size}, the environment {env.action_space}"
-        )
+    actions = env.action_space
+    found = (
+        ("discrete", int(actions.n))
+        if isinstance(actions, spaces.Discrete)
+        else ("continuous", _size(actions))
+    )
+    require(
+        found == (task.action, task.action_size),
+        f"{task.name}: the task has {task.action} actions of size {task.action_size}, "
+        f"the environment {actions}",
+    )

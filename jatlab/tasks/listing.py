@@ -1,43 +1,55 @@
 """The table of tasks that ``jatlab tasks`` prints."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypedDict
 
-from jatlab.tasks.registry import Task, get_task
+from jatlab.tasks.registry import get_task
 from jatlab.tasks.scores import Score, task_scores
+from jatlab.tasks.task import Task
 
 HEADER = ("task", "observation", "action", "random", "teacher", "expert", "JAT", "note")
+LEFT = (0, 1, 2, 7)  # the columns aligned to the left: words
+LEGEND = """\
+Mean returns. random and teacher: measured on today's environments \
+(random~: published, not yet measured here).
+expert and JAT: published by the authors of JAT, on their versions of the environments."""
 _OBSERVATIONS = {"image": "4 frames 84x84", "text": "text", "picture": "picture, text"}
-LEGEND = (
-    "Mean returns. random and teacher: measured on today's environments (random~: published, not yet measured here).\n"
-    "expert and JAT: published by the authors of JAT, on their versions of the environments."
-)
 
 
-def task_table(names: Iterable[str]) -> list[dict]:
-    """One row a task: the Task's facts, and the mean returns of random, teacher, expert and JAT
-    (None where there is none).
+class TaskRow(TypedDict):
+    """A task's facts, and mean returns; None where there is none."""
 
-    Raises ValueError for an unknown name.
-    """
+    task: str
+    domain: str
+    observation: str
+    action: str
+    random: float | None
+    teacher: float | None
+    expert: float | None
+    jat: float | None
+    random_measured: bool
+    note: str
+
+
+def task_table(names: Iterable[str]) -> list[TaskRow]:
+    """One row a task. Raises ValueError for an unknown name."""
     return [_row(get_task(name)) for name in names]
 
 
-def _row(task: Task) -> dict:
+def _row(task: Task) -> TaskRow:
     scores = task_scores(task.name)
-    means = {who: _mean(getattr(scores, who)) for who in ("random", "teacher", "expert", "jat")}
     return {
         "task": task.name,
         "domain": task.domain,
         "observation": _observation(task),
         "action": _action(task),
-        **means,
+        "random": mean_of(scores.random),
+        "teacher": mean_of(scores.teacher),
+        "expert": mean_of(scores.expert),
+        "jat": mean_of(scores.jat),
         "random_measured": scores.random is not None and scores.random.source == "measured",
         "note": task.note,
     }
-
-
-def _mean(score: Score | None) -> float | None:
-    return None if score is None else score.mean
 
 
 def _numbers(count: int) -> str:
@@ -60,19 +72,10 @@ def format_tasks(names: Iterable[str]) -> str:
     """The table as text: a line a task, the notes numbered below it."""
     rows = task_table(names)
     notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
-    cells = [HEADER, *(_cells(row, notes) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            _align(cell, width, i) for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
-    lines.insert(1, "-" * max(map(len, lines)))
+    table = format_columns([HEADER, *(_cells(row, notes) for row in rows)], LEFT)
     footnotes = [f"[{number}] {note}" for number, note in enumerate(notes, 1)]
-    return "\n".join(
-        [*lines, "", f"{len(rows)} task{'s' * (len(rows) != 1)}. {LEGEND}", *footnotes]
-    )
+    count = f"{len(rows)} task{'s' * (len(rows) != 1)}"
+    return "\n".join([table, "", f"{count}. {LEGEND}", *footnotes])
 
 
 def print_tasks(names: Iterable[str]) -> None:
@@ -80,30 +83,46 @@ def print_tasks(names: Iterable[str]) -> None:
     print(format_tasks(names))
 
 
-def _cells(row: dict, notes: list[str]) -> tuple[str, ...]:
-    random = _number(row["random"]) + (
-        "" if row["random_measured"] or row["random"] is None else "~"
+def _cells(row: TaskRow, notes: list[str]) -> tuple[str, ...]:
+    published = row["random"] is not None and not row["random_measured"]
+    return (
+        row["task"],
+        row["observation"],
+        row["action"],
+        format_number(row["random"]) + ("~" if published else ""),
+        format_number(row["teacher"]),
+        format_number(row["expert"]),
+        format_number(row["jat"]),
+        f"[{notes.index(row['note']) + 1}]" if row["note"] else "",
     )
-    scores = [random, *(_number(row[who]) for who in ("teacher", "expert", "jat"))]
-    note = f"[{notes.index(row['note']) + 1}]" if row["note"] else ""
-    return (row["task"], row["observation"], row["action"], *scores, note)
 
 
-def _number(value: float | None) -> str:
+def mean_of(score: Score | None) -> float | None:
+    """The mean return of a score; None without one."""
+    return None if score is None else score.mean
+
+
+def format_number(value: float | None) -> str:
+    """About three digits of a number; "-" for None."""
     if value is None:
         return "-"
-    return (
-        f"{value:,.0f}"
-        if abs(value) >= 1000
-        else f"{value:.1f}"
-        if abs(value) >= 10
-        else f"{value:.2f}"
-    )
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def _align(cell: str, width: int, column: int) -> str:
-    return (
-        cell.rjust(width)
-        if HEADER[column] in ("random", "teacher", "expert", "JAT")
-        else cell.ljust(width)
-    )
+def format_columns(rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
+    """Rows of cells as aligned columns with a line under the first row, which is the head.
+
+    The columns ``left`` are aligned to the left, the others to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)

@@ -1,38 +1,52 @@
-"""MuJoCo's locomotion and reaching bodies, in gymnasium's ``-v4`` environments, whose observations
-have the published sizes.
+"""MuJoCo's locomotion and reaching tasks, in gymnasium's ``-v4`` environments.
+
+The observations of these versions have the published sizes.
 """
+
+from __future__ import annotations
 
 import os
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+import numpy as np
 
 from jatlab.tasks.env import VectorObservation
-from jatlab.tasks.registry import Task
+from jatlab.tasks.task import Task
+
+if TYPE_CHECKING:
+    from jatlab.tasks.rendering.backends import Renderer
+    from jatlab.tasks.rendering.cameras import CameraChoice
 
 
 class Frames(gym.Wrapper):
-    """Pictures of a MuJoCo simulation that need no OpenGL; the renderer is made at the first one.
+    """Renders a MuJoCo simulation without OpenGL; the first picture makes the renderer.
 
-    ``camera`` as in :func:`jatlab.tasks.rendering.backends.make_renderer`; pictures are ``size`` by
-    ``size`` pixels.
+    Pictures have ``size`` by ``size`` pixels. For ``camera`` see
+    :func:`jatlab.tasks.rendering.backends.make_renderer`.
     """
 
-    def __init__(self, env: gym.Env, render_mode: str | None, camera=None, size: int = 480):
+    def __init__(
+        self, env: gym.Env, render_mode: str | None, camera: CameraChoice = None, size: int = 480
+    ):
         super().__init__(env)
-        self._render_mode, self._camera, self._size, self._renderer = (
-            render_mode,
-            camera,
-            size,
-            None,
-        )
-        self._backend = None
+        self._render_mode, self._camera, self._size = render_mode, camera, size
+        self._renderer: Renderer | None = None
+        self._backend: str | None = None
 
     @property
-    def render_mode(self) -> str | None:
+    def render_mode(self) -> str | None:  # type: ignore[override]  # read-only in gym.Wrapper too
+        """Either "rgb_array" or None."""
         return self._render_mode
 
-    def render(self):
+    @property
+    def unwrapped(self) -> Any:
+        """The simulation, which has a ``model`` and ``data``."""
+        return self.env.unwrapped
+
+    def render(self) -> np.ndarray | None:
+        """The picture, uint8 (size, size, 3); None without a render mode."""
         if self._render_mode is None:
             return None
         if self._renderer is None:
@@ -44,27 +58,42 @@ class Frames(gym.Wrapper):
         return self._renderer.frame(self.unwrapped.data)
 
     def draw_fast(self, size: int) -> None:
-        """From now on, pictures of `size` by `size` pixels by our painter, unless JATLAB_RENDERER
-        demands another: OpenGL in software takes five times as long.
+        """Draw from now on pictures of ``size`` by ``size`` pixels with our painter.
+
+        OpenGL in software takes five times as long. Where JATLAB_RENDERER demands another backend,
+        that one draws.
         """
-        if self._renderer is not None:
-            self._renderer.close()
-        self._renderer, self._size = None, size
+        self._close_renderer()
+        self._size = size
         self._backend = None if os.environ.get("JATLAB_RENDERER") else "painter"
 
-    def close(self):
+    def close(self) -> None:
+        """Close the renderer and the environment."""
+        self._close_renderer()
+        super().close()
+
+    def _close_renderer(self) -> None:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-        super().close()
 
 
 def make(
-    task: Task, render_mode: str | None = "rgb_array", camera=None, size: int = 480
+    task: Task,
+    render_mode: str | None = "rgb_array",
+    camera: CameraChoice = None,
+    size: int = 480,
 ) -> gym.Env:
-    """The environment of a MuJoCo task."""
+    """The environment of a MuJoCo task.
+
+    Args:
+        task: The task.
+        render_mode: "rgb_array", or None for an environment that is never rendered.
+        camera: See :func:`jatlab.tasks.rendering.backends.make_renderer`.
+        size: Width and height of the pictures, in pixels.
+    """
     with warnings.catch_warnings():
         # gymnasium advises v5, whose observations are longer (Ant: 105 instead of 27).
         warnings.simplefilter("ignore", DeprecationWarning)
-        env = gym.make(task.env_id, disable_env_checker=True)
+        env = gym.make(str(task.env_id), disable_env_checker=True)
     return VectorObservation(Frames(env, render_mode, camera, size))

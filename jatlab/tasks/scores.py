@@ -1,32 +1,43 @@
-"""What a task's returns are measured against: random, teacher, published expert, human and the
-published JAT.
+"""The scores that returns are compared with: random, teacher, expert, human, the published JAT.
 
-Two files of means hold them. ``published_scores.json`` keeps what the authors of JAT reported on
-the environments of their day; ``measured_scores.json`` keeps our own random policy and teacher on
-today's, with episodes and seeds.
+Two files hold them. ``published_scores.json`` has what the authors of JAT reported for the
+environments of their day; ``measured_scores.json`` has the mean returns of our random policy and
+our teachers on today's environments, with episodes and seeds.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jatlab.tasks.registry import get_task
+from jatlab.utils.checks import require
 from jatlab.utils.files import ASSETS
 
 FOLDER = ASSETS / "scores"
+# what the look-ahead search adds to its entry; "blind" is the share of decisions without a reward
+# in sight
 SEARCH_FACTS = ("budget", "simulated", "frames_limit", "blind", "decisions_per_second")
 REFERENCES = ("teacher", "expert", "human")
 
 
 @dataclass(frozen=True)
 class Score:
-    """The mean return of one policy. ``std``, ``episodes``, ``seeds`` (first, last) and ``length``
-    (mean steps of an episode) are None where they were not reported; ``source`` is "published" or
-    "measured". ``search``: what a teacher that searches adds (budget, speed …), see
-    ``jatlab.data.recording.measuring``.
+    """The mean return of one policy; other fields are None where they were not reported.
+
+    Attributes:
+        mean: The mean return.
+        std: Its standard deviation over episodes.
+        episodes: The number of episodes.
+        seeds: The first and the last seed.
+        source: "published" or "measured".
+        length: The mean number of steps of an episode.
+        search: ``SEARCH_FACTS`` of the look-ahead search.
     """
 
     mean: float
@@ -35,14 +46,15 @@ class Score:
     seeds: tuple[int, int] | None = None
     source: str = "published"
     length: float | None = None
-    search: dict | None = None
+    search: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
 class TaskScores:
-    """The scores of a task; None where there is none. ``random`` is the measured one if it exists,
-    else the published. ``search``: of Atari's look-ahead, which is the ``teacher`` too where no
-    other was measured.
+    """The scores of a task; None where there is none.
+
+    ``random`` is the measured score if there is one, else the published one. ``search`` is that of
+    Atari's look-ahead search, which is the ``teacher`` too where no other teacher was measured.
     """
 
     random: Score | None = None
@@ -54,81 +66,41 @@ class TaskScores:
     published_random: Score | None = None
 
 
-@cache
-def _read(path: Path, modified: float) -> dict:
-    """``modified`` is part of the key, so that a file written while we run is read again."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is not valid JSON ({error}); restore it, or measure again with `jatlab measure`"
-        ) from error
+_REGISTERED: dict[str, dict[str, Score]] = {}  # of tasks without an entry in the files
 
 
-_REGISTERED: dict[str, dict[str, Score]] = {}  # of tasks that have no entry in the files
+def register_scores(name: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Register the measured scores of a task of your own, so that its returns can be normalised.
 
+    The scores are kept in memory.
 
-def register_scores(name: str, entries: dict[str, dict]) -> None:
-    """Let a task of your own be normalised: ``entries`` as
-    ``jatlab.data.recording.measuring.measure`` returns them for it, ``{"teacher": {"mean": …},
-    "random": …}``.
+    Args:
+        name: The task.
+        entries: As ``jatlab.data.recording.measuring.measure`` returns them for the task:
+            ``{"teacher": {"mean": …}, "random": …}``.
 
-    They are kept in memory. Raises ValueError for an unknown task, for one that has measured scores
-    already, and for entries without a mean.
+    Raises:
+        ValueError: For an unknown task, a task with measured scores in the package's file, and
+            entries without a mean.
     """
     get_task(name)
-    if _read_scores("measured_scores.json", name):
-        raise ValueError(
-            f"{name} has measured scores already; measure them anew with `jatlab measure {name}`"
-        )
-    if not set(entries) <= {"teacher", "random"} or not all(
-        "mean" in entry for entry in entries.values()
-    ):
-        raise ValueError(
-            f"scores of {name}: expected 'teacher' and 'random', each with a 'mean', got {entries}"
-        )
-    _REGISTERED[name] = {who: _score(entry, "measured") for who, entry in entries.items()}
-
-
-def _scores(file: str, name: str) -> dict[str, Score]:
-    found = _read_scores(file, name)
-    return found or (_REGISTERED.get(name, {}) if file.startswith("measured") else {})
-
-
-def _read_scores(file: str, name: str) -> dict[str, Score]:
-    path = FOLDER / file
-    if not path.exists():
-        return {}
-    entries = _read(path, path.stat().st_mtime).get(name, {})
-    source = file.split("_")[0]
-    return {
-        who: _score(entry, source)
-        for who, entry in entries.items()
-        if isinstance(entry, dict) and "mean" in entry
-    }
-
-
-def _score(entry: dict, source: str) -> Score:
-    seeds = entry.get("seeds")
-    search = {name: entry[name] for name in SEARCH_FACTS} if "budget" in entry else None
-    return Score(
-        float(entry["mean"]),
-        entry.get("std"),
-        entry.get("episodes"),
-        tuple(seeds) if seeds else None,
-        source,
-        entry.get("length"),
-        search,
+    require(
+        not _read_scores("measured_scores.json", name),
+        f"{name} has measured scores already; measure them anew with `jatlab measure {name}`",
     )
+    known = set(entries) <= {"teacher", "random"}
+    require(
+        known and all("mean" in entry for entry in entries.values()),
+        f"scores of {name}: expected 'teacher' and 'random', each with a 'mean', got {entries}",
+    )
+    _REGISTERED[name] = {who: _score(entry, "measured") for who, entry in entries.items()}
 
 
 def task_scores(name: str) -> TaskScores:
     """The scores of a task. Raises ValueError for an unknown one."""
     get_task(name)
-    published, measured = (
-        _scores("published_scores.json", name),
-        _scores("measured_scores.json", name),
-    )
+    published = _read_scores("published_scores.json", name)
+    measured = _read_scores("measured_scores.json", name) or _REGISTERED.get(name, {})
     random = published.get("random")
     return TaskScores(
         random=measured.get("random", random),
@@ -141,20 +113,67 @@ def task_scores(name: str) -> TaskScores:
     )
 
 
-def normalise(name: str, returns, by: str = "teacher") -> np.ndarray | None:
-    """Returns on a scale where 0 is the random policy and 1 the reference: (x - random) /
-    (reference - random), float64.
+def _read_scores(file: str, name: str) -> dict[str, Score]:
+    path = FOLDER / file
+    if not path.exists():
+        return {}
+    entries = _read_file(path, path.stat().st_mtime).get(name, {})
+    source = file.split("_")[0]
+    return {
+        who: _score(entry, source)
+        for who, entry in entries.items()
+        if isinstance(entry, dict) and "mean" in entry
+    }
 
-    ``by="teacher"`` uses our measured random policy and teacher, ``"expert"`` and ``"human"`` the
-    published scores. None where that scale does not exist: a score is missing, or the reference is
-    no better than random (Bowling and Venture by their published expert). Raises ValueError for an
-    unknown task or reference.
+
+@cache
+def _read_file(path: Path, modified: float) -> dict[str, dict[str, Any]]:
+    """``modified`` is part of the key, so that a file written while we run is read again."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not valid JSON ({error}); restore it, or measure again with "
+            "`jatlab measure`"
+        ) from error
+
+
+def _score(entry: Mapping[str, Any], source: str) -> Score:
+    seeds = entry.get("seeds")
+    return Score(
+        mean=float(entry["mean"]),
+        std=entry.get("std"),
+        episodes=entry.get("episodes"),
+        seeds=(seeds[0], seeds[1]) if seeds else None,
+        source=source,
+        length=entry.get("length"),
+        search={fact: entry[fact] for fact in SEARCH_FACTS} if "budget" in entry else None,
+    )
+
+
+def normalise(name: str, returns: ArrayLike, by: str = "teacher") -> np.ndarray | None:
+    """Returns on a scale where 0 is the random policy and 1 the reference, float64.
+
+    This is (return - random) / (reference - random).
+
+    Args:
+        name: The task.
+        returns: Returns, of any shape.
+        by: The reference. "teacher" uses our measured random policy and teacher, "expert" and
+            "human" the published scores.
+
+    Returns:
+        The scaled returns, of the same shape, or None where that scale does not exist: a score is
+        missing, or the reference is no better than random (the published expert is not on Bowling
+        and Venture).
+
+    Raises:
+        ValueError: For an unknown task or reference.
     """
-    if by not in REFERENCES:
-        raise ValueError(f"normalise by {', '.join(REFERENCES)}, not {by!r}")
+    require(by in REFERENCES, f"normalise by {', '.join(REFERENCES)}, not {by!r}")
     scores = task_scores(name)
     random = scores.random if by == "teacher" else scores.published_random
-    reference = getattr(scores, by)
+    reference: Score | None = getattr(scores, by)
     if random is None or reference is None or reference.mean <= random.mean:
         return None
     if by == "teacher" and random.source != "measured":

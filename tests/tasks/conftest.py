@@ -4,9 +4,8 @@ from jatlab.tasks import registry
 
 
 @pytest.fixture(autouse=True)
-def published_tasks_alone(monkeypatch):
-    """Other test modules register tasks of their own; here there are the 157, and what a test adds
-    goes with it.
-    """
-    monkeypatch.setattr(registry, "_TASKS", {task.name: task for task in registry._published()})
+def published_tasks_only(monkeypatch):
+    """Hide the tasks that other test modules register; what a test here adds goes with it."""
+    published = {task.name: task for task in registry.published_tasks()}
+    monkeypatch.setattr(registry, "_TASKS", published)
     monkeypatch.setattr(registry, "_MAKERS", {})

@@ -1,4 +1,4 @@
-"""The Atari preprocessing against a plain version of itself that steps one frame at a time."""
+"""The Atari preprocessing against a plain version that steps one frame at a time."""
 
 import ale_py
 import gymnasium as gym
@@ -12,16 +12,13 @@ from jatlab.tasks.atari import Shrink
 
 
 def shrink_plainly(screen):
-    """Each target pixel is the area-weighted mean of the rectangle it covers, rounded; then luma."""
-    height, width, _ = screen.shape
+    """Each target pixel is the area-weighted mean of the rectangle it covers; then luma."""
     rows, columns = (
         np.array([[overlap(i, j, n / 84) for j in range(n)] for i in range(84)])
-        for n in (height, width)
+        for n in screen.shape[:2]
     )
-    small = np.stack(
-        [rows @ colour @ columns.T for colour in screen.astype(np.float64).transpose(2, 0, 1)],
-        axis=-1,
-    )
+    colours = screen.astype(np.float64).transpose(2, 0, 1)
+    small = np.stack([rows @ colour @ columns.T for colour in colours], axis=-1)
     return np.rint(small) @ [0.299, 0.587, 0.114]
 
 
@@ -36,23 +33,20 @@ def test_shrinking_is_area_averaging_then_luma(seed, size):
     got = Shrink(*size)(screen)
     assert (got.shape, got.dtype) == ((84, 84), np.uint8)
     difference = np.abs(got - shrink_plainly(screen))
-    assert (
-        difference.max() < 1.5 and (difference > 0.51).mean() < 0.01
-    )  # a colour's mean at exactly .5 may round either way
+    # a colour's mean at exactly .5 may round either way
+    assert difference.max() < 1.5 and (difference > 0.51).mean() < 0.01
+
+
+LUMA = {(255, 255, 255): 255, (255, 0, 0): 76, (0, 255, 0): 150, (0, 0, 255): 29}
 
 
 def test_flat_colours_keep_their_luma():
-    for colour, grey in [
-        ((255, 255, 255), 255),
-        ((255, 0, 0), 76),
-        ((0, 255, 0), 150),
-        ((0, 0, 255), 29),
-    ]:
+    for colour, grey in LUMA.items():
         assert (Shrink(210, 160)(np.full((210, 160, 3), colour, np.uint8)) == grey).all()
 
 
 class PlainAtari:
-    """The published preprocessing written down frame by frame, for games in which no life is lost."""
+    """The published preprocessing frame by frame, for games in which no life is lost."""
 
     def __init__(self, name, seed):
         self.env = gym.make(get_task(name).env_id, frameskip=1, repeat_action_probability=0.0)
@@ -71,9 +65,10 @@ class PlainAtari:
         return sum(rewards)
 
 
-@pytest.mark.parametrize(
-    ("name", "steps"), [("atari-pong", 150), ("atari-freeway", 150), ("atari-mspacman", 60)]
-)
+STEPS = [("atari-pong", 150), ("atari-freeway", 150), ("atari-mspacman", 60)]
+
+
+@pytest.mark.parametrize(("name", "steps"), STEPS)
 def test_decisions_equal_four_single_frames(name, steps):
     plain, env, rng = PlainAtari(name, seed=5), make_env(name, seed=5), np.random.default_rng(0)
     observation, _ = env.reset()
@@ -94,14 +89,13 @@ def test_observations_are_not_changed_afterwards():
     np.testing.assert_array_equal(observation["image_observation"], kept)
 
 
-def test_a_lost_life_continues_the_same_game_with_the_ball_in_play():
+def test_a_lost_life_continues_the_game_with_the_ball_in_play():
     env = make_env("atari-breakout", seed=0)
     _, info = env.reset()
     lives, total, lost = 5, 0.0, 0
     while True:
-        observation, reward, terminated, truncated, info = env.step(
-            3
-        )  # LEFT: the ball is missed at last
+        # 3 is LEFT: the ball is missed at last
+        observation, reward, terminated, truncated, info = env.step(3)
         total += reward
         if terminated:
             break
@@ -125,22 +119,21 @@ def test_a_whole_game_of_pong_counts_its_points():
     assert -21 <= total <= -17
 
 
-def test_montezuma_is_limited_to_18000_frames_and_the_others_to_108000():
-    limits = [
-        make_env(name).unwrapped.ale.getInt("max_num_frames_per_episode")
-        for name in ("atari-montezumarevenge", "atari-pong")
-    ]
-    assert limits == [18_000, 108_000]
+@pytest.mark.parametrize(
+    ("name", "frames"), [("atari-montezumarevenge", 18_000), ("atari-pong", 108_000)]
+)
+def test_games_have_the_published_limits(name, frames):
+    assert make_env(name).unwrapped.ale.getInt("max_num_frames_per_episode") == frames
 
 
 @pytest.mark.slow
 def test_montezuma_is_truncated_at_its_limit():
     env = make_env("atari-montezumarevenge", seed=0)
     env.reset()
-    for decisions in range(1, 4501):  # noqa: B007
+    decisions, terminated, truncated = 0, False, False
+    while not (terminated or truncated) and decisions < 4500:
         _, _, terminated, truncated, _ = env.step(0)
-        if terminated or truncated:
-            break
+        decisions += 1
     assert (terminated, truncated) == (False, True)
     assert 4480 <= decisions <= 4500  # 18,000 frames, less up to 30 no-ops and the opening
 

@@ -1,0 +1,1 @@
+"""Pictures of MuJoCo and Meta-World scenes on every machine, with or without OpenGL."""

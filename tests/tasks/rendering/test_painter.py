@@ -1,22 +1,17 @@
-"""The painter against geometry: what must be where in the picture, worked out by hand for scenes of
-a few geoms.
-"""
+"""The painter against geometry: where things must be in pictures of a few geoms, by hand."""
 
 import mujoco
 import numpy as np
 import pytest
 
-from jatlab.tasks.rendering import backends as rendering
-from jatlab.tasks.rendering import raster, shapes
-from jatlab.tasks.rendering.painter import SAMPLES, Painter, scene_camera
+from jatlab.tasks.rendering import backends, raster, shapes
+from jatlab.tasks.rendering.bodies import SAMPLES
+from jatlab.tasks.rendering.cameras import make_camera
+from jatlab.tasks.rendering.painter import Painter, scene_camera
 
 SIZE = 200
-FRONT = {
-    "azimuth": 90,
-    "elevation": 0,
-    "distance": 4,
-    "lookat": (0, 0, 0),
-}  # at y = -4, looking along +y, x to the right
+# at y = -4, looking along +y, x to the right
+FRONT = {"azimuth": 90, "elevation": 0, "distance": 4, "lookat": (0, 0, 0)}
 FOCAL = SIZE / 2 / np.tan(np.radians(45 / 2))  # 45 degrees: MuJoCo's default
 
 
@@ -38,15 +33,22 @@ def scene(bodies, assets="", light=""):
 def picture(bodies, camera=FRONT, **more):
     """The painter's frame of a scene."""
     model, data = scene(bodies, **more)
-    return rendering.make_renderer(model, SIZE, SIZE, camera).frame(data)
+    return backends.make_renderer(model, SIZE, SIZE, camera).frame(data)
 
 
 def coverage(frame, empty=None):
-    """How much of each pixel (h, w) a pure red body covers, told from the green channel of the
-    empty scene.
-    """
+    """How much of each pixel (h, w) a pure red body covers, told from the green channel."""
     empty = picture("") if empty is None else empty
     return 1 - frame[..., 1] / empty[..., 1]
+
+
+def updated_scene(model, data, camera):
+    """MuJoCo's list of what a camera sees."""
+    view, _ = make_camera(model, camera)
+    drawn = mujoco.MjvScene(model, 10)
+    everything = mujoco.mjtCatBit.mjCAT_ALL.value
+    mujoco.mjv_updateScene(model, data, mujoco.MjvOption(), None, view, everything, drawn)
+    return drawn
 
 
 def red(kind, size, place="0 0 0", more=""):
@@ -63,26 +65,18 @@ def test_projection_is_mujocos_camera(azimuth, elevation, fovy):
     model, data = scene(red("sphere", 1))
     model.vis.global_.fovy = fovy
     lookat, distance = np.array([0.3, -0.2, 0.5]), 3.0
-    view, _ = rendering.make_camera(
-        model, {"azimuth": azimuth, "elevation": elevation, "distance": distance, "lookat": lookat}
-    )
-    drawn = mujoco.MjvScene(model, 10)
-    mujoco.mjv_updateScene(
-        model, data, mujoco.MjvOption(), None, view, mujoco.mjtCatBit.mjCAT_ALL.value, drawn
-    )
+    free = {"azimuth": azimuth, "elevation": elevation, "distance": distance, "lookat": lookat}
+    drawn = updated_scene(model, data, free)
     points = np.random.default_rng(0).uniform(-1, 1, (50, 3))
     x, y, depth = scene_camera(drawn, 300, 400).project(points)
     a, e = np.radians(azimuth), np.radians(elevation)
     forward = np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
     right = np.array([np.sin(a), -np.cos(a), 0])
     offset, focal = points - (lookat - distance * forward), 150 / np.tan(np.radians(fovy / 2))
-    np.testing.assert_allclose(depth, offset @ forward, atol=1e-5)
-    np.testing.assert_allclose(
-        x / depth, 200 + focal * (offset @ right) / (offset @ forward), atol=1e-2
-    )
-    np.testing.assert_allclose(
-        y / depth, 150 - focal * (offset @ np.cross(right, forward)) / (offset @ forward), atol=1e-2
-    )
+    ahead, aside, above = (offset @ axis for axis in (forward, right, np.cross(right, forward)))
+    np.testing.assert_allclose(depth, ahead, atol=1e-5)
+    np.testing.assert_allclose(x / depth, 200 + focal * aside / ahead, atol=1e-2)
+    np.testing.assert_allclose(y / depth, 150 - focal * above / ahead, atol=1e-2)
 
 
 @pytest.mark.parametrize("radius", [0.1, 0.5, 1.2])
@@ -90,13 +84,9 @@ def test_sphere_has_the_right_silhouette(radius):
     covered = coverage(picture(red("sphere", radius, more='material="matte"'), assets=MATTE))
     expected = FOCAL * radius / np.sqrt(4**2 - radius**2)
     assert np.sqrt(covered.sum() / np.pi) == pytest.approx(expected, abs=1)
-    rows, columns = np.nonzero(covered > 0.5)
-    assert np.ptp(rows) + 1 == pytest.approx(2 * expected, abs=2) and np.ptp(
-        columns
-    ) + 1 == pytest.approx(2 * expected, abs=2)
-    assert rows.mean() + 0.5 == pytest.approx(
-        SIZE / 2, abs=0.5
-    ) and columns.mean() + 0.5 == pytest.approx(SIZE / 2, abs=0.5)
+    for pixels in np.nonzero(covered > 0.5):  # rows, then columns
+        assert np.ptp(pixels) + 1 == pytest.approx(2 * expected, abs=2)
+        assert pixels.mean() + 0.5 == pytest.approx(SIZE / 2, abs=0.5)
 
 
 # silhouettes from the front, in square pixels; side surfaces are edge-on or beyond the rim
@@ -120,59 +110,27 @@ TETRAHEDRON = '<mesh name="tetra" vertex="-1 0 -1  1 0 -1  0 0 1  0 2 0"/>' + MA
 
 
 def test_meshes_are_drawn_from_their_faces():
-    covered = coverage(
-        picture(
-            '<geom type="mesh" mesh="tetra" rgba="1 0 0 1" material="matte"/>', assets=TETRAHEDRON
-        )
-    ).clip(0)
+    body = '<geom type="mesh" mesh="tetra" rgba="1 0 0 1" material="matte"/>'
+    covered = coverage(picture(body, assets=TETRAHEDRON)).clip(0)
     assert covered.sum() > 0.5 * 2 * (FOCAL / 4.5) ** 2
     rows, columns = np.nonzero(covered > 0.5)
-    assert columns[rows < np.quantile(rows, 0.1)].mean() == pytest.approx(
-        SIZE / 2, abs=1
-    )  # the tip is above the middle
+    tip = columns[rows < np.quantile(rows, 0.1)]
+    assert tip.mean() == pytest.approx(SIZE / 2, abs=1)  # above the middle
 
 
 def test_closed_bodies_have_no_holes():
     for seed, kind in enumerate(["ellipsoid", "box", "cylinder", "capsule"]):
         turn = " ".join(map(str, np.random.default_rng(seed).normal(size=4)))
         model, data = scene(f'<geom type="{kind}" size=".7 .9 .5" quat="{turn}" rgba="1 0 0 1"/>')
-        points, _, faces = shapes.shape(
-            model, model.geom_type[0], -1, [0.7, 0.9, 0.5] if kind != "capsule" else [0.7, 0.7, 0.9]
-        )
+        size = [0.7, 0.9, 0.5] if kind != "capsule" else [0.7, 0.7, 0.9]
+        points, _, faces = shapes.shape(model, model.geom_type[0], -1, size)
         camera = raster.Camera((0, -4, 0), (0, 1, 0), (0, 0, 1), FOCAL, SIZE, SIZE)
         keys = np.zeros(SIZE * SIZE, np.int64)
-        raster.rasterise(
-            camera.project(points @ data.geom_xmat[0].reshape(3, 3).T), faces, keys, SIZE
-        )
+        turned = points @ data.geom_xmat[0].reshape(3, 3).T
+        raster.rasterise(camera.project(turned), faces, keys, SIZE)
         for row in (keys > 0).reshape(SIZE, SIZE):
             inside = np.flatnonzero(row)
             assert len(inside) == 0 or inside[-1] - inside[0] + 1 == len(inside)
-
-
-def test_every_pixel_shows_the_nearest_triangle():
-    rng, width, height = np.random.default_rng(3), 40, 30
-    points = np.stack(
-        [rng.uniform(-5, 45, 60), rng.uniform(-5, 35, 60), np.ones(60)]
-    ) * rng.uniform(1, 3, 60)
-    faces = np.concatenate(
-        [np.arange(60).reshape(20, 3), np.arange(60).reshape(20, 3)[:, ::-1]]
-    )  # one of the two shows its front
-    keys = np.zeros(width * height, np.int64)
-    edges, seen = raster.rasterise(points, faces, keys, width)
-    assert len(seen) == 20
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    for row, column in np.ndindex(height, width):
-        best, nearest = 0, 0.0
-        for number, face in enumerate(faces[seen]):
-            corners = points[:2, face] / points[2, face]
-            weights = np.linalg.solve(
-                np.vstack([corners, np.ones(3)]), [x[row, column], y[row, column], 1]
-            )
-            nearness = weights @ (1 / points[2, face])  # one over depth is linear on the screen
-            if weights.min() > 0 and nearness > nearest:
-                best, nearest = number + 1, nearness
-        assert keys[row * width + column] & 0xFFFFFFFF == best
-        assert raster.nearness_of(keys)[row * width + column] == pytest.approx(nearest, rel=1e-4)
 
 
 def test_nearer_hides_farther_in_any_order():
@@ -185,41 +143,33 @@ def test_nearer_hides_farther_in_any_order():
 
 
 def test_intersecting_bodies_meet_where_they_should():
-    ball, slab = (
-        red("sphere", ".8"),
-        '<geom type="box" size="3 .01 3" pos="0 -.3 0" rgba="0 0 1 1"/>',
-    )
-    frame = picture(ball + slab).astype(int)
+    slab = '<geom type="box" size="3 .01 3" pos="0 -.3 0" rgba="0 0 1 1"/>'
+    frame = picture(red("sphere", ".8") + slab).astype(int)
     radius = FOCAL * np.sqrt(0.8**2 - 0.31**2) / (4 - 0.31)
     assert np.sqrt((frame[..., 0] > frame[..., 2]).sum() / np.pi) == pytest.approx(radius, abs=1)
 
 
 def test_bodies_reaching_behind_the_camera_are_drawn():
     frame = picture('<geom type="box" size=".5 50 .1" pos="0 0 -.5" rgba="1 0 0 1"/>').astype(int)
-    assert (
-        frame[-1, SIZE // 2, 0] > 2 * frame[-1, SIZE // 2, 1]
-    )  # right below the camera, whose corners lie behind it
+    # right below the camera, where some corners lie behind it
+    assert frame[-1, SIZE // 2, 0] > 2 * frame[-1, SIZE // 2, 1]
     assert (frame[: SIZE // 2 - 20, :, 1] > 100).all()  # and none of it above the horizon
 
 
 def test_checkerboard_is_where_its_texture_says():
     assets = (
-        '<texture name="t" type="2d" builtin="checker" rgb1="1 1 1" rgb2="0 0 0" width="64" height="64"/>'
+        '<texture name="t" type="2d" builtin="checker" rgb1="1 1 1" rgb2="0 0 0" '
+        'width="64" height="64"/>'
         '<material name="m" texture="t" texrepeat="5 5" texuniform="false" specular="0"/>'
     )
     camera = {"azimuth": 90, "elevation": -50, "distance": 4, "lookat": (0, 0, 0)}
     model, data = scene('<geom type="plane" size="2.5 2.5 .1" material="m"/>', assets)
-    frame = rendering.make_renderer(model, SIZE, SIZE, camera).frame(data)
-    view, _ = rendering.make_camera(model, camera)
-    drawn = mujoco.MjvScene(model, 10)
-    mujoco.mjv_updateScene(
-        model, data, mujoco.MjvOption(), None, view, mujoco.mjtCatBit.mjCAT_ALL.value, drawn
-    )
+    frame = backends.make_renderer(model, SIZE, SIZE, camera).frame(data)
+    drawn = updated_scene(model, data, camera)
     # a texture is a metre: cells of 0.5 m
     cells = np.array([(i + 0.5, j + 0.5) for i in range(-3, 3) for j in range(-3, 3)]) / 2
-    x, y, depth = scene_camera(drawn, SIZE, SIZE).project(
-        np.column_stack([cells, np.zeros(len(cells))])
-    )
+    centres = np.column_stack([cells, np.zeros(len(cells))])
+    x, y, depth = scene_camera(drawn, SIZE, SIZE).project(centres)
     shown = frame[(y / depth).astype(int), (x / depth).astype(int), 0] > 60
     parity = np.floor(cells * 2).sum(axis=1) % 2 == 0
     assert (shown == parity).all() or (shown == ~parity).all()
@@ -245,39 +195,37 @@ def test_hidden_groups_and_transparent_geoms_are_left_out():
 def test_sites_and_colours_of_materials_show():
     frame = picture('<site type="sphere" size=".5" rgba="0 1 0 1"/>').astype(int)
     assert frame[100, 100, 1] > 2 * frame[100, 100, 0]
-    frame = picture(
-        '<geom type="sphere" size=".5" material="blue"/>',
-        assets='<material name="blue" rgba="0 0 1 1" specular="0"/>',
-    )
+    blue = '<material name="blue" rgba="0 0 1 1" specular="0"/>'
+    frame = picture('<geom type="sphere" size=".5" material="blue"/>', assets=blue)
     assert frame[100, 100, 2] > 50 and frame[100, 100, :2].max() == 0
 
 
 def test_lambert_light():
-    lamp = '<light directional="true" dir="1 0 0" diffuse="1 1 1" specular="0 0 0" ambient="0 0 0" castshadow="false"/>'
-    frame = picture(
-        '<geom type="sphere" size="1" rgba=".4 .4 .4 1" material="matte"/>',
-        assets=MATTE,
-        light=lamp,
-    ).astype(int)
+    lamp = (
+        '<light directional="true" dir="1 0 0" diffuse="1 1 1" specular="0 0 0" ambient="0 0 0" '
+        'castshadow="false"/>'
+    )
+    ball = '<geom type="sphere" size="1" rgba=".4 .4 .4 1" material="matte"/>'
+    frame = picture(ball, assets=MATTE, light=lamp).astype(int)
     slope = 39.5 / FOCAL  # of the rays through the pixels 60 and 139
     depth = (4 - np.sqrt(16 - 15 * (1 + slope**2))) / (1 + slope**2)
     difference = frame[100, 60].mean() - frame[100, 139].mean()
-    assert difference == pytest.approx(
-        0.4 * 255 * slope * depth, rel=0.04
-    )  # the lamp's cosine: its light comes from the left
+    cosine = slope * depth  # of the lamp, whose light comes from the left
+    assert difference == pytest.approx(0.4 * 255 * cosine, rel=0.04)
 
 
 def test_sky_of_the_model():
-    box = '<texture type="skybox" builtin="gradient" rgb1="1 0 0" rgb2="0 0 1" width="32" height="192"/>'
+    colours = 'rgb1="1 0 0" rgb2="0 0 1"'  # red above, blue below
+    box = f'<texture type="skybox" builtin="gradient" {colours} width="32" height="192"/>'
     sky = picture("", {**FRONT, "elevation": -20}, assets=box).astype(int)
-    assert (np.diff(sky[:, 100, 0]) <= 0).all() and sky[0, 100, 0] > sky[
-        -1, 100, 0
-    ] + 30  # red above, blue below
+    assert (np.diff(sky[:, 100, 0]) <= 0).all()
+    assert sky[0, 100, 0] > sky[-1, 100, 0] + 30
     single = '<texture type="skybox" builtin="flat" rgb1="0 1 0" width="32" height="32"/>'
     np.testing.assert_array_equal(picture("", assets=single)[0, 0], [0, 255, 0])
 
 
-FALLING = '<body name="ball" pos="0 0 1"><freejoint/><geom type="sphere" size=".3" rgba="1 0 0 1"/></body>'
+BALL = '<geom type="sphere" size=".3" rgba="1 0 0 1"/>'
+FALLING = f'<body name="ball" pos="0 0 1"><freejoint/>{BALL}</body>'
 FLOOR = '<geom type="plane" size="3 3 .1" rgba=".8 .8 .8 1"/>'
 LAMP = '<light directional="true" dir="0 0 -1"/>'
 ABOVE = {"azimuth": 90, "elevation": -40, "distance": 5, "lookat": (0, 0, 0.5)}
@@ -285,7 +233,7 @@ ABOVE = {"azimuth": 90, "elevation": -40, "distance": 5, "lookat": (0, 0, 0.5)}
 
 def test_shadow_lies_under_the_body():
     model, data = scene(FLOOR + FALLING, light=LAMP)
-    renderer = rendering.make_renderer(model, SIZE, SIZE, ABOVE)
+    renderer = backends.make_renderer(model, SIZE, SIZE, ABOVE)
     with_body = renderer.frame(data).astype(int)
     data.qpos[:3] = 100, 0, 1
     mujoco.mj_forward(model, data)
@@ -298,16 +246,15 @@ def test_shadow_lies_under_the_body():
 
 def test_frames_follow_the_state_and_nothing_else():
     model, data = scene(FLOOR + FALLING, light=LAMP)
-    renderer = rendering.make_renderer(model, SIZE, SIZE, ABOVE)
+    renderer = backends.make_renderer(model, SIZE, SIZE, ABOVE)
     first = renderer.frame(data)
     assert first.shape == (SIZE, SIZE, 3) and first.dtype == np.uint8 and first.flags.writeable
     data.qpos[:3] = 0.5, 0, 0.6
     mujoco.mj_forward(model, data)
     second = renderer.frame(data)
     assert (first != second).any(axis=2).mean() > 0.02
-    np.testing.assert_array_equal(
-        second, rendering.make_renderer(model, SIZE, SIZE, ABOVE).frame(data)
-    )
+    fresh = backends.make_renderer(model, SIZE, SIZE, ABOVE)
+    np.testing.assert_array_equal(second, fresh.frame(data))
     data.qpos[:3] = 0, 0, 1
     mujoco.mj_forward(model, data)
     np.testing.assert_array_equal(renderer.frame(data), first)
@@ -315,52 +262,14 @@ def test_frames_follow_the_state_and_nothing_else():
 
 def test_fixed_geoms_that_are_changed_are_drawn_anew():
     model, data = scene(red("sphere", 0.3))
-    renderer = rendering.make_renderer(model, SIZE, SIZE, FRONT)
+    renderer = backends.make_renderer(model, SIZE, SIZE, FRONT)
     first = renderer.frame(data)
     model.geom_rgba[0] = 0, 1, 0, 1
     assert renderer.frame(data)[100, 100, 1] > first[100, 100, 1]
 
 
-def test_large_meshes_are_simplified_without_changing_their_form():
-    points, _, faces = shapes.ball()
-    dense = np.repeat(points[faces], 4, axis=0)
-    rng = np.random.default_rng(0)
-    dense = (dense + rng.normal(scale=1e-3, size=dense.shape)).astype(
-        np.float32
-    )  # 2,900 separate triangles of the unit sphere
-    merged, normals, kept = shapes.merged(
-        dense, dense / np.linalg.norm(dense, axis=2, keepdims=True), 2 / 12
-    )
-    assert len(kept) < len(dense) / 3 and len(merged) < dense.shape[0]
-    assert np.abs(np.linalg.norm(merged, axis=1) - 1).max() < 0.03
-    assert ((merged / np.linalg.norm(merged, axis=1, keepdims=True)) * normals).sum(
-        axis=1
-    ).min() > 0.8
-    volume = (
-        np.einsum(
-            "fi,fi->f", merged[kept[:, 0]], np.cross(merged[kept[:, 1]], merged[kept[:, 2]])
-        ).sum()
-        / 6
-    )
-    assert volume == pytest.approx(4 / 3 * np.pi, rel=0.1)
-
-
-def test_shapes_face_outwards():
-    model, _ = scene(red("sphere", 1))
-    for kind in ("SPHERE", "CAPSULE", "CYLINDER", "BOX", "ELLIPSOID"):
-        points, normals, faces = shapes.shape(
-            model, getattr(mujoco.mjtGeom, f"mjGEOM_{kind}"), -1, [0.4, 0.4, 0.7]
-        )
-        a, b, c = (points[faces[:, corner]] for corner in range(3))
-        outward = np.cross(b - a, c - a)
-        solid = np.linalg.norm(outward, axis=1) > 1e-9  # triangles at the poles may be empty
-        assert ((outward * (a + b + c)).sum(axis=1)[solid] > 0).all()
-        assert ((outward * normals[faces[:, 0]]).sum(axis=1)[solid] > 0).all()
-        np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
-
-
 def test_pictures_of_any_size():
     model, data = scene(FLOOR + FALLING, light=LAMP)
     for width, height in ((1, 1), (64, 48), (33, 97)):
-        assert rendering.make_renderer(model, width, height).frame(data).shape == (height, width, 3)
-    assert SAMPLES == 2 and isinstance(rendering.make_renderer(model).painter, Painter)
+        assert backends.make_renderer(model, width, height).frame(data).shape == (height, width, 3)
+    assert SAMPLES == 2 and isinstance(backends.make_renderer(model).painter, Painter)

@@ -10,9 +10,15 @@ import jatlab
 from jatlab.tasks import make_env
 
 FEW = [
-    "atari-breakout", "babyai-go-to-local", "babyai-unlock", "metaworld-drawer-open", "metaworld-reach", "mujoco-pendulum", "mujoco-pusher",
-]  # fmt: skip
-KEYS = {
+    "atari-breakout",
+    "babyai-go-to-local",
+    "babyai-unlock",
+    "metaworld-drawer-open",
+    "metaworld-reach",
+    "mujoco-pendulum",
+    "mujoco-pusher",
+]
+DTYPES = {
     "continuous": {"continuous_observation": np.float32},
     "discrete": {"discrete_observation": np.int64, "text_observation": str},
     "image": {"image_observation": np.uint8},
@@ -20,9 +26,7 @@ KEYS = {
 
 
 def play(env, seed, steps=40, actions=0):
-    """The observations and rewards of one episode under fixed random actions, as one flat list of
-    arrays.
-    """
+    """Observations and rewards of one episode under random actions: a flat list of arrays."""
     rng = np.random.default_rng(actions)
     observation, _ = env.reset(seed=seed)
     seen = [*observation.values()]
@@ -40,10 +44,12 @@ def random_action(env, rng):
     return rng.uniform(env.action_space.low, env.action_space.high)
 
 
+def dtypes(observation):
+    return {key: getattr(value, "dtype", type(value)) for key, value in observation.items()}
+
+
 def same(left, right):
-    return len(left) == len(right) and all(
-        np.array_equal(a, b) for a, b in zip(left, right, strict=True)
-    )
+    return len(left) == len(right) and all(map(np.array_equal, left, right))
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -52,9 +58,7 @@ def test_observations_have_the_published_form(name):
     observation, _ = env.reset()
     for _ in range(3):
         assert env.observation_space.contains(observation)
-        assert {
-            key: getattr(value, "dtype", type(value)) for key, value in observation.items()
-        } == KEYS[env.task.observation]
+        assert dtypes(observation) == DTYPES[env.task.observation]
         assert next(iter(observation.values())).size == env.task.observation_size
         observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         assert [type(value) for value in (reward, terminated, truncated)] == [float, bool, bool]
@@ -62,7 +66,7 @@ def test_observations_have_the_published_form(name):
 
 
 @pytest.mark.parametrize("name", FEW)
-def test_the_seed_determines_the_episode_whatever_was_played_before(name):
+def test_the_seed_determines_the_episode(name):
     fresh, used = make_env(name), make_env(name)
     first = play(fresh, seed=7)
     play(used, seed=3, actions=1)
@@ -81,9 +85,10 @@ def test_make_envs_seed_counts_for_the_first_reset_only():
     assert jatlab.make_env is make_env
 
 
-@pytest.mark.parametrize(
-    "name", ["atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"]
-)
+DRAWN = ["atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"]
+
+
+@pytest.mark.parametrize("name", DRAWN)
 def test_rendering_gives_rgb_without_opengl(name, monkeypatch):
     monkeypatch.setenv("JATLAB_RENDERER", "painter")
     env = make_env(name, seed=0)
@@ -108,9 +113,8 @@ def test_render_modes_and_options(monkeypatch):
     assert small.render().shape == (64, 64, 3)
     with pytest.raises(ValueError, match="render_mode is 'rgb_array' or None, not 'human'"):
         make_env("mujoco-pendulum", render_mode="human")
-    with pytest.raises(
-        ValueError, match="mujoco-pendulum has no option 'hide_goal'; it has camera, size"
-    ):
+    message = "mujoco-pendulum has no option 'hide_goal'; it has camera, size"
+    with pytest.raises(ValueError, match=message):
         make_env("mujoco-pendulum", hide_goal=True)
 
 
@@ -152,10 +156,8 @@ def test_babyai_flattens_direction_and_view():
     observation, _ = env.reset()
     raw = env.unwrapped.gen_obs()
     grid = observation["discrete_observation"]
-    assert (
-        grid[0] == raw["direction"]
-        and observation["text_observation"] == raw["mission"] == env.unwrapped.mission
-    )
+    assert grid[0] == raw["direction"]
+    assert observation["text_observation"] == raw["mission"] == env.unwrapped.mission
     np.testing.assert_array_equal(grid[1:].reshape(7, 7, 3), raw["image"])
 
 
@@ -171,9 +173,8 @@ for seed in range(60):
     env.reset(seed=seed)
 assert rejected, "nothing was rejected: take other seeds"
 """
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
-    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
 
 
@@ -209,10 +210,8 @@ def test_metaworld_lasts_100_steps_and_remembers_success():
     observation, _ = env.reset()
     flags = []
     for step in range(1, 101):
-        hand, goal = (
-            observation["continuous_observation"][:3],
-            observation["continuous_observation"][-3:],
-        )
+        values = observation["continuous_observation"]
+        hand, goal = values[:3], values[-3:]
         towards = goal - hand if step < 60 else hand - goal  # reaches the goal, then leaves it
         observation, reward, terminated, truncated, info = env.step([*(25 * towards), 0])
         flags.append(info["success"])
@@ -222,12 +221,11 @@ def test_metaworld_lasts_100_steps_and_remembers_success():
     assert env.step(np.zeros(4))[4]["success"] is False
 
 
-def test_metaworld_clips_actions_as_the_published_environments_did():
-    env = make_env("metaworld-reach")
-    after = [
-        env.reset(seed=1) and env.step(np.full(4, size))[0]["continuous_observation"]
-        for size in (1.0, 5.0)
-    ]
+def test_metaworld_clips_actions_as_published():
+    env, after = make_env("metaworld-reach"), []
+    for size in (1.0, 5.0):
+        env.reset(seed=1)
+        after.append(env.step(np.full(4, size))[0]["continuous_observation"])
     np.testing.assert_array_equal(*after)
 
 
@@ -236,7 +234,10 @@ def test_nothing_is_printed_or_warned_about():
 import warnings; warnings.simplefilter("error")
 import jatlab.tasks
 for name in {["atari-pong", "babyai-go-to", "metaworld-reach", "mujoco-ant", "mujoco-pusher"]}:
-    env = jatlab.tasks.make_env(name, seed=0); env.reset(); env.step(env.action_space.sample()); env.close()
+    env = jatlab.tasks.make_env(name, seed=0)
+    env.reset()
+    env.step(env.action_space.sample())
+    env.close()
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
