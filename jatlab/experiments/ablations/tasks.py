@@ -1,46 +1,55 @@
-"""The ablations' own tasks: a test of memory, and Meta-World's reach and Ms. Pac-Man with finer and
-coarser time. `register_all` makes them known by name.
+"""The ablations' tasks: a memory test, and two known tasks with finer and coarser time steps.
 
-`recall` shows one of four cues in the first timestep and never again; at every timestep the right
-action is that cue. The longer ago it was, the further the attention has to reach. `reach-every-N`
-repeats each action N times, `reach-by-N` cuts each step into N; in `mspacman-N-frames` a decision
-lasts N frames of the game.
+`recall` shows one of four cues in the first timestep, and never again. The right action of every
+timestep is that cue, so the attention has to reach further and further back. `reach-every-N`
+repeats each action of Meta-World's reach N times, and `reach-by-N` cuts each step into N parts. In
+`mspacman-N-frames` a decision of Ms. Pac-Man lasts N frames. `register_all` registers them all.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import ArrayLike
 
-from jatlab.experiments.ablations.runs import FRAMES, GAME
-from jatlab.tasks import get_task, make_env, normalise
+from jatlab.experiments.ablations.variants import FRAMES, GAME, REACH, RECALL
+from jatlab.tasks import Task, get_task, make_env, normalise, register
 from jatlab.tasks.atari import FRAMES_PER_DECISION, AtariGame
-from jatlab.tasks.registry import Task, register
+from jatlab.tasks.task import Observation
 from jatlab.teachers import Teacher, get_teacher, register_teacher
 from jatlab.teachers.console import DECISIONS, ConsoleTeacher
 
 CUES = 4
 RECALL_STEPS = 32
 REPEATS, SPLITS = (4, 8), (2,)
-REACH = "metaworld-reach"
 
 
 class Recall(gym.Env):
-    """Observation (5,): the cue as one of four ones in the first timestep, zeros afterwards, and a
-    last value that is always 1. Reward 1 for the cue's number.
+    """The memory test.
+
+    An observation has 5 values. In the first timestep one of the first four is 1: the cue. Later
+    they are 0; the last value is always 1. The reward is 1 for the number of the cue.
     """
 
     observation_space = gym.spaces.Box(0.0, 1.0, (CUES + 1,), np.float32)
     action_space = gym.spaces.Discrete(CUES)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Draw a cue, and show it."""
         super().reset(seed=seed)
         self.cue, self.steps = int(self.np_random.integers(CUES)), 0
         return self._observe(self.cue), {}
 
-    def step(self, action):
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Compare the action with the cue."""
         self.steps += 1
         return self._observe(None), float(action == self.cue), False, self.steps == RECALL_STEPS, {}
 
@@ -52,57 +61,67 @@ class Recall(gym.Env):
 
 
 class RecallTeacher(Teacher):
-    """Reads the cue where the agent cannot: in the environment."""
+    """Reads the cue from the environment, which the agent cannot."""
 
-    def reset(self, env, seed: int | None = None) -> None:
-        self.env = env
+    def reset(self, env: gym.Env, seed: int | None = None) -> None:
+        """Begin an episode."""
+        self.game = cast(Recall, env.unwrapped)
 
-    def act(self, observation: dict, executed=None) -> int:
-        return self.env.unwrapped.cue
+    def act(self, observation: Observation, executed: Any = None) -> int:
+        """The cue."""
+        return self.game.cue
 
 
-class EveryNth(gym.Wrapper):
-    """Each action is executed ``repeats`` times; rewards are added up."""
+class RepeatedAction(gym.Wrapper):
+    """Executes each action ``repeats`` times, and adds the rewards up."""
 
     def __init__(self, env: gym.Env, repeats: int):
         super().__init__(env)
         self.repeats = repeats
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Execute the action until the repeats or the episode end."""
         total = 0.0
         for _ in range(self.repeats):
             observation, reward, terminated, truncated, info = self.env.step(action)
-            total += reward
+            total += float(reward)
             if terminated or truncated:
                 break
         return observation, total, terminated, truncated, info
 
 
-class Nths(gym.RewardWrapper):
-    """Each step lasts an Nth of the time: the hand's target moves an Nth of a centimetre at most,
-    the simulation runs an Nth as long, a reward counts an Nth.
+class DividedStep(gym.RewardWrapper):
+    """A Meta-World environment whose steps last 1 / ``parts`` of the time.
+
+    The hand's target moves that part of a centimetre at most, the simulation runs that part of the
+    time, and a reward counts that part.
     """
 
     def __init__(self, env: gym.Env, parts: int):
         super().__init__(env)
         self.parts = parts
-        env.unwrapped.action_scale /= parts
-        env.unwrapped.model.opt.timestep /= parts
+        sawyer = cast(Any, env.unwrapped)  # Meta-World's class has no types
+        sawyer.action_scale /= parts
+        sawyer.model.opt.timestep /= parts
 
-    def reward(self, reward):
+    def reward(self, reward: Any) -> float:
+        """The reward's part."""
         return reward / self.parts
 
 
 class RememberingGame(AtariGame):
-    """A game whose ``memories`` go back four frames, in which the teacher's sense of motion is at
-    home, however long a decision is.
+    """A game that keeps the console's memory of the last four frames in ``memories``.
+
+    The teacher measures motion over four frames, however long a decision lasts.
     """
+
+    memories: deque[np.ndarray]
 
     def _begin(self, rng: np.random.Generator) -> None:
         self.memories = deque(maxlen=FRAMES_PER_DECISION + 1)
         super()._begin(rng)
 
-    def _frame(self, action) -> float:
+    def _frame(self, action: Any) -> float:
         if not self.memories:
             self.memories.append(self._ale.getRAM())
         reward = super()._frame(action)
@@ -111,69 +130,70 @@ class RememberingGame(AtariGame):
 
 
 class TimedTeacher(ConsoleTeacher):
-    """The game's own teacher, asked every ``frames`` frames."""
+    """The game's teacher, asked every ``frames`` frames."""
 
     def __init__(self, frames: int):
-        super().__init__(get_teacher(GAME).policy)
+        super().__init__(cast(ConsoleTeacher, get_teacher(GAME)).policy)
         self.max_decisions = DECISIONS * FRAMES_PER_DECISION // frames
 
-    def reset(self, env, seed: int | None = None) -> None:
+    def reset(self, env: gym.Env, seed: int | None = None) -> None:
+        """Begin an episode."""
         super().reset(env, seed)
-        self._memories = lambda: env.get_wrapper_attr("memories")
+        self._env = env
 
     def _earlier(self, now: np.ndarray) -> np.ndarray:
-        memories = self._memories()
+        memories = self._env.get_wrapper_attr("memories")
         return memories[0] if memories else now
 
 
-def register_all() -> None:
-    """Make the ablations' tasks known to `get_task`, `make_env` and `get_teacher`. Calling it again
-    changes nothing.
+# --- registering them -----------------------------------------------------------------------------
 
-    Reach's own teacher does as well with finer and coarser time: 0.98 and more of its score.
+
+def register_all() -> None:
+    """Make the tasks known to `get_task`, `make_env` and `get_teacher`. It can be called again.
+
+    Reach's teacher scores 0.98 and more with finer and with coarser time.
     """
-    register(
-        Task("recall", "memory", None, None, "continuous", CUES + 1, "discrete", CUES),
-        lambda task, render_mode=None: Recall(),
-    )
-    register_teacher("recall", RecallTeacher, "who knows the cue")
-    facts = ("time", None, None, "continuous", 39, "continuous", 4, 50.0)
+    recall = Task(RECALL, "memory", None, None, "continuous", CUES + 1, "discrete", CUES)
+    register(recall, lambda task, render_mode=None: Recall())
+    register_teacher(RECALL, RecallTeacher, "who knows the cue")
     for repeats in REPEATS:
-        register(
-            Task(f"reach-every-{repeats}", *facts),
-            lambda task, render_mode=None, repeats=repeats: EveryNth(
-                make_env(REACH, render_mode=None), repeats
-            ),
-        )
+        _register_reach(f"reach-every-{repeats}", partial(_repeated_reach, repeats))
     for parts in SPLITS:
-        register(
-            Task(f"reach-by-{parts}", *facts),
-            lambda task, render_mode=None, parts=parts: _split_reach(parts),
-        )
-    for task in [f"reach-every-{repeats}" for repeats in REPEATS] + [
-        f"reach-by-{parts}" for parts in SPLITS
-    ]:
-        register_teacher(task, lambda: get_teacher(REACH), "reach's own")
-    game = get_task(GAME)
-    for frames, name in ((frames, name) for frames, name in FRAMES.items() if name != GAME):
-        task = Task(
-            name,
-            "time",
-            None,
-            None,
-            "image",
-            game.observation_size,
-            "discrete",
-            game.action_size,
-            max_timesteps=game.max_timesteps,
-        )
-        register(task, lambda task, render_mode=None, frames=frames: _timed_game(frames))
-        register_teacher(task.name, lambda frames=frames: TimedTeacher(frames), "the game's own")
+        _register_reach(f"reach-by-{parts}", partial(_divided_reach, parts))
+    for frames, name in FRAMES.items():
+        if name != GAME:
+            _register_game(name, frames)
+
+
+def _register_reach(name: str, make: Callable[[], gym.Env]) -> None:
+    task = Task(name, "time", None, None, "continuous", 39, "continuous", 4, loss_weight=50.0)
+    register(task, lambda task, render_mode=None: make())
+    register_teacher(name, lambda: get_teacher(REACH), "reach's own")
+
+
+def _repeated_reach(repeats: int) -> gym.Env:
+    return RepeatedAction(make_env(REACH, render_mode=None), repeats)
+
+
+def _divided_reach(parts: int) -> gym.Env:
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    from jatlab.tasks.metaworld import EPISODE_LENGTH, SeededSawyer
+
+    sawyer = ALL_V3_ENVIRONMENTS["reach-v3"]()
+    return DividedStep(SeededSawyer(sawyer, length=EPISODE_LENGTH * parts), parts)
+
+
+def _register_game(name: str, frames: int) -> None:
+    game = replace(get_task(GAME), name=name, domain="time", env_id=None, published_env_id=None)
+    register(game, lambda task, render_mode=None: _timed_game(frames))
+    register_teacher(name, lambda: TimedTeacher(frames), "the game's own")
 
 
 def _timed_game(frames: int) -> gym.Env:
     console = gym.make(
-        get_task(GAME).env_id,
+        get_task(GAME).env_id or GAME,
         frameskip=1,
         repeat_action_probability=0.0,
         render_mode=None,
@@ -182,30 +202,20 @@ def _timed_game(frames: int) -> gym.Env:
     return RememberingGame(console, frames=frames)
 
 
-def _split_reach(parts: int) -> gym.Env:
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-
-    from jatlab.tasks.metaworld import EPISODE_LENGTH, SeededSawyer
-
-    sawyer = ALL_V3_ENVIRONMENTS["reach-v3"]()
-    return Nths(SeededSawyer(sawyer, length=EPISODE_LENGTH * parts), parts)
+# --- scores ---------------------------------------------------------------------------------------
 
 
-def score(task: str, returns) -> np.ndarray:
-    """Returns on the scale from the random policy (0) to our teacher (1); with other time steps, on
-    the scale of the task itself.
+def score(task: str, returns: ArrayLike) -> np.ndarray:
+    """Returns on the scale from the random policy (0) to our teacher (1).
+
+    Tasks with other time steps are scored as the task that they change. Raises ValueError for a
+    task whose teacher has not been measured.
     """
-    if task == "recall":
+    if task == RECALL:
         return (np.asarray(returns, float) / RECALL_STEPS - 1 / CUES) / (1 - 1 / CUES)
-    itself = next(
-        (
-            whole
-            for start, whole in (("reach-", REACH), ("mspacman-", GAME))
-            if task.startswith(start)
-        ),
-        task,
-    )
-    scores = normalise(itself, returns)
+    original = {"reach-": REACH, "mspacman-": GAME}
+    scored = next((original[start] for start in original if task.startswith(start)), task)
+    scores = normalise(scored, returns)
     if scores is None:
         raise ValueError(
             f"{task} has no measured teacher to compare with: run `jatlab measure {task}` first"

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from jatlab.experiments.ablations import ABLATIONS, assemble, to_recall
 from jatlab.experiments.ablations.figures import (
     ablation_figure,
     joint_training_figure,
     recall_figure,
 )
-from jatlab.experiments.ablations.registry import ABLATIONS, assemble, to_recall
 
 
 def results(name, seeds=(0, 1), by_age=None):
@@ -17,37 +17,26 @@ def results(name, seeds=(0, 1), by_age=None):
     for seed in seeds:
         for number, variant in enumerate(ablation.variants):
             mean = 0.1 * number + 0.02 * seed
-            tasks = {
-                task: {
-                    "mean": mean,
-                    "success": None,
-                    "scores": [mean, mean + 0.1],
-                    "by_age": by_age,
-                }
-                for task in variant.tasks
-            }
+            result = {"mean": mean, "success": None, "scores": [mean, mean + 0.1]}
+            tasks = dict.fromkeys(variant.tasks, result | {"by_age": by_age})
             runs.append({"variant": variant.name, "seed": seed, "minutes": 0.1, "tasks": tasks})
     return assemble(ablation, list(ablation.variants), seeds, runs)
 
 
 def marks(axes, marker):
-    return [
-        (list(line.get_xdata()), list(line.get_ydata()))
-        for line in axes.lines
-        if line.get_marker() == marker
-    ]
+    """Where the lines with this marker are: [(xs, ys)]."""
+    lines = [line for line in axes.lines if line.get_marker() == marker]
+    return [(list(line.get_xdata()), list(line.get_ydata())) for line in lines]
+
+
+def rows(axes):
+    return [label.get_text() for label in axes.get_yticklabels()]
 
 
 def test_each_variant_has_a_row_with_its_runs_and_their_mean():
     figure = ablation_figure(results("observation-loss"))
     left, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == [
-        "kappa 0.005",
-        "kappa 0",
-        "kappa 0.05",
-        "kappa 0.2",
-        "kappa 0.5",
-    ]
+    assert rows(left) == ["kappa 0.005", "kappa 0", "kappa 0.05", "kappa 0.2", "kappa 0.5"]
     np.testing.assert_allclose(marks(left, "o")[2][0], [0.2, 0.22])
     np.testing.assert_allclose([x[0] for x, _ in marks(right, "D")], [0.01, 0.11, 0.21, 0.31, 0.41])
     assert left.get_xlabel() == "score (0: random, 1: our teacher)"
@@ -61,18 +50,13 @@ def test_one_run_is_said_to_be_one():
 
 def test_variants_with_a_task_each_share_a_panel():
     [axes] = ablation_figure(results("time")).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "100 decisions",
-        "200 decisions",
-        "25 decisions",
-        "12.5 decisions",
-    ]
+    assert rows(axes) == ["100 decisions", "200 decisions", "25 decisions", "12.5 decisions"]
     assert len(marks(axes, "D")) == 4
 
 
 def test_tasks_that_lack_variants_have_their_own_rows():
     panels = ablation_figure(results("generalists")).axes
-    names = [[label.get_text() for label in panel.get_yticklabels()] for panel in panels]
+    names = [rows(panel) for panel in panels]
     assert names[0] == [
         "go-to-obj alone",
         "go-to-obj and reach",
@@ -83,34 +67,17 @@ def test_tasks_that_lack_variants_have_their_own_rows():
     assert names[3][0] == "drawer-open alone" and names[3][-1] == "four together"
 
 
-def test_company_is_a_table_of_differences_from_being_alone():
-    """Means are 0.1 for each place among the variants: four alone, then the pairs in order, then
-    all four.
-    """
-    found = results("generalists")
-    [axes] = joint_training_figure(found).axes
-    cells = {
-        (round(text.get_position()[0]), round(text.get_position()[1])): text for text in axes.texts
-    }
-    assert len(cells) == 20 and [cells[n, n].get_text() for n in range(4)] == [
-        "0.01",
-        "0.11",
-        "0.21",
-        "0.31",
-    ]
-    assert (cells[1, 0].get_text(), cells[0, 1].get_text()) == (
-        "+0.40",
-        "+0.30",
-    )  # the pair of the first two: 0.41
-    assert (
-        cells[4, 3].get_text() == "+0.70" and cells[4, 3].get_weight() == "bold"
-    )  # the same difference in each run
-    assert [label.get_text() for label in axes.get_yticklabels()] == [
-        "go-to-obj",
-        "reach",
-        "open-door",
-        "drawer-open",
-    ]
+def test_joint_training_is_a_table_of_differences():
+    """A variant's mean is 0.1 times its place: four alone, then the pairs in order, then all."""
+    [axes] = joint_training_figure(results("generalists")).axes
+    cells = {tuple(map(round, text.get_position())): text for text in axes.texts}
+    assert len(cells) == 20
+    assert [cells[n, n].get_text() for n in range(4)] == ["0.01", "0.11", "0.21", "0.31"]
+    # the pair of the first two has 0.41
+    assert (cells[1, 0].get_text(), cells[0, 1].get_text()) == ("+0.40", "+0.30")
+    # the same difference in each run
+    assert cells[4, 3].get_text() == "+0.70" and cells[4, 3].get_weight() == "bold"
+    assert rows(axes) == ["go-to-obj", "reach", "open-door", "drawer-open"]
 
 
 def test_a_task_that_is_not_there_is_named():
@@ -122,9 +89,6 @@ def test_memory_is_drawn_with_its_reach():
     figure = recall_figure(results("memory", by_age=[1.0] * 5 + [0.25] * 27))
     [axes] = figure.axes
     reaches = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"]
-    assert reaches == [
-        28.5,
-        12.5,
-        4.5,
-    ]  # all local of windows 16, 8 and 4; what has a global layer reaches everything
+    # all local with windows 16, 8 and 4; a pattern with a global layer reaches everything
+    assert reaches == [28.5, 12.5, 4.5]
     assert to_recall("local", 8).name in [text.get_text() for text in axes.get_legend().get_texts()]

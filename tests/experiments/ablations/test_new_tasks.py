@@ -1,5 +1,6 @@
-"""Tasks outside the benchmarks: their teachers are far better than chance and see no more than
-their pupil, and a run says where they stand on its scale.
+"""Tasks outside the benchmarks, and runs on them.
+
+Their teachers are far better than chance, and see no more than their pupil.
 """
 
 import builtins
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from jatlab.data.recording.playing import EpisodePlayer
+from jatlab.experiments.ablations import Variant, run_point
 from jatlab.experiments.ablations import runs as ablation_runs
 from jatlab.experiments.ablations.new_tasks import (
     FASTER,
@@ -18,14 +20,11 @@ from jatlab.experiments.ablations.new_tasks import (
     Driver,
     register_new_tasks,
 )
-from jatlab.experiments.ablations.runs import Variant, run_point
+from jatlab.experiments.ablations.variants import RECORDINGS
 from jatlab.tasks import get_task, make_env
 
-FLOORS = {
-    "lander": 200,
-    "fetch": -8,
-    "highway": 14,
-}  # of two episodes; random play has about -180, -11 and 7
+# mean returns of two episodes; random play has about -180, -11 and 7
+FLOORS = {"lander": 200, "fetch": -8, "highway": 14}
 
 
 @pytest.fixture(autouse=True)
@@ -58,19 +57,22 @@ def road(lane, *cars):
     """An observation: one's own lane (0 to 2), and cars (metres ahead, lanes to the right)."""
     values = np.zeros((5, 5), np.float32)
     values[0] = 1, 0, lane / 3, 0, 0
-    for row, (ahead, right) in zip(values[1:], cars):
+    for row, (ahead, right) in zip(values[1:], cars, strict=False):
         row[:3] = 1, ahead / 200, right / 3
     return {"continuous_observation": values.reshape(-1)}
 
 
-@pytest.mark.parametrize("observation, decision", [
-    (road(1), FASTER),
-    (road(1, (20, 0), (100, -1)), LANE_RIGHT),
-    (road(1, (20, 0), (60, -1), (3, 1)), LANE_LEFT),
-    (road(1, (20, 0), (3, -1), (-5, 1)), SLOWER),
-    (road(2, (20, 0), (60, -1)), LANE_LEFT),
-    (road(2, (20, 0), (15, -1)), SLOWER),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "observation, decision",
+    [
+        (road(1), FASTER),
+        (road(1, (20, 0), (100, -1)), LANE_RIGHT),
+        (road(1, (20, 0), (60, -1), (3, 1)), LANE_LEFT),
+        (road(1, (20, 0), (3, -1), (-5, 1)), SLOWER),
+        (road(2, (20, 0), (60, -1)), LANE_LEFT),
+        (road(2, (20, 0), (15, -1)), SLOWER),
+    ],
+)
 def test_the_driver_looks_before_changing_lanes(observation, decision):
     assert Driver().act(observation) == decision
 
@@ -85,21 +87,19 @@ def test_a_missing_package_is_named(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     for task, package in (("highway", "highway_env"), ("fetch", "gymnasium_robotics")):
-        with pytest.raises(
-            ImportError, match=rf"{task} needs more packages .*{package}.*jatlab\[new-tasks\]"
-        ):
+        message = rf"{task} needs more packages .*{package}.*jatlab\[new-tasks\]"
+        with pytest.raises(ImportError, match=message):
             make_env(task)
 
 
 @pytest.mark.slow
 def test_a_run_trains_on_from_the_shipped_agent(tmp_path, monkeypatch):
-    monkeypatch.setitem(ablation_runs.RECORDINGS, "lander", (3, 0.0))
+    monkeypatch.setitem(RECORDINGS, "lander", (3, 0.0))
     monkeypatch.setattr(ablation_runs, "EPISODES", 3)
-    runs = [
+    random, tuned = (
         run_point(Variant("v", ("lander",), steps=2, start=start), episodes=2, data=tmp_path)
         for start in ("nothing", "jatlab-mini")
-    ]
-    assert runs[0]["parameters"] == runs[1]["parameters"] and all(
-        len(run["tasks"]["lander"]["scores"]) == 2 for run in runs
     )
-    assert runs[0]["tasks"]["lander"]["scores"] != runs[1]["tasks"]["lander"]["scores"]
+    assert random["parameters"] == tuned["parameters"]
+    scores = [run["tasks"]["lander"]["scores"] for run in (random, tuned)]
+    assert [len(some) for some in scores] == [2, 2] and scores[0] != scores[1]

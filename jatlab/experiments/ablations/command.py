@@ -1,0 +1,133 @@
+"""`jatlab ablate NAME`: make the runs of an ablation, go on where it was stopped, save the results.
+
+An ablation is a list of variants of one recipe. A run trains a small agent for one variant and
+seed, and plays 50 episodes of each of its tasks. It is saved when it ends, so the same command goes
+on where it was stopped. A run that two ablations share is made once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jatlab.experiments.ablations.questions import ABLATIONS
+from jatlab.experiments.ablations.results import SHIPPED, Results, assemble
+from jatlab.experiments.ablations.runs import run_point
+from jatlab.experiments.ablations.variants import (
+    AVERAGE,
+    BATCH,
+    EPISODES,
+    LR,
+    MODEL,
+    SCALAR_BATCH,
+    TUNED_LR,
+    Variant,
+    demonstrations,
+)
+from jatlab.experiments.recipes import mini
+from jatlab.utils.files import write_json
+
+
+def ablate(
+    name: str,
+    output: str | Path = "runs/ablations",
+    seeds: Iterable[int] | None = None,
+    steps: int | None = None,
+    episodes: int = EPISODES,
+    install: bool = False,
+    progress: bool = True,
+) -> Results:
+    """Make every missing run of an ablation, and write its results.
+
+    Args:
+        name: of the ablation.
+        output: the folder of demonstrations, runs and NAME.json.
+        seeds: of the runs; None for the ablation's.
+        steps: of training; None for each variant's.
+        episodes: that an agent plays of each task.
+        install: whether to put the results into the package as well, in place of those that ship.
+        progress: whether to print a line for each run.
+
+    Returns:
+        The results, see `jatlab.experiments.ablations.results.assemble`.
+
+    Raises:
+        ValueError: an unknown name, no seed or no episode.
+    """
+    if name not in ABLATIONS:
+        raise ValueError(f"unknown ablation {name!r}; there are {', '.join(ABLATIONS)}")
+    ablation, output = ABLATIONS[name], Path(output)
+    seeds = tuple(ablation.seeds if seeds is None else seeds)
+    if not seeds or episodes < 1:
+        raise ValueError(
+            "an ablation needs at least one seed and one episode, "
+            f"got seeds {seeds} and {episodes} episodes"
+        )
+    variants = [replace(variant, steps=steps or variant.steps) for variant in ablation.variants]
+    runs: list[dict[str, Any]] = []
+    # all variants of a seed before the next seed: stopped early, it is still a comparison
+    for number, seed in enumerate(seeds, start=1):
+        for variant in variants:
+            runs.append(saved_run(variant, seed, episodes, output))
+            if progress:
+                print(run_line(runs[-1]), flush=True)
+        results = assemble(ablation, variants, seeds[:number], runs)
+        for folder in [output, SHIPPED] if install else [output]:
+            write_json(folder / f"{name}.json", results)
+    return results
+
+
+def run_line(run: dict[str, Any]) -> str:
+    """A run in one line."""
+    scores = ", ".join(f"{task} {result['mean']:.3f}" for task, result in run["tasks"].items())
+    return f"{run['variant']}, seed {run['seed']}: {scores} ({run['minutes']:.1f} minutes)"
+
+
+def saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict[str, Any]:
+    """A run's result, from its file if there is one. The file is named by what decides the run."""
+    settings = _settings(variant, seed, episodes)
+    # two ablations may call the same run differently
+    decisive = {key: value for key, value in settings.items() if key not in ("name", "value")}
+    digest = sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+    path = output / "runs" / f"{digest}.json"
+    if path.exists():
+        return json.loads(path.read_text()) | {"variant": variant.name}
+    run = run_point(variant, seed, episodes, output / "data")
+    write_json(path, run | {"settings": settings})
+    return run
+
+
+def _settings(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
+    """Everything that decides a run, as JSON gives it back."""
+    settings = asdict(variant) | {
+        "seed": seed,
+        "episodes": episodes,
+        "base": [MODEL, BATCH, SCALAR_BATCH, LR, TUNED_LR, AVERAGE],
+        **_ingredients(variant),
+    }
+    return json.loads(json.dumps(settings))
+
+
+def _ingredients(variant: Variant) -> dict[str, Any]:
+    """What a run depends on beside its variant: the demonstrations, and a shipped agent."""
+    if variant.memory:
+        return {"agent": fingerprint("demo")}
+    recordings = {"recordings": {task: demonstrations(task) for task in variant.tasks}}
+    if variant.start is None:
+        return recordings
+    agent = mini.MODEL if variant.start == "nothing" else fingerprint(variant.start)
+    return recordings | {"agent": agent, "recipe": mini.TRAINING}
+
+
+@cache
+def fingerprint(agent: str) -> str:
+    """The fingerprint of a shipped agent's weights."""
+    from jatlab.agents.checkpoints import load_agent
+    from jatlab.evaluation.records import identity
+
+    return identity(load_agent(agent))["fingerprint"]

@@ -1,0 +1,228 @@
+"""What an ablation found: summaries with intervals, differences between variants, costs.
+
+The interval of several runs is Student's over the runs' means: it says what another training run
+would give. If there is one run, it is the bootstrap over its episodes, and describes that agent
+only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jatlab.evaluation.statistics import bootstrap_interval
+from jatlab.experiments.ablations.questions import ABLATIONS, Ablation
+from jatlab.experiments.ablations.variants import AVERAGE, BATCH, Variant, demonstrations, recipe
+from jatlab.utils.files import ASSETS
+
+Results = dict[str, Any]  # of an ablation, as in its JSON file
+Summary = dict[str, dict[str, dict[str, Any]]]  # {task: {variant: {"mean", "interval", …}}}
+
+SHIPPED = ASSETS / "ablations"
+# Student's t, 97.5 %, for 1 to 9 degrees of freedom
+T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+COSTS = ("training_minutes", "timesteps", "parameters", "act_milliseconds")
+
+
+# --- from runs to results -------------------------------------------------------------------------
+
+
+def assemble(
+    ablation: Ablation,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    runs: Sequence[dict[str, Any]],
+) -> Results:
+    """The results of an ablation, ready for JSON.
+
+    Args:
+        ablation: what was asked.
+        variants: what was trained.
+        seeds: of the runs.
+        runs: a run of each variant and seed, from `jatlab.experiments.ablations.runs.run_point`.
+
+    Returns:
+        {"name", "question", "command", "date", "versions", "seeds", "minutes", "recipe",
+        "variants", "summary", "runs"}.
+    """
+    from jatlab.evaluation.results import versions
+
+    return {
+        "name": ablation.name,
+        "question": ablation.question,
+        "command": f"jatlab ablate {ablation.name}",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "seeds": list(seeds),
+        "minutes": round(sum(run["minutes"] for run in runs), 1),
+        "recipe": _common_recipe(variants),
+        "variants": [asdict(variant) for variant in variants],
+        "summary": summary(runs),
+        "runs": [{key: run[key] for key in run if key != "settings"} for run in runs],
+    }
+
+
+def _common_recipe(variants: Sequence[Variant]) -> dict[str, Any]:
+    """What all variants share, and the demonstrations of every task."""
+    common = recipe(replace(variants[0], model={}), 0, "", "")
+    tasks = [task for variant in variants for task in variant.tasks]
+    return {
+        "preset": common.preset,
+        "model": json.loads(json.dumps(common.model)),
+        "batch_timesteps": BATCH,
+        "lr": common.lr,
+        "average": AVERAGE,
+        "recordings": {task: demonstrations(task) for task in tasks},
+    }
+
+
+def summary(runs: Iterable[dict[str, Any]]) -> Summary:
+    """The mean and its 95 % interval for each task and variant.
+
+    Returns {task: {variant: {"mean", "interval", "interval_over": "runs" or "episodes" (of the only
+    run), "runs": the runs' means}}}.
+    """
+    by_task: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for run in runs:
+        for task, result in run["tasks"].items():
+            by_task.setdefault(task, {}).setdefault(run["variant"], []).append(result)
+    return {
+        task: {name: _summarise(results) for name, results in variants.items()}
+        for task, variants in by_task.items()
+    }
+
+
+def _summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
+    means = [result["mean"] for result in results]
+    if len(means) > 1:
+        over, interval = "runs", student_interval(means)
+    else:
+        over, interval = "episodes", bootstrap_interval(np.array(results[0]["scores"]))
+    return {
+        "mean": round(float(np.mean(means)), 4),
+        "interval": [round(float(bound), 4) for bound in interval],
+        "interval_over": over,
+        "runs": means,
+    }
+
+
+def student_interval(means: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of the mean over all possible runs, from the means of some runs.
+
+    It is mean ± t s / sqrt(n), with Student's t for n - 1 degrees of freedom. Raises ValueError for
+    fewer than two runs or more than ten.
+    """
+    values = np.asarray(means, float)
+    if not 2 <= len(values) <= len(T_975) + 1:
+        raise ValueError(
+            f"an interval over runs needs 2 to {len(T_975) + 1} of them, got {len(values)}"
+        )
+    half = T_975[len(values) - 2] * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+# --- reading results ------------------------------------------------------------------------------
+
+
+def load(name: str, folder: str | Path | None = None) -> Results:
+    """The results of an ablation that ship, or that `jatlab ablate` wrote into ``folder``.
+
+    Raises FileNotFoundError if there are none.
+    """
+    path = (SHIPPED if folder is None else Path(folder)) / f"{name}.json"
+    if not path.exists():
+        where = "ship with the package" if folder is None else f"are in {folder}"
+        raise FileNotFoundError(
+            f"no results of the ablation {name!r} {where}; make them: jatlab ablate {name}"
+        )
+    return json.loads(path.read_text())
+
+
+def shipped() -> list[str]:
+    """Names of the ablations whose results ship, in the order of `ABLATIONS`."""
+    return [name for name in ABLATIONS if (SHIPPED / f"{name}.json").exists()]
+
+
+def summary_table(results: Results) -> str:
+    """An ablation's results as a table: mean and interval of each task and variant."""
+    lines = [results["question"]]
+    for task, variants in results["summary"].items():
+        lines += ["", f"{task}, {len(results['seeds'])} run(s) each, score of our teacher"]
+        for name, found in variants.items():
+            low, high = found["interval"]
+            lines.append(f"  {name:<24} {found['mean']:.3f}  [{low:.3f}, {high:.3f}]")
+    return "\n".join(lines)
+
+
+def side_by_side(results: Results) -> Summary:
+    """The summary by task and variant.
+
+    If each variant has a task of its own (finer and coarser time), they count as one task.
+    """
+    by_task: Summary = results["summary"]
+    if len(by_task) == 1 or any(len(variants) > 1 for variants in by_task.values()):
+        return by_task
+    together = {name: found for variants in by_task.values() for name, found in variants.items()}
+    return {next(iter(by_task)): together}
+
+
+def difference(
+    first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray
+) -> tuple[float, tuple[float, float]]:
+    """How much better the second variant's runs are than the first's, seed by seed.
+
+    Returns the mean difference and its 95 % interval.
+    """
+    ours, theirs = np.asarray(first, float), np.asarray(second, float)
+    if ours.shape != theirs.shape:
+        raise ValueError(
+            f"runs are compared seed by seed: {len(ours)} and {len(theirs)} of them do not pair up"
+        )
+    return float((theirs - ours).mean()), student_interval(theirs - ours)
+
+
+def differences(results: Results) -> list[str]:
+    """A line for each task and variant: its difference from the first variant, and a verdict.
+
+    Intervals are over seeds if there are several runs. Else they are over the episodes, which have
+    the same seeds for all variants, and describe these agents only.
+    """
+    lines = []
+    for task, variants in side_by_side(results).items():
+        (base_name, base), *others = variants.items()
+        for name, found in others:
+            if len(found["runs"]) > 1:
+                mean, (low, high) = difference(base["runs"], found["runs"])
+            else:
+                paired = _scores(results, task, name) - _scores(results, task, base_name)
+                mean, (low, high) = float(paired.mean()), bootstrap_interval(paired)
+            verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
+            interval = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+            lines.append(f"{task}: {name} {interval} beside {base_name}: {verdict}")
+    return lines
+
+
+def _scores(results: Results, task: str, variant: str) -> np.ndarray:
+    """The episodes' scores of a variant's only run, on ``task`` or the only task that it has."""
+    tasks = next(run["tasks"] for run in results["runs"] if run["variant"] == variant)
+    return np.array((tasks.get(task) or next(iter(tasks.values())))["scores"])
+
+
+def costs(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What each variant cost, the mean over its runs.
+
+    Returns {variant: {"training_minutes", "timesteps" of training, "megabytes" of float32 weights,
+    "act_milliseconds" of a decision}}.
+    """
+    found = {}
+    for variant in results["variants"]:
+        runs = [run for run in results["runs"] if run["variant"] == variant["name"]]
+        mean = {key: float(np.mean([run[key] for run in runs])) for key in COSTS}
+        found[variant["name"]] = mean | {"megabytes": 4e-6 * mean.pop("parameters")}
+    return found

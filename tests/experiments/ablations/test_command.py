@@ -1,0 +1,93 @@
+"""`jatlab ablate`: runs are made once, kept, and shared by ablations."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from jatlab.experiments.ablations import Ablation, ablate, command, load, run_point, to_recall
+from jatlab.experiments.ablations.questions import ABLATIONS
+from jatlab.experiments.ablations.tasks import RECALL_STEPS
+from jatlab.experiments.ablations.variants import RECORDINGS
+
+QUICK = (replace(to_recall("dual", 8), steps=2), replace(to_recall("local", 4), steps=2))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """An ablation of seconds, called "quick"."""
+    monkeypatch.setitem(ABLATIONS, "quick", Ablation("quick", "Does it run?", QUICK, (0, 1)))
+    monkeypatch.setitem(RECORDINGS, "recall", (8, 0.0))
+    return "quick"
+
+
+def times(folder):
+    """When each file of a folder was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_runs_are_made_once_and_summed_up(quick, tmp_path, capsys):
+    results = ablate(quick, tmp_path, episodes=2)
+    runs = results["runs"]
+    made = [(variant.name, seed) for seed in (0, 1) for variant in QUICK]
+    assert [(run["variant"], run["seed"]) for run in runs] == made
+    assert all(len(run["tasks"]["recall"]["by_age"]) == RECALL_STEPS for run in runs)
+    assert all(run["steps"] == 2 for run in runs)
+    assert capsys.readouterr().out.count("recall") == 4
+    scores = results["summary"]["recall"][QUICK[0].name]
+    assert scores["runs"] == [run["tasks"]["recall"]["mean"] for run in runs[::2]]
+    assert scores["interval_over"] == "runs"
+    assert load(quick, tmp_path) == json.loads(json.dumps(results))
+    before = times(tmp_path / "runs")
+    again = ablate(quick, tmp_path, episodes=2, progress=False)
+    assert times(tmp_path / "runs") == before and len(before) == 4
+    assert again["summary"] == results["summary"]
+
+
+def test_variants_of_different_names_share_a_run(quick, tmp_path, monkeypatch):
+    ablate(quick, tmp_path, seeds=(0,), episodes=1, progress=False)
+    monkeypatch.setattr(command, "run_point", lambda *_, **__: pytest.fail("made again"))
+    renamed = replace(QUICK[0], name="another name", value=7.0)
+    assert command.saved_run(renamed, 0, 1, tmp_path)["variant"] == "another name"
+    with pytest.raises(pytest.fail.Exception):
+        command.saved_run(replace(renamed, steps=3), 0, 1, tmp_path)
+
+
+def test_a_run_depends_on_its_recordings_and_first_agent(quick, tmp_path, monkeypatch):
+    made = []
+
+    def run(variant, *_):
+        made.append(variant.start)
+        return {"tasks": {}}
+
+    monkeypatch.setattr(command, "run_point", run)
+    monkeypatch.setattr(command, "fingerprint", lambda agent: f"weights of {agent}")
+    tuned, random = (replace(QUICK[0], start=start) for start in ("jatlab-mini", "nothing"))
+    for _ in range(2):
+        for variant in (QUICK[0], tuned, random):
+            command.saved_run(variant, 0, 1, tmp_path)
+    assert made == [None, "jatlab-mini", "nothing"]
+    monkeypatch.setattr(command, "fingerprint", lambda agent: f"other weights of {agent}")
+    command.saved_run(tuned, 0, 1, tmp_path)
+    monkeypatch.setitem(RECORDINGS, "recall", (9, 0.0))
+    command.saved_run(QUICK[0], 0, 1, tmp_path)
+    assert made[3:] == ["jatlab-mini", None]
+
+
+def test_one_run_has_an_interval_over_episodes(quick, tmp_path):
+    results = ablate(quick, tmp_path, seeds=(0,), episodes=2, progress=False)
+    assert {s["interval_over"] for s in results["summary"]["recall"].values()} == {"episodes"}
+
+
+def test_the_same_seed_gives_the_same_run(quick, tmp_path):
+    one, two = (run_point(QUICK[0], seed=3, episodes=1, data=tmp_path)["tasks"] for _ in range(2))
+    assert one == two
+
+
+def test_wrong_requests_are_named(tmp_path):
+    with pytest.raises(ValueError, match="unknown ablation 'kapa'; there are observation-loss"):
+        ablate("kapa", tmp_path)
+    with pytest.raises(ValueError, match="at least one seed"):
+        ablate("memory", tmp_path, seeds=())
+    with pytest.raises(FileNotFoundError, match="jatlab ablate memory"):
+        load("memory", tmp_path)

@@ -1,0 +1,92 @@
+"""What is made of runs: intervals, differences, costs; and the results that ship."""
+
+import numpy as np
+import pytest
+
+from jatlab.experiments.ablations import (
+    ABLATIONS,
+    Variant,
+    assemble,
+    costs,
+    difference,
+    differences,
+    load,
+    shipped,
+    student_interval,
+    summary,
+)
+
+
+def test_student_s_interval():
+    # 0.8 ± 4.303 * 0.1 / sqrt(3)
+    assert student_interval([0.7, 0.8, 0.9]) == pytest.approx((0.5516, 1.0484), abs=1e-4)
+    with pytest.raises(ValueError, match="2 to 10"):
+        student_interval([0.5])
+
+
+def test_student_s_intervals_hold_the_mean_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    intervals = (student_interval(rng.normal(size=3)) for _ in range(2000))
+    assert 0.93 < np.mean([low < 0 < high for low, high in intervals]) < 0.97
+
+
+def test_differences_are_taken_seed_by_seed():
+    mean, (low, high) = difference([0.1, 0.5, 0.9], [0.2, 0.6, 1.0])
+    assert mean == pytest.approx(0.1) and high - low < 1e-9
+    with pytest.raises(ValueError, match="pair up"):
+        difference([0.1], [0.1, 0.2])
+
+
+def results_of(means, tasks=("a",)):
+    """Results whose variants "v0", "v1" … have these means of runs.
+
+    If there are several tasks, each variant has its own.
+    """
+    runs = []
+    for number, some in enumerate(means):
+        task = tasks[number % len(tasks)]
+        for seed, mean in enumerate(some):
+            result = {"mean": mean, "scores": [mean - 0.1, mean, mean + 0.1]}
+            run = {"variant": f"v{number}", "seed": seed, "minutes": 0, "tasks": {task: result}}
+            runs.append(run)
+    return {"summary": summary(runs), "runs": runs}
+
+
+def test_differences_say_what_can_be_told_apart():
+    means = [[0.5, 0.6, 0.7], [0.8, 0.9, 1.01], [0.4, 0.6, 0.8], [0.1, 0.2, 0.31]]
+    lines = differences(results_of(means))
+    verdicts = [line.rpartition(": ")[2] for line in lines]
+    assert verdicts == ["better", "cannot be told apart", "worse"]
+    assert lines[0].startswith("a: v1 +0.30 [")
+
+
+def test_one_run_each_is_compared_episode_by_episode():
+    [line] = differences(results_of([[0.5], [0.7]]))
+    assert "+0.20 [+0.20, +0.20]" in line
+
+
+def test_variants_with_tasks_of_their_own_are_compared():
+    assert len(differences(results_of([[0.5], [0.7]], tasks=("a", "b")))) == 1
+
+
+def test_costs_are_means_over_runs():
+    same = {"timesteps": 100, "parameters": 2_000_000, "act_milliseconds": 3.0}
+    runs = [{"variant": "a", "training_minutes": minutes, **same} for minutes in (1.0, 2.0)]
+    mean = {
+        "training_minutes": 1.5,
+        "timesteps": 100.0,
+        "act_milliseconds": 3.0,
+        "megabytes": 8.0,
+    }
+    assert costs({"variants": [{"name": "a"}], "runs": runs}) == {"a": mean}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_ships_carries_seeds_intervals_and_versions(name):
+    results = load(name)
+    assert results["command"] == f"jatlab ablate {name}" and results["versions"]["torch"]
+    assert results["question"] == ABLATIONS[name].question
+    assert len(results["runs"]) == len(results["seeds"]) * len(results["variants"])
+    variants = [Variant(**fields) for fields in results["variants"]]
+    again = assemble(ABLATIONS[name], variants, results["seeds"], results["runs"])
+    assert again["summary"] == results["summary"]
