@@ -1,14 +1,15 @@
 """jatlab: a lab around JAT, the open generalist agent (arXiv 2402.09844).
 
-The public names are loaded on first use, so that ``import jatlab`` costs milliseconds and pulls in
-neither torch nor any environment.
+The public names are loaded on first use, so `import jatlab` takes milliseconds and imports neither
+torch nor any environment.
 """
 
 from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+_HOME = {  # public name -> the module that defines it
     "JatConfig": "jatlab.model.config",
     "JatModel": "jatlab.model",
     "TextTokenizer": "jatlab.model.tokenization",
@@ -16,6 +17,7 @@ _HOME = {
     "rollout": "jatlab.agents.agent",
     "load_agent": "jatlab.agents.checkpoints",
     "generate": "jatlab.agents.generation",
+    "evaluate": "jatlab.evaluation.evaluate",
     "make_env": "jatlab.tasks",
     "task_names": "jatlab.tasks",
 }
@@ -23,7 +25,7 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(
             f"module 'jatlab' has no attribute {name!r}; it offers {', '.join(sorted(_HOME))}"

@@ -1,3 +1,5 @@
+"""`python -m jatlab` is the command `jatlab`."""
+
 import sys
 
 from jatlab.cli import main

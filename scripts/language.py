@@ -11,7 +11,7 @@ from jatlab.agents.checkpoints import load_agent
 from jatlab.data.recording.record import record
 from jatlab.training.recipe import TrainConfig
 from jatlab.training.trainer import train
-from jatlab.viz.report.page import evaluate_and_report
+from jatlab.viz.report.run import evaluate_and_report
 from scripts.readme import insert
 
 RUN = Path(__file__).parent.parent / "runs" / "language"

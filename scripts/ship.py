@@ -31,8 +31,8 @@ from jatlab.training.log import read_log
 from jatlab.viz.grid import grid, tile, tile_size
 from jatlab.viz.plots import AGENT, INK, MUTED, label_decades, smooth, style, to_png
 from jatlab.viz.report.model_card import model_card
-from jatlab.viz.report.page import DOMAINS, evaluate_and_report
-from jatlab.viz.report.tables import interval
+from jatlab.viz.report.run import evaluate_and_report
+from jatlab.viz.report.words import DOMAIN_TITLES, interval
 from jatlab.viz.video import caption, save_small_gif
 from scripts.readme import insert
 
@@ -153,7 +153,7 @@ def keep_report(
     """The evaluation beside the weights: report, card and figures."""
     shutil.copy(report / "report.json", SHIPPED / name / "report.json")
     write_card(SHIPPED / name, prefix, what, command, left)
-    for domain in DOMAINS:
+    for domain in DOMAIN_TITLES:
         if (figure := report / "figures" / f"{domain}.png").exists():
             shutil.copy(figure, IMAGES / f"{prefix}{figure.name}")
 
@@ -168,7 +168,7 @@ def domain_table(results: dict) -> str:
             for scale in ("by_teacher", "by_expert")
         ]
         rows.append(
-            f"| {DOMAINS[domain]}, {len(found['tasks'])} | {ours[0]} | {taught:.2f} | {ours[1]} | {expert:.2f} | {found['by_expert']['jat']:.2f} |"
+            f"| {DOMAIN_TITLES[domain]}, {len(found['tasks'])} | {ours[0]} | {taught:.2f} | {ours[1]} | {expert:.2f} | {found['by_expert']['jat']:.2f} |"
         )
     head = "| domain, tasks | by our teacher | to reach | by the published expert | to reach | published JAT (192.7 M), same tasks |"
     told = f"Means of task scores, {results['settings']['episodes']} episodes a task, seeds from {results['settings']['seed']:,}; 95 % intervals in brackets. `{MINI_COMMAND}`"
@@ -184,7 +184,7 @@ def readme_table(results: dict) -> str:
         ours = [found[scale]["mean"] for scale in ("by_teacher", "by_expert")]
         low, high = found["by_teacher"]["mean_interval"]
         rows.append(
-            f"| {DOMAINS[domain]}, {len(found['tasks'])} | **{ours[0]:.2f}** [{low:.2f}–{high:.2f}] "
+            f"| {DOMAIN_TITLES[domain]}, {len(found['tasks'])} | **{ours[0]:.2f}** [{low:.2f}–{high:.2f}] "
             f"| {ours[1]:.2f} | {found['by_expert']['jat']:.2f} |"
         )
     return "\n".join(rows)
@@ -226,9 +226,8 @@ def write_card(folder: Path, prefix: str, what: str, command: str, left: str = "
         f"threads, {steps:,} steps, {timesteps:,} timesteps ({recipe}; at last {batches} batches a step). Data, episodes and versions: `training.json`. "
         "Trained on demonstrations that `jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000."
     ) + (left and f"\n\n{left}")
-    card = model_card(
-        json.loads((folder / "report.json").read_text()), DOMAINS, about, "apache-2.0"
-    )
+    results = json.loads((folder / "report.json").read_text())
+    card = model_card(results, about, "apache-2.0")
     (folder / "README.md").write_text(
         card.replace("](figures/", f"](../../../../docs/images/{prefix}")
     )
@@ -276,7 +275,7 @@ def _draw_losses(axes, domain: str, log: list[dict], before: float) -> None:
         )
     axes.set_yscale("log")
     label_decades(axes.yaxis)
-    axes.set_title(DOMAINS[domain], loc="left", size=9, color=INK)
+    axes.set_title(DOMAIN_TITLES[domain], loc="left", size=9, color=INK)
     axes.set_xlabel("minutes of training")
 
 

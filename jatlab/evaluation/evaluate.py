@@ -1,227 +1,50 @@
-"""Playing seeded episodes and keeping their returns: `evaluate` is the door, `play_task` the work.
+"""Evaluating an agent on many tasks: `evaluate` plays them and returns plain results.
 
-Several environments of one task run in lockstep, so that the agent answers all of them with one
-forward pass. An environment whose episode ends starts the next seed; when no seed is left it waits,
-and what the agent says to it is dropped. Each task's record is written as soon as it is complete,
-so an evaluation that was stopped goes on where it was. `jatlab.evaluation.results` turns the
-records into results.
+The walk: `playing.play_task` plays one task, `records.Records` keeps its record, `language` scores
+text and pictures, and `results.assemble` turns the records into the results: a dict that JSON can
+hold, with no picture and no prose in it. `jatlab.viz.report` reads it.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
+import gymnasium as gym
 from tqdm.auto import tqdm
 
-from jatlab.evaluation.results import assemble, read_record
+from jatlab.evaluation.playing import (
+    FIRST_SEED,
+    Episode,
+    EpisodeVideo,
+    EvaluatedAgent,
+    PlaySettings,
+    play_task,
+)
+from jatlab.evaluation.records import Record, Records, identity
+from jatlab.evaluation.results import LanguageScores, Results, assemble
 from jatlab.tasks import expand, get_task, make_env, task_scores
-from jatlab.utils.files import write_json
 from jatlab.utils.machine import cores
 from jatlab.utils.workers import run_jobs
 
-FIRST_SEED = 1_000_000  # smaller ones are for recording demonstrations
-VIDEO_FRAMES = 48
-VIDEO_STRIDES = {
-    "metaworld": 3,
-    "mujoco": 3,
-}  # a frame there takes a tenth of a second without OpenGL, and little moves in a step
-STEP_SECONDS = {
-    "atari": 1.0,
-    "babyai": 0.5,
-    "metaworld": 1.0,
-    "mujoco": 0.7,
-}  # relative: longest tasks first keeps all processes busy to the end
+if TYPE_CHECKING:
+    from jatlab.agents.agent import Agent
 
-
-@dataclass(frozen=True)
-class PlaySettings:
-    """What decides the returns, beside agent and task; `envs` does not. Raises `ValueError` for a
-    setting that cannot be.
-    """
-
-    episodes: int = 30
-    seed: int = FIRST_SEED
-    envs: int = 16
-    greedy: bool = False
-    temperature: float = 1.0
-    max_steps: int | None = None
-
-    def __post_init__(self):
-        for name in ("episodes", "envs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
-        if self.seed < FIRST_SEED:
-            raise ValueError(
-                f"seed is {self.seed}: evaluation starts at {FIRST_SEED}, because demonstrations are recorded with smaller seeds"
-            )
-        if not self.temperature > 0:
-            raise ValueError(
-                f"temperature is {self.temperature}: expected a positive number (greedy=True takes the likeliest action)"
-            )
-        if self.max_steps is not None and self.max_steps < 1:
-            raise ValueError(
-                f"max_steps is {self.max_steps}: expected at least 1, or None for the task's own limit"
-            )
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One episode that was played. `success` is None where the task cannot tell; `cut`: `max_steps`
-    ended it, not the task. `mission` is what the agent was told, in words, "" if nothing.
-    """
-
-    seed: int
-    total: float
-    length: int
-    success: bool | None
-    cut: bool
-    mission: str = ""
-
-
-class EpisodeVideo:
-    """The frames of one episode, every `stride`-th and the last; beyond twice `limit` frames, every
-    second is dropped and the stride doubled.
-    """
-
-    def __init__(self, limit: int = VIDEO_FRAMES, stride: int = 1):
-        self.frames: list[np.ndarray] = []
-        self.captions: list[dict] = []
-        self.limit, self.stride, self.count = limit, stride, 0
-
-    def add(self, render: Callable[[], np.ndarray], caption: dict, last: bool = False) -> None:
-        """Render a frame (h, w, 3) and keep it with its caption (`step`, `total`, `mission` …), if
-        it is its turn.
-        """
-        if last or self.count % self.stride == 0:
-            self.frames.append(render())
-            self.captions.append(caption)
-        if len(self.frames) >= 2 * self.limit and not last:
-            self.frames, self.captions, self.stride = (
-                self.frames[::2],
-                self.captions[::2],
-                2 * self.stride,
-            )
-        self.count += 1
-
-
-class _Slot:
-    """One environment of the lockstep, and the episode it is in."""
-
-    def __init__(
-        self, env, seeds: Iterator[int], max_steps: int | None, video: EpisodeVideo | None
-    ):
-        self.env, self.seeds, self.max_steps, self.video = env, seeds, max_steps, video
-        self._begin()
-
-    def _begin(self) -> None:
-        self.reward, self.start, self.seed = 0.0, True, next(self.seeds, None)
-        if self.seed is not None:
-            self.observation, _ = self.env.reset(seed=self.seed)
-            self.total, self.length, self.mission = (
-                0.0,
-                0,
-                self.observation.get("text_observation", ""),
-            )
-            self._record()
-
-    def step(self, action) -> Episode | None:
-        """Act once; the episode, if this ended it. A slot without a seed stays at a start, where it
-        costs the agent least.
-        """
-        if self.seed is None:
-            return None
-        self.observation, self.reward, terminated, truncated, info = self.env.step(action)
-        self.start, self.total, self.length = False, self.total + self.reward, self.length + 1
-        cut = self.length == self.max_steps and not (terminated or truncated)
-        ended = terminated or truncated or cut
-        self._record(last=ended)
-        return self._end(info, cut) if ended else None
-
-    def _end(self, info: dict, cut: bool) -> Episode:
-        if not np.isfinite(self.total):
-            raise ValueError(
-                f"seed {self.seed}: the return is {self.total}; a reward was NaN or infinite"
-            )
-        success = None if info.get("success") is None else bool(info["success"])
-        episode = Episode(self.seed, float(self.total), self.length, success, cut, self.mission)
-        self.video = None
-        self._begin()
-        return episode
-
-    def _record(self, last: bool = False) -> None:
-        if self.video is not None:
-            caption = {"step": self.length, "total": self.total, "mission": self.mission}
-            self.video.add(self.env.render, caption, last)
-
-
-def play_task(
-    agent,
-    task: str,
-    settings: PlaySettings,
-    video: EpisodeVideo | None = None,
-    on_episode: Callable[[Episode], None] = lambda episode: None,
-    make: Callable = make_env,
-) -> list[Episode]:
-    """Play the seeds `settings.seed` … `+ episodes - 1` of one task; episodes in the order of their
-    seeds. `video` takes the first one.
-
-    `agent` needs `reset(n, task)` and `act(observations, rewards, starts, greedy=, temperature=,
-    seeds=)`; see `jatlab.agents.agent`. Sampling starts anew from an episode's own seed, so the
-    number of environments does not matter, except that sums in another order may differ in their
-    last digit.
-    """
-    seeds = range(settings.seed, settings.seed + settings.episodes)
-    slots, waiting, done = [], iter(seeds), {}
-    try:
-        for index in range(lockstep(settings.episodes, settings.envs)):
-            slots.append(
-                _Slot(make(task), waiting, settings.max_steps, video if index == 0 else None)
-            )
-        agent.reset(len(slots), task)
-        while len(done) < len(seeds):
-            for episode in _step(agent, slots, settings):
-                done[episode.seed] = episode
-                on_episode(episode)
-    except Exception as error:
-        error.add_note(f"while playing {task}, seeds in play: {[slot.seed for slot in slots]}")
-        raise
-    finally:
-        for slot in slots:
-            slot.env.close()
-    return [done[seed] for seed in seeds]
-
-
-def lockstep(episodes: int, envs: int) -> int:
-    """How many environments to run: at most `envs`, but no more than keep busy until the last
-    round. 30 episodes on 16: 15, twice.
-    """
-    return -(-episodes // -(-episodes // envs))
-
-
-def _step(agent, slots: list[_Slot], settings: PlaySettings) -> list[Episode]:
-    rewards = np.array([slot.reward for slot in slots], dtype=np.float32)
-    starts = np.array([slot.start for slot in slots])
-    seeds = [slot.seed for slot in slots]
-    actions = agent.act(
-        [slot.observation for slot in slots],
-        rewards,
-        starts,
-        greedy=settings.greedy,
-        temperature=settings.temperature,
-        seeds=seeds,
-    )
-    episodes = [slot.step(action) for slot, action in zip(slots, actions, strict=True)]
-    return [episode for episode in episodes if episode is not None]
+# Without OpenGL a frame takes a tenth of a second there, and little moves in one step.
+VIDEO_STRIDES = {"metaworld": 3, "mujoco": 3}
+# The relative cost of a step. The longest tasks go first, to keep all processes busy to the end.
+STEP_COSTS = {"atari": 1.0, "babyai": 0.5, "metaworld": 1.0, "mujoco": 0.7}
+OTHER_STEP_COST = 0.1
+TYPICAL_LENGTH = 100  # steps of an episode, where the random policy's were not measured
 
 
 def evaluate(
-    agent,
+    agent: EvaluatedAgent,
     tasks: str | Iterable[str],
     episodes: int = 30,
     seed: int = FIRST_SEED,
@@ -234,235 +57,218 @@ def evaluate(
     max_steps: int | None = None,
     videos: bool = False,
     on_task: Callable[[str, EpisodeVideo | None], None] = lambda task, video: None,
-    make: Callable = make_env,
+    make: Callable[[str], gym.Env] = make_env,
     data: str | Path = "data",
     command: str | None = None,
     progress: bool = True,
-) -> dict:
-    """Play `episodes` seeded episodes of each task and return the results (see
-    `jatlab.evaluation.results.assemble`), ready for JSON.
-
-    `tasks` are names, patterns or domains ("all": the 157). Seeds run from `seed`, never one that
-    demonstrations are recorded with; `envs` environments of a task run in lockstep, `workers`
-    processes share the tasks, the longest first. Discrete actions are sampled unless `greedy`, at
-    the agent's own temperature unless another is given. With `output`, each task's record is
-    written there when it is complete, and read instead of played when it exists already. `videos`
-    keeps the frames of each task's first episode, and `on_task(task, video)` is called for every
-    task that was played, before its record is written. Text and picture tasks are scored on the
-    test split below `data` (see `jatlab.evaluation.language`).
+) -> Results:
+    """Play seeded episodes of each task and return the results, ready for JSON.
 
     A task that fails (its environment is not installed, the simulation diverged, its process was
-    killed) is named with its error in `results["failed"]`, and played again by the next run into
-    the same `output`. Raises that error when nothing could be played; `ValueError` for an unknown
-    task, a setting that cannot be, or an `output` that holds records of another agent or of other
-    settings.
+    killed) does not stop the others. Its error is in `results["failed"]`, and the next run into the
+    same `output` plays it again.
+
+    Args:
+        agent: who plays; see `jatlab.evaluation.playing.EvaluatedAgent`.
+        tasks: names, patterns or domains; "all" is all that can be played. Text and picture tasks
+            are scored on their test split instead (see `jatlab.evaluation.language`).
+        episodes: episodes of each task.
+        seed: first seed; episode i has seed `seed + i`. At least `FIRST_SEED`, because
+            demonstrations are recorded with smaller ones.
+        envs: most environments of a task in lockstep; does not change the returns.
+        workers: processes that share the tasks, the longest tasks first.
+        output: folder that gets `tasks/NAME.json`, the record of each complete task. A task whose
+            record is there is not played again.
+        greedy: take the likeliest action instead of sampling.
+        temperature: of the sampling of discrete actions; the agent's own if None.
+        max_steps: end an episode after so many steps; the task's limit if None.
+        videos: record the first episode of each task.
+        on_task: called with each task that was played and its video (None without `videos`), before
+            its record is written.
+        make: makes an environment from a task's name.
+        data: folder whose test splits score text and picture tasks.
+        command: how to repeat this evaluation, for the reader of the results; a call of this
+            function if None.
+        progress: show a progress bar.
+
+    Returns:
+        The results; `jatlab.evaluation.results.assemble` describes them.
+
+    Raises:
+        ValueError: an unknown task, a setting out of its range, or an `output` that holds records
+            of another agent or other settings.
+        Exception: the first error of a task, if nothing at all could be played or scored.
     """
-    temperature = getattr(agent, "temperature", 1.0) if temperature is None else temperature
-    names, settings = (
-        expand(tasks),
-        PlaySettings(episodes, seed, envs, greedy, temperature, max_steps),
-    )
+    started = perf_counter()
+    names = expand(tasks)
+    if temperature is None:
+        temperature = getattr(agent, "temperature", 1.0)
+    settings = PlaySettings(episodes, seed, envs, greedy, temperature, max_steps)
     if not names:
         raise ValueError(
-            "no tasks to evaluate: name at least one, such as babyai-go-to-local, or a domain, such as metaworld"
+            "no tasks to evaluate: name at least one, such as babyai-go-to-local, "
+            "or a domain, such as metaworld"
         )
-    who, started = identity(agent), perf_counter()
-    folder = None if output is None else Path(output) / "tasks"
-    played = [name for name in names if get_task(name).playable]
-    records = {} if folder is None else _finished(folder, played, settings, who)
+    kept = Records(identity(agent), settings, None if output is None else Path(output) / "tasks")
     player = _TaskPlayer(agent, settings, videos, make, workers)
-    failed: dict[str, Exception] = {}
-    with tqdm(
-        total=episodes * len(played),
-        initial=episodes * len(records),
-        desc="evaluate",
-        unit="episode",
-        disable=not progress,
-    ) as bar:
-        for name, result in _play_all(
-            player, [name for name in played if name not in records], workers, bar
-        ):
-            if isinstance(result, Exception):
-                failed[name] = result
-                bar.write(f"{name} failed: {_told(result)}")
-                continue
-            on_task(name, result.video)
-            records[name] = {
-                "task": name,
-                "agent": who,
-                "settings": asdict(settings),
-                "seconds": result.seconds,
-                "episodes": result.episodes,
-            }
-            if folder is not None:
-                write_json(folder / f"{name}.json", records[name])
-    language = {}
-    for name in (name for name in names if name not in played):
-        try:
-            language |= _language(agent, name, data)
-        except Exception as error:
-            failed[name] = error
+    playable = [name for name in names if get_task(name).playable]
+    records, failed = _play_missing(player, kept, playable, on_task, progress)
+    language, errors = _score_language(agent, [n for n in names if n not in playable], data)
+    failed |= errors
     if failed and not records and not language:
         raise next(iter(failed.values()))
     about = {
-        "agent": who,
+        "agent": kept.agent,
         "settings": asdict(settings),
         "command": command or _call(names, settings),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    about |= {
         "seconds": sum(record["seconds"] for record in records.values()),
         "wall_seconds": perf_counter() - started,
         "workers": workers,
-    }
-    about |= {
-        "failed": {name: _told(error) for name, error in failed.items()},
+        "failed": {name: _one_line(error) for name, error in failed.items()},
         "language": language,
     }
-    return assemble({name: records[name] for name in names if name in records}, about)
+    return assemble({name: records[name] for name in playable if name in records}, about)
 
 
-def _language(agent, name: str, data: str | Path) -> dict[str, dict]:
-    from jatlab.evaluation.language import language_scores
+def expected_cost(task: str) -> float:
+    """How long episodes of a task take compared with other tasks, from the random policy's length.
 
-    if getattr(agent, "model", None) is None:
-        raise ValueError(
-            f"{type(agent).__name__} has no model, and {name} asks for the probabilities of tokens"
-        )
-    return language_scores(agent, [name], data=data)
-
-
-def _told(error: Exception) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-def identity(agent) -> dict:
-    """Who played: `name`, `parameters` (None without a model) and `fingerprint`, a hash of the
-    weights that tells agents apart.
+    Tasks of unknown domains count as short.
     """
-    model, name = (
-        getattr(agent, "model", None),
-        getattr(agent, "info", {}).get("name") or type(agent).__name__,
-    )
-    digest = hashlib.sha256(name.encode() if model is None else b"")
-    for key, tensor in sorted(model.state_dict().items()) if model is not None else []:
-        digest.update(key.encode() + tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    parameters = (
-        None if model is None else sum(parameter.numel() for parameter in model.parameters())
-    )
-    return {"name": name, "parameters": parameters, "fingerprint": digest.hexdigest()[:16]}
+    random = task_scores(task).random
+    length = (random and random.length) or TYPICAL_LENGTH
+    return STEP_COSTS.get(get_task(task).domain, OTHER_STEP_COST) * length
 
 
-def _call(names: list[str], settings: PlaySettings) -> str:
-    given = {
-        name: value
-        for name, value in asdict(settings).items()
-        if value != getattr(PlaySettings, name)
-    }
-    return (
-        f"jatlab.evaluate(agent, {names}"
-        + "".join(f", {name}={value!r}" for name, value in given.items())
-        + ")"
-    )
+@dataclass
+class _Played:
+    """What came of one task."""
 
-
-def _finished(folder: Path, names: list[str], settings: PlaySettings, who: dict) -> dict[str, dict]:
-    """The records of earlier runs into the same folder. Raises `ValueError` when they are of
-    another agent or of other settings.
-    """
-    records = {
-        name: read_record(folder / f"{name}.json")
-        for name in names
-        if (folder / f"{name}.json").exists()
-    }
-    for name, record in records.items():
-        wanted = {**asdict(settings), "agent": who["fingerprint"]}
-        wanted.pop("envs")
-        found = {**record["settings"], "agent": record["agent"]["fingerprint"]}
-        unlike = [
-            f"{key} {found.get(key)!r} instead of {value!r}"
-            for key, value in wanted.items()
-            if found.get(key) != value
-        ]
-        if unlike:
-            raise ValueError(
-                f"{folder / name}.json is of another evaluation: {', '.join(unlike)}. Choose another output folder, or delete {folder}"
-            )
-    return records
+    episodes: list[Episode]
+    video: EpisodeVideo | None
+    seconds: float
 
 
 @dataclass
 class _TaskPlayer:
     """What a process needs to play any task; it travels to each process once."""
 
-    agent: object
+    agent: EvaluatedAgent
     settings: PlaySettings
     videos: bool
-    make: Callable
-    workers: int = 1
+    make: Callable[[str], gym.Env]
+    workers: int
 
-    def __setstate__(self, state: dict) -> None:
-        """Arrived in a process of its own, beside others: share the cores."""
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickled in a worker process: share the cores with the others."""
         vars(self).update(state)
         if getattr(self.agent, "model", None) is not None:
             import torch
 
             torch.set_num_threads(max(1, cores() // self.workers))
 
-    def __call__(self, name: str, report: Callable) -> _Played | Exception:
-        """Play one task. An error is an answer, not an end: other tasks are waiting."""
-        video, started = (
-            EpisodeVideo(stride=VIDEO_STRIDES.get(get_task(name).domain, 1))
-            if self.videos
-            else None,
-            perf_counter(),
-        )
+    def __call__(self, task: str, report: Callable[[float], None]) -> _Played | Exception:
+        """Play one task, reporting each return. An error is returned: other tasks are waiting."""
+        video, started = None, perf_counter()
+        if self.videos:
+            video = EpisodeVideo(stride=VIDEO_STRIDES.get(get_task(task).domain, 1))
+
+        def on_episode(episode: Episode) -> None:
+            report(episode.total)
+
         try:
-            episodes = play_task(
-                self.agent,
-                name,
-                self.settings,
-                video,
-                lambda episode: report(episode.total),
-                self.make,
-            )
+            episodes = play_task(self.agent, task, self.settings, video, on_episode, self.make)
         except Exception as error:
             return error
-        return _Played([asdict(episode) for episode in episodes], video, perf_counter() - started)
+        return _Played(episodes, video, perf_counter() - started)
 
 
-@dataclass
-class _Played:
-    episodes: list[dict]
-    video: EpisodeVideo | None
-    seconds: float
+def _play_missing(
+    player: _TaskPlayer,
+    kept: Records,
+    tasks: list[str],
+    on_task: Callable[[str, EpisodeVideo | None], None],
+    progress: bool,
+) -> tuple[dict[str, Record], dict[str, Exception]]:
+    """Play the tasks that have no record; return all records, and the errors of failed tasks."""
+    records = kept.read(tasks)
+    failed: dict[str, Exception] = {}
+    missing = [task for task in tasks if task not in records]
+    episodes = player.settings.episodes
+    with tqdm(
+        total=episodes * len(tasks),
+        initial=episodes * len(records),
+        desc="evaluate",
+        unit="episode",
+        disable=not progress,
+    ) as bar:
+        for task, played in _play_all(player, missing, bar):
+            if isinstance(played, Exception):
+                failed[task] = played
+                bar.write(f"{task} failed: {_one_line(played)}")
+            else:
+                on_task(task, played.video)
+                records[task] = kept.add(task, played.episodes, played.seconds)
+    return records, failed
 
 
 def _play_all(
-    player: _TaskPlayer, names: list[str], workers: int, bar: tqdm
+    player: _TaskPlayer, tasks: list[str], bar: tqdm
 ) -> Iterator[tuple[str, _Played | Exception]]:
     """(task, what came of it) of each task, in the order in which they finish."""
-    names = sorted(names, key=expected_seconds, reverse=True)
-    if workers <= 1 or len(names) <= 1:
-        for name in names:
-            yield name, player(name, lambda total, name=name: _advance(bar, name, total))
+
+    def advance(task: str, total: float) -> None:
+        bar.set_postfix_str(f"{task} {total:.3g}", refresh=False)
+        bar.update()
+
+    tasks = sorted(tasks, key=expected_cost, reverse=True)
+    if player.workers <= 1 or len(tasks) <= 1:
+        for task in tasks:
+            yield task, player(task, partial(advance, task))
         return
-    for kind, name, value in run_jobs(player, names, workers, keep_going=True):
+    for kind, task, value in run_jobs(player, tasks, player.workers, keep_going=True):
         if kind == "progress":
-            _advance(bar, name, value)
+            advance(task, value)
         else:
-            yield name, value
+            yield task, value
 
 
-def _advance(bar: tqdm, name: str, total: float) -> None:
-    bar.set_postfix_str(f"{name} {total:.3g}", refresh=False)
-    bar.update()
+def _score_language(
+    agent: EvaluatedAgent, tasks: list[str], data: str | Path
+) -> tuple[dict[str, LanguageScores], dict[str, Exception]]:
+    """The scores of text and picture tasks, and the errors of those that failed."""
+    scores: dict[str, LanguageScores] = {}
+    failed: dict[str, Exception] = {}
+    for task in tasks:
+        try:
+            scores |= _score_language_task(agent, task, data)
+        except Exception as error:
+            failed[task] = error
+    return scores, failed
 
 
-def expected_seconds(name: str) -> float:
-    """How long a task's episodes take, compared with other tasks: from the length of the random
-    policy's. Unknown tasks count as short.
-    """
-    random = task_scores(name).random
-    return STEP_SECONDS.get(get_task(name).domain, 0.1) * ((random and random.length) or 100)
+def _score_language_task(
+    agent: EvaluatedAgent, task: str, data: str | Path
+) -> dict[str, LanguageScores]:
+    from jatlab.evaluation.language import language_scores  # needs torch
+
+    if getattr(agent, "model", None) is None:
+        raise ValueError(
+            f"{type(agent).__name__} has no model, and {task} asks for the probabilities of tokens"
+        )
+    return language_scores(cast("Agent", agent), [task], data=data)
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _call(names: list[str], settings: PlaySettings) -> str:
+    """The call of `evaluate` that repeats this evaluation."""
+    given = [
+        f", {name}={value!r}"
+        for name, value in asdict(settings).items()
+        if value != getattr(PlaySettings, name)
+    ]
+    return f"jatlab.evaluate(agent, {names}{''.join(given)})"

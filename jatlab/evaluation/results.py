@@ -1,9 +1,9 @@
-"""From episodes to scores: what `evaluate` returns, and what a report shows.
+"""From episodes to scores: `assemble` makes the results that `evaluate` returns.
 
-A return is shown as it is, normalised by our own measured teacher, by the published expert and, for
-Atari, by published human play; 0 is the random policy, 1 the reference. Only the published scales
-may be compared with the published JAT. Tasks without a scale stay out of the averages, and the
-results say which and why.
+A return is given as it is and on three scales, where 0 is the random policy and 1 a reference: our
+own measured teacher, the published expert and, for Atari, published human play. Only the published
+scales may be compared with the published JAT. Tasks without a scale stay out of its averages, and
+the results name them with the reason.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import json
 import platform
 from dataclasses import asdict
 from importlib import metadata
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from jatlab.evaluation.records import Record
 from jatlab.evaluation.statistics import (
     DRAWS,
     bootstrap_interval,
@@ -28,8 +29,17 @@ from jatlab.tasks import get_task, normalise, task_scores
 
 SCALES = ("teacher", "expert", "human")
 PUBLISHED_SCALES = ("expert", "human")  # the only ones on which the published JAT has scores
-PUBLISHED_SOURCE = "arXiv 2402.09844 and the card of jat-project/jat: 10 episodes a task; Bowling and Venture count as 1"
-PUBLISHED = {  # what JAT's authors report of whole domains, as shares of the reference
+REFERENCE_NAMES = {
+    "teacher": "measured teacher",
+    "expert": "published expert",
+    "human": "human score",
+}
+PUBLISHED_SOURCE = (
+    "arXiv 2402.09844 and the card of jat-project/jat: 10 episodes a task; "
+    "Bowling and Venture count as 1"
+)
+# What JAT's authors report of whole domains, as shares of the reference.
+PUBLISHED: dict[str, dict[str, Any]] = {
     "atari": {
         "tasks": 57,
         "by_expert": {"mean": 0.269, "iqm": 0.141, "median": 0.12},
@@ -42,21 +52,35 @@ PUBLISHED = {  # what JAT's authors report of whole domains, as shares of the re
 STATISTICS = {"mean": task_mean, "iqm": iqm, "median": task_median}
 PACKAGES = ("jatlab", "torch", "numpy", "gymnasium", "minigrid", "metaworld", "mujoco", "ale-py")
 
+# Dicts that JSON can hold; `assemble` describes their keys.
+Results = dict[str, Any]
+TaskResults = dict[str, Any]
+DomainResults = dict[str, Any]
+LanguageScores = dict[str, Any]  # of one task; see `jatlab.evaluation.language`
 
-def assemble(records: dict[str, dict], about: dict | None = None) -> dict:
-    """Results from the records of tasks and from what `about` holds (agent, settings, command,
-    date, seconds, `failed`: task -> error, `language`: task -> scores of text and picture tasks): a
-    dict that JSON can hold.
 
-    `tasks[name]`: `returns`, `lengths`, `successes`, `missions`, `seeds` by episode; `return`
-    {mean, std, interval}; `by_teacher`, `by_expert`, `by_human` {mean, std, interval, scores} or
-    {left_out: why}; `success` {rate, interval} or None; `references` (random, teacher, expert,
-    human, jat), `jat_by_expert`, `jat_by_human`. `domains[domain]`: the same three {tasks,
-    left_out, mean, iqm, median, each with its interval}; the published two with `jat`, `jat_iqm`
-    and `jat_median`, the published JAT's over the same tasks (its IQM is over the means of tasks,
-    because its single episodes were not published).
+def assemble(records: dict[str, Record], about: dict[str, Any] | None = None) -> Results:
+    """The results of an evaluation, as `report.json` holds them.
 
-    Raises `ValueError` for nothing at all, or when the tasks' episodes differ in number.
+    Args:
+        records: the record of each task that was played.
+        about: what the results say of the whole evaluation: `agent`, `settings`, `command`, `date`,
+            `seconds`; `failed`, task -> error; `language`, task -> scores of text and pictures.
+
+    Returns:
+        What `about` holds, `versions`, `bootstrap_draws`, and:
+
+        - `tasks[name]`: `returns`, `lengths`, `successes`, `missions` and `seeds` by episode;
+          `return` {mean, std, interval}; `by_teacher`, `by_expert` and `by_human`, each {mean, std,
+          interval, scores} or {left_out: why}; `success` {rate, interval} or None; `references`
+          (random, teacher, expert, human, jat); `jat_by_expert` and `jat_by_human`.
+        - `domains[domain]`: `tasks`, `success_rate` and, on each scale, {tasks, left_out, mean,
+          iqm, median, each with its interval}. The two published scales also have `jat`, `jat_iqm`
+          and `jat_median`: the published JAT over the same tasks. Its IQM is over the means of
+          tasks, because its single episodes were not published.
+
+    Raises:
+        ValueError: there is no result at all, or the tasks' episodes differ in number.
     """
     about = about or {}
     if not records and not about.get("language"):
@@ -68,7 +92,9 @@ def assemble(records: dict[str, dict], about: dict | None = None) -> dict:
         )
     first = next(iter(records.values()), about)
     tasks = {name: task_results(name, record["episodes"]) for name, record in records.items()}
-    domains = dict.fromkeys(task["domain"] for task in tasks.values())
+    domains: dict[str, dict[str, TaskResults]] = {}
+    for name, task in tasks.items():
+        domains.setdefault(task["domain"], {})[name] = task
     results = {
         "agent": first["agent"],
         "settings": first["settings"],
@@ -77,19 +103,15 @@ def assemble(records: dict[str, dict], about: dict | None = None) -> dict:
         "language": {},
         **about,
         "versions": versions(),
-        "domains": {
-            domain: domain_results({n: t for n, t in tasks.items() if t["domain"] == domain})
-            for domain in domains
-        },
+        "domains": {domain: domain_results(found) for domain, found in domains.items()},
         "tasks": tasks,
     }
-    return json.loads(
-        json.dumps(results, allow_nan=False)
-    )  # exactly what report.json will give back: lists, no tuples
+    # exactly what report.json will give back: lists, no tuples
+    return json.loads(json.dumps(results, allow_nan=False))
 
 
-def task_results(name: str, episodes: list[dict]) -> dict:
-    """The results of one task from its episodes (dicts with seed, total, length, success, cut)."""
+def task_results(name: str, episodes: list[dict[str, Any]]) -> TaskResults:
+    """The results of one task from its episodes (dicts with the fields of `playing.Episode`)."""
     task, scores = get_task(name), task_scores(name)
     returns = np.array([episode["total"] for episode in episodes])
     successes = [episode["success"] for episode in episodes]
@@ -115,16 +137,13 @@ def task_results(name: str, episodes: list[dict]) -> dict:
     }
 
 
-def domain_results(tasks: dict[str, dict]) -> dict:
+def domain_results(tasks: dict[str, TaskResults]) -> DomainResults:
     """The averages over the tasks of one domain, on each scale."""
-    results = {
-        "tasks": list(tasks),
-        **{f"by_{scale}": _average(tasks, f"by_{scale}") for scale in SCALES},
-    }
+    results: DomainResults = {"tasks": list(tasks)}
+    results |= {f"by_{scale}": _average(tasks, f"by_{scale}") for scale in SCALES}
     for scale in PUBLISHED_SCALES:
-        results[f"by_{scale}"] |= _jat_averages(
-            [tasks[name][f"jat_by_{scale}"] for name in results[f"by_{scale}"]["tasks"]]
-        )
+        average = results[f"by_{scale}"]
+        average |= _jat_averages([tasks[name][f"jat_by_{scale}"] for name in average["tasks"]])
     known = [task["success"]["rate"] for task in tasks.values() if task["success"]]
     results["success_rate"] = float(np.mean(known)) if len(known) == len(tasks) else None
     return results
@@ -137,8 +156,9 @@ def _published_jat(name: str, scale: str) -> float | None:
 
 
 def _jat_averages(scores: list[float | None]) -> dict[str, float | None]:
-    """`jat`, `jat_iqm`, `jat_median` of the published JAT's mean scores of tasks; None each unless
-    all are known.
+    """`jat`, `jat_iqm` and `jat_median` of the published JAT's mean scores of tasks.
+
+    None each unless all scores are known.
     """
     known = bool(scores) and None not in scores
     averages = {
@@ -149,43 +169,26 @@ def _jat_averages(scores: list[float | None]) -> dict[str, float | None]:
 
 
 def why_not(name: str, by: str) -> str:
-    """Why a task has no score on this scale, in words; "" if it has."""
+    """Why a task has no score on this scale, in words; "" if it has one."""
     if normalise(name, [0.0], by) is not None:
         return ""
     scores = task_scores(name)
     random = scores.random if by == "teacher" else scores.published_random
-    reference, called = (
-        getattr(scores, by),
-        {"teacher": "measured teacher", "expert": "published expert", "human": "human score"}[by],
-    )
+    reference, called = getattr(scores, by), REFERENCE_NAMES[by]
     if reference is None:
         return f"no {called}"
     if random is None or (by == "teacher" and random.source != "measured"):
         return f"no {'measured' if by == 'teacher' else 'published'} random policy"
-    return f"the {called} ({reference.mean:.4g}) is no better than the random policy ({random.mean:.4g})"
-
-
-def read_record(path: Path) -> dict:
-    """The record of a task that was evaluated. Raises `ValueError` when the file is not one."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if {"task", "agent", "settings", "episodes"} <= record.keys():
-            return record
-    except (ValueError, AttributeError):
-        pass
-    raise ValueError(
-        f"{path} is not the record of an evaluated task; delete it, and the task is played again"
+    return (
+        f"the {called} ({reference.mean:.4g}) is no better than the random policy "
+        f"({random.mean:.4g})"
     )
 
 
 def versions() -> dict[str, str]:
-    """Python's version, the kind of machine, and the version of each installed package that the
-    scores depend on.
-    """
-    found = {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
+    """The versions of Python and of the packages that scores depend on, and the machine."""
+    machine = f"{platform.system()} {platform.machine()}"
+    found = {"python": platform.python_version(), "machine": machine}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -194,12 +197,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _scaled(name: str, returns: np.ndarray, by: str, cut: int) -> dict:
+def _scaled(name: str, returns: np.ndarray, by: str, cut: int) -> dict[str, Any]:
+    """The returns (episodes,) on one scale, or why they are left out of it."""
     scores = normalise(name, returns, by)
     if scores is None:
         return {"left_out": why_not(name, by)}
-    # a return of half an episode beside one of a whole episode says nothing: Pong stands at 0
-    # before anyone has lost
+    # Half an episode cannot be compared with a whole one: Pong stands at 0 before anyone has lost.
     if cut:
         return {"left_out": f"{cut} of {len(returns)} episodes were cut short by max_steps"}
     return {
@@ -210,24 +213,24 @@ def _scaled(name: str, returns: np.ndarray, by: str, cut: int) -> dict:
     }
 
 
-def _success(successes: list[bool | None]) -> dict | None:
+def _success(successes: list[bool | None]) -> dict[str, Any] | None:
+    """The share of episodes that succeed, with its interval; None where a task cannot tell."""
     if None in successes:
         return None
-    return {
-        "rate": sum(successes) / len(successes),
-        "interval": success_interval(sum(successes), len(successes)),
-    }
+    count, episodes = sum(map(bool, successes)), len(successes)
+    return {"rate": count / episodes, "interval": success_interval(count, episodes)}
 
 
-def _average(tasks: dict[str, dict], scale: str) -> dict:
-    """Mean, IQM and median of the tasks that have this scale, with stratified bootstrap intervals;
-    None each when no task has.
+def _average(tasks: dict[str, TaskResults], scale: str) -> dict[str, Any]:
+    """Mean, IQM and median of the tasks that have this scale, with stratified bootstrap intervals.
+
+    None each where no task has it.
     """
     left_out = {
         name: task[scale]["left_out"] for name, task in tasks.items() if "left_out" in task[scale]
     }
     kept = [name for name in tasks if name not in left_out]
-    average = {"tasks": kept, "left_out": left_out}
+    average: dict[str, Any] = {"tasks": kept, "left_out": left_out}
     matrix = np.array([tasks[name][scale]["scores"] for name in kept]).T  # (episodes, tasks)
     for key, statistic in STATISTICS.items():
         average[key] = float(statistic(matrix)) if kept else None

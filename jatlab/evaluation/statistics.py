@@ -1,10 +1,8 @@
-"""The few statistics that a score needs, as rliable defines them (Agarwal et al. 2021, arXiv
-2108.13264).
+"""The few statistics that a score needs, as rliable defines them (arXiv 2108.13264).
 
 Scores are a matrix (episodes, tasks) of normalised returns: 0 is the random policy, 1 the
 reference. The intervals are percentile bootstraps, stratified: episodes are drawn with replacement
-within each task, so every draw plays the same tasks. The tests compare each function with
-rliable's.
+within each task, so every draw has the same tasks. The tests compare each function with rliable's.
 """
 
 from __future__ import annotations
@@ -17,9 +15,10 @@ from statistics import NormalDist
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 DRAWS = 5_000
-_CHUNK = 4_000_000  # resampled scores held at once: 32 MB
+_CHUNK = 4_000_000  # resampled scores in memory at once: 32 MB
 
 
 def task_mean(scores: np.ndarray) -> np.ndarray:
@@ -33,8 +32,9 @@ def task_median(scores: np.ndarray) -> np.ndarray:
 
 
 def iqm(scores: np.ndarray) -> np.ndarray:
-    """Interquartile mean over all episodes of all tasks together, the lowest and highest quarter
-    left out: (..., episodes, tasks) -> (...).
+    """Interquartile mean over all episodes of all tasks: (..., episodes, tasks) -> (...).
+
+    The lowest and the highest quarter of the pooled scores are left out.
     """
     scores = np.asarray(scores)
     pooled = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
@@ -43,18 +43,28 @@ def iqm(scores: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_interval(
-    scores: np.ndarray,
+    scores: ArrayLike,
     statistic: Callable[[np.ndarray], np.ndarray] = task_mean,
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Interval of `statistic` under episodes drawn again: scores (episodes, tasks), or (episodes,)
-    for one task -> (low, high).
+    """The stratified bootstrap interval of a statistic.
 
-    Raises `ValueError` when there is no score, or one that is not finite.
+    Args:
+        scores: (episodes, tasks), or (episodes,) for one task.
+        statistic: (draws, episodes, tasks) -> (draws,).
+        level: the share of draws that the interval holds.
+        draws: how often episodes are drawn again.
+        seed: of the draws.
+
+    Returns:
+        The lower and the upper bound.
+
+    Raises:
+        ValueError: there is no score, or one that is not finite.
     """
-    scores = _checked(scores)
+    scores = _score_matrix(scores)
     generator = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // scores.size)
     values = [
@@ -66,14 +76,15 @@ def bootstrap_interval(
 
 
 def success_interval(successes: int, episodes: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a success rate. Unlike the bootstrap it keeps a width when every episode
-    went the same way.
+    """Wilson's interval of a success rate, lower and upper bound.
 
-    Raises `ValueError` unless 0 <= successes <= episodes and episodes >= 1.
+    Unlike the bootstrap it keeps a width when every episode went the same way. Raises `ValueError`
+    unless 0 <= successes <= episodes and episodes >= 1.
     """
     if not 0 <= successes <= episodes or episodes < 1:
         raise ValueError(
-            f"{successes} successes in {episodes} episodes: expected 0 <= successes <= episodes, and at least one episode"
+            f"{successes} successes in {episodes} episodes: expected 0 <= successes <= episodes, "
+            "and at least one episode"
         )
     z = NormalDist().inv_cdf(0.5 + level / 2)
     rate, share = successes / episodes, z * z / episodes
@@ -82,19 +93,20 @@ def success_interval(successes: int, episodes: int, level: float = 0.95) -> tupl
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 
-def load_rliable() -> tuple | None:
-    """rliable's modules `library` and `metrics`, to compare with; None where it is not installed.
+def load_rliable() -> tuple[ModuleType, ModuleType] | None:
+    """The modules `library` and `metrics` of rliable; None where it is not installed.
 
-    Its dependency `arch` fails on import with pandas 3, except for the bootstrap, all that rliable
-    needs: then that part alone is imported.
+    With pandas 3 its dependency `arch` fails on import, except for the bootstrap. rliable needs
+    nothing else of it, so only that part is imported then.
     """
-    if find_spec("rliable") is None or find_spec("arch") is None:
+    found = find_spec("arch")
+    if find_spec("rliable") is None or found is None:
         return None
     try:
         import_module("arch")
     except (ImportError, TypeError):
         arch = ModuleType("arch")
-        arch.__path__ = list(find_spec("arch").submodule_search_locations)
+        arch.__path__ = list(found.submodule_search_locations or ())
         sys.modules["arch"] = arch
         try:
             return import_module("rliable.library"), import_module("rliable.metrics")
@@ -105,7 +117,8 @@ def load_rliable() -> tuple | None:
     return import_module("rliable.library"), import_module("rliable.metrics")
 
 
-def _checked(scores) -> np.ndarray:
+def _score_matrix(scores: ArrayLike) -> np.ndarray:
+    """Scores as float64 (episodes, tasks). Raises `ValueError` when there is none, or no number."""
     scores = np.asarray(scores, dtype=np.float64)
     scores = scores[:, None] if scores.ndim == 1 else scores
     if scores.ndim != 2 or scores.size == 0:
@@ -113,14 +126,19 @@ def _checked(scores) -> np.ndarray:
             f"scores of shape {scores.shape}: expected (episodes, tasks), with at least one of each"
         )
     if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).sum())
         raise ValueError(
-            f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are NaN or infinite: look at the returns they come from"
+            f"{bad} of {scores.size} scores are NaN or infinite: "
+            "look at the returns that they come from"
         )
     return scores
 
 
 def _resample(
-    scores: np.ndarray, draws: int, statistic: Callable, generator: np.random.Generator
+    scores: np.ndarray,
+    draws: int,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """The statistic of `draws` resampled matrices: (episodes, tasks) -> (draws,)."""
     rows = generator.integers(len(scores), size=(draws, *scores.shape))  # (draws, episodes, tasks)

@@ -26,7 +26,7 @@ from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent
 from jatlab.data.episodes import read_notes, write_episodes
 from jatlab.data.recording.playing import as_episode, observed, versions
-from jatlab.evaluation.evaluate import identity
+from jatlab.evaluation.records import identity
 from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
 from jatlab.utils.workers import run_jobs

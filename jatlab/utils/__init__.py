@@ -1,0 +1,1 @@
+"""What every part of the lab needs: files, the machine, worker processes, checks."""

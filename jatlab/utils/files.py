@@ -1,23 +1,27 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or not there."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ASSETS = Path(__file__).parents[1] / "assets"  # what ships with the package besides code
 
 
 @contextmanager
-def atomic_write(path: str | Path):
-    """Yield a temporary path beside `path`, with its suffix; rename it to `path` when the block
-    ends well, delete it when it does not.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path to write to; it becomes `path` only when the block succeeds.
 
-    Missing folders are made, and the file gets the permissions of any new one (the umask), whatever
-    its writer would give it. Raises `OSError` as the file system does (full disk, no permission),
-    with nothing left behind.
+    The temporary file stands beside `path` and has its suffix. It is removed when the block fails,
+    so nothing is left behind. Missing folders are made. The file gets the permissions of any new
+    file (the umask), whatever its writer would give it.
+
+    Raises:
+        OSError: as the file system raises it (full disk, no permission).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,8 +36,9 @@ def atomic_write(path: str | Path):
 
 
 def _mode_of_new_files(path: Path) -> int:
-    """The permissions that a new file gets at `path`. Asked of the file system: reading the umask
-    would change it for other threads.
+    """The permissions that a new file gets at `path`.
+
+    The file system is asked, because reading the umask would change it for other threads.
     """
     path.touch()
     mode = path.stat().st_mode
@@ -42,21 +47,22 @@ def _mode_of_new_files(path: Path) -> int:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write `text` as UTF-8 in one piece and return the path."""
+    """Write `text` as UTF-8, atomically, and return the path."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
 
-def write_json(path: str | Path, value) -> Path:
-    """Write `value` as strict JSON (no NaN) in one piece and return the path. Raises `ValueError`
-    for NaN or infinity.
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write `value` as JSON, atomically, and return the path.
+
+    Raises `ValueError` for NaN or infinity, which JSON does not have.
     """
     return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that are gone (killed in the middle of writing)."""
+    """Remove the temporary files NAME.PID.tmp of processes that are gone: they were killed."""
     for path in folder.glob("*.tmp"):
         if not _is_running(path.name.split(".")[-2]):
             path.unlink(missing_ok=True)

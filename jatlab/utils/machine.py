@@ -1,5 +1,7 @@
-"""What this process may use of the machine: containers (Binder's among them) often give a few of
-its cores and say so in their own way.
+"""What this process may use of the machine, and how much memory it uses.
+
+Containers, such as Binder's, often grant only a few of a machine's cores and say so in several
+ways.
 """
 
 from __future__ import annotations
@@ -11,40 +13,44 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
-    """The cores that this process may use, at least 1: the machine's, or fewer where an affinity
-    mask or a container's quota says so.
+    """The number of cores that this process may use, at least 1.
+
+    These are the machine's, or fewer where an affinity mask or a container's quota says so.
     """
-    allowed = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _quota())))
 
 
 def _quota() -> float:
-    """Cores' worth of time that the control group grants; infinite where it sets no limit (cgroup
-    version 2, then version 1).
+    """Cores' worth of time that the control group grants; infinite where it sets no limit.
+
+    Reads cgroup version 2, then version 1.
     """
     try:
         granted, period = (CGROUPS / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            granted, period = (
-                (CGROUPS / "cpu" / f"cpu.cfs_{name}_us").read_text().strip()
-                for name in ("quota", "period")
-            )
+            granted = (CGROUPS / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (CGROUPS / "cpu" / "cpu.cfs_period_us").read_text().strip()
         except OSError:
             return math.inf
     return math.inf if granted in ("max", "-1") else int(granted) / int(period)
 
 
 def limit_threads() -> None:
-    """Give torch no more threads than there are cores for it: it counts the machine's, and threads
-    that wait for each other on too few are many times slower.
+    """Give torch at most as many threads as there are cores for this process.
+
+    Torch counts the machine's cores. Threads that wait for each other on too few are many times
+    slower.
     """
     import torch
 
@@ -53,20 +59,28 @@ def limit_threads() -> None:
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process ever held (Linux; 0 elsewhere). `getrusage` would count its
-    parent's.
+    """The most memory that this process has ever held, in MiB (on Linux; 0 elsewhere).
+
+    `getrusage` would count the peak of the parent process too.
     """
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
-def call_apart(module: str, function: str, *arguments):
-    """What ``module.function(*arguments)`` returns in a process of its own, whose peak of memory
-    and time of loading are its own.
+def call_apart(module: str, function: str, *arguments: Any) -> Any:
+    """Call a function in a new process, so that its peak of memory and loading time are its own.
 
-    Arguments as ``repr`` writes them, the answer as JSON does. Raises OSError with the last line of
-    what the process said where it failed.
+    Args:
+        module: the function's module.
+        function: its name; it returns what JSON can hold.
+        *arguments: its arguments, which are sent as their `repr`.
+
+    Returns:
+        What the function returned, after JSON.
+
+    Raises:
+        OSError: the call failed; the message has the last line of its standard error.
     """
     code = f"import json, {module}; print(json.dumps({module}.{function}(*{arguments!r})))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -77,19 +91,19 @@ def call_apart(module: str, function: str, *arguments):
 
 
 def keep_memory() -> bool:
-    """Have the C library keep what is freed, in place of giving it back to the system: every
-    training step takes the same hundreds of megabytes again, and fresh pages cost a quarter of its
-    time. False where the library is not glibc.
+    """Make the C library keep freed memory instead of returning it to the system.
+
+    Every training step takes the same hundreds of megabytes again, and fresh pages cost a quarter
+    of its time.
+
+    Returns:
+        Whether it worked: False where the C library is not glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # names of malloc.h's parameters
-    return all(
-        [
-            mallopt(trim_threshold, 2**31 - 1),
-            mallopt(top_pad, 2**28),
-            mallopt(mmap_threshold, 2**30),
-        ]
-    )
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # parameters of malloc.h
+    options = {trim_threshold: 2**31 - 1, top_pad: 2**28, mmap_threshold: 2**30}
+    results = [mallopt(option, value) for option, value in options.items()]
+    return all(results)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jatlab.evaluation.evaluate import FIRST_SEED
+from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.viz.video import check_suffix, save_video
 
 

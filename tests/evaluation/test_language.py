@@ -35,7 +35,8 @@ def agent():
 
 @given(length=st.integers(1, 60), half=st.integers(1, 10))
 @settings(max_examples=100, deadline=None)
-def test_every_token_but_the_first_is_predicted_once_and_with_half_a_window_before_it(length, half):
+def test_each_token_is_predicted_once_after_half_a_window(length, half):
+    """All tokens but the first, and those after the first piece."""
     predicted = []
     for piece, known in pieces_of(np.arange(length), 2 * half):
         assert len(piece) <= 2 * half
@@ -57,9 +58,8 @@ def test_nats_equal_the_models_own_loss(agent, tmp_path):
     assert scores["tokens"] == tokens and scores["documents"] == 7
     assert log(scores["perplexity"]) == pytest.approx(expected / tokens, rel=1e-4)
     assert scores["nats_per_byte"] == pytest.approx(expected / sum(map(len, texts)), rel=1e-4)
-    assert log(scores["perplexity_per_word"]) == pytest.approx(
-        expected / sum(len(t.split()) for t in texts), rel=1e-4
-    )
+    words = sum(len(text.split()) for text in texts)
+    assert log(scores["perplexity_per_word"]) == pytest.approx(expected / words, rel=1e-4)
     low, high = scores["interval"]
     assert low < scores["perplexity"] < high
     assert perplexity(agent, "python-docs", tmp_path, documents=3)["documents"] == 3
@@ -77,11 +77,10 @@ def test_nats_of_captions_are_given_the_picture(agent, tmp_path):
         "minigrid-captions", tmp_path, agent.model.config, agent.tokenizer, split="test"
     )
     nats = document_nats(agent, source, [source.tokens[i] for i in range(3)])
-    for row, expected in zip(source.windows(np.random.default_rng(0)), nats):
+    for row, expected in zip(source.windows(np.random.default_rng(0)), nats, strict=True):
         batch = to_tensors(source.batch(row[None]))
-        assert agent.model(**batch).loss.item() * (
-            batch["input_ids"].shape[1] - 1
-        ) == pytest.approx(expected, rel=1e-4)
+        predicted = batch["input_ids"].shape[1] - 1
+        assert agent.model(**batch).loss.item() * predicted == pytest.approx(expected, rel=1e-4)
 
 
 def test_unigram_is_the_entropy_of_counts():
@@ -90,7 +89,7 @@ def test_unigram_is_the_entropy_of_counts():
     assert np.isfinite(unigram_nats(counts, [np.array([0])])), "a token that training never showed"
 
 
-def test_a_model_that_has_learnt_beats_the_unigram_and_one_that_has_not_does_not(tmp_path):
+def test_only_a_model_that_has_learnt_beats_the_unigram(tmp_path):
     text = "the cat sat on the mat and the dog ran after it all the way home"
     write_texts(tmp_path, "python-docs", [text] * 20)
     write_texts(tmp_path, "python-docs", [text], "test")
@@ -98,9 +97,8 @@ def test_a_model_that_has_learnt_beats_the_unigram_and_one_that_has_not_does_not
     learner = Agent(JatModel(JatConfig.preset("nano", **TWO_LAYERS)))
     before = perplexity(learner, "python-docs", tmp_path)
     assert before["perplexity"] > before["unigram"]
-    ids = torch.tensor(
-        [[learner.tokenizer.end_id, *learner.tokenizer.encode(text), learner.tokenizer.end_id]]
-    )
+    end = learner.tokenizer.end_id
+    ids = torch.tensor([[end, *learner.tokenizer.encode(text), end]])
     optimizer = torch.optim.Adam(learner.model.parameters(), 3e-3)
     for _ in range(25):
         learner.model(input_ids=ids).loss.backward()
@@ -112,7 +110,6 @@ def test_a_model_that_has_learnt_beats_the_unigram_and_one_that_has_not_does_not
 
 
 # --- questions
-# ---------------------------------------------------------------------------------------------------------------
 
 PAIRS = [
     ("what colour is the key?", "red"),
@@ -129,14 +126,9 @@ def write_questions(root):
         "Q: what colour is the box? A: blue",
         "Q: is there a key? A: no",
     ]
+    test = [f"Q: {question} A: {answer}" for question, answer in PAIRS]
     write_pictures(root, "minigrid-questions", [picture(i) for i in range(4)], train)
-    write_pictures(
-        root,
-        "minigrid-questions",
-        [picture(9 + i) for i in range(4)],
-        [f"Q: {q} A: {a}" for q, a in PAIRS],
-        "test",
-    )
+    write_pictures(root, "minigrid-questions", [picture(9 + i) for i in range(4)], test, "test")
 
 
 def test_questions_are_read_one_by_one(tmp_path):
@@ -151,10 +143,8 @@ def test_questions_are_read_one_by_one(tmp_path):
 
 def test_exact_match_beside_the_majority_by_type(agent, tmp_path, monkeypatch):
     write_questions(tmp_path)
-    monkeypatch.setattr(
-        "jatlab.evaluation.language.answer",
-        lambda agent, questions: ["Red.", "red", " red ", "yes it is"],
-    )
+    given = ["Red.", "red", " red ", "yes it is"]
+    monkeypatch.setattr("jatlab.evaluation.language.answer", lambda agent, questions: given)
     scores = exact_match(agent, "minigrid-questions", tmp_path)
     assert scores["exact_match"] == 0.5 and scores["majority"] == 0.5 and scores["questions"] == 4
     assert scores["by_type"]["colour"]["exact_match"] == pytest.approx(2 / 3)
@@ -182,15 +172,13 @@ def test_scores_of_tasks_of_text_and_pictures_alone(agent, tmp_path):
     write_questions(tmp_path)
     write_texts(tmp_path, "python-docs", documents(5))
     write_texts(tmp_path, "python-docs", documents(2, seed=1), "test")
-    scores = language_scores(
-        agent, ["python-docs", "minigrid-questions", "babyai-go-to-obj"], tmp_path
-    )
+    names = ["python-docs", "minigrid-questions", "babyai-go-to-obj"]
+    scores = language_scores(agent, names, tmp_path)
     assert list(scores) == ["python-docs", "minigrid-questions"]
-    assert (
-        "exact_match" in scores["minigrid-questions"] and "exact_match" not in scores["python-docs"]
-    )
-    low, high = scores["minigrid-questions"]["perplexity_interval"]
-    assert low < scores["minigrid-questions"]["perplexity"] < high
+    questions = scores["minigrid-questions"]
+    assert "exact_match" in questions and "exact_match" not in scores["python-docs"]
+    low, high = questions["perplexity_interval"]
+    assert low < questions["perplexity"] < high
     with pytest.raises(FileNotFoundError, match="ok-vqa"):
         language_scores(agent, ["ok-vqa"], tmp_path)
 

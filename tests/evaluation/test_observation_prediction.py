@@ -1,4 +1,4 @@
-"""Foresight: measured on what nobody trained on, beside the guess that nothing changes."""
+"""Prediction errors on what nobody trained on, beside the guess that nothing changes."""
 
 import numpy as np
 import pytest
@@ -16,20 +16,16 @@ def data(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
-def test_an_untrained_agent_foresees_nothing(data, monkeypatch):
+def test_an_untrained_agent_predicts_nothing(data, monkeypatch):
     monkeypatch.setattr("jatlab.evaluation.observation_prediction.HELD_OUT_EPISODES", 3)
     found = measure_prediction_error(jatlab.Agent.untrained("nano"), "babyai-go-to-obj", data)
     assert found["nothing_changes"] == 1 and 0.5 < found["error"] <= 1
-    assert found["action_error"] == pytest.approx(
-        np.log(3072), rel=0.1
-    )  # a guess over the whole vocabulary
+    # a guess over the whole vocabulary
+    assert found["action_error"] == pytest.approx(np.log(3072), rel=0.1)
 
 
 def test_the_demonstrations_are_of_seeds_that_nobody_trains_on(data, monkeypatch):
     monkeypatch.setattr("jatlab.evaluation.observation_prediction.HELD_OUT_EPISODES", 3)
-    folder = held_out("babyai-go-to-obj", data)
-    assert (
-        HELD_OUT_SEED == 50_000
-        and f'"seed": {HELD_OUT_SEED}'
-        in (folder / "babyai-go-to-obj" / "recording.json").read_text()
-    )
+    notes = held_out("babyai-go-to-obj", data) / "babyai-go-to-obj" / "recording.json"
+    assert HELD_OUT_SEED == 50_000
+    assert f'"seed": {HELD_OUT_SEED}' in notes.read_text()

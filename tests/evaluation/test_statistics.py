@@ -63,26 +63,27 @@ def test_intervals_equal_rliable_on_the_same_draws(rliable, monkeypatch, ours, t
     monkeypatch.setattr("jatlab.evaluation.statistics._CHUNK", chunk)
     x = scores(12, 5)
     rng = np.random.default_rng(3)
-    monkeypatch.setattr(
-        np.random, "choice", lambda n, shape, replace: rng.integers(n, size=shape)
-    )  # rliable draws from our generator
-    _, intervals = library.get_interval_estimates(
-        {"x": x}, lambda s: np.array([getattr(metrics, theirs)(s)]), reps=400
+
+    def choice(n, shape, replace):  # rliable draws from our generator
+        return rng.integers(n, size=shape)
+
+    monkeypatch.setattr(np.random, "choice", choice)
+    statistic = getattr(metrics, theirs)
+    _, found = library.get_interval_estimates(
+        {"x": x}, lambda scores: np.array([statistic(scores)]), reps=400
     )
-    assert bootstrap_interval(x, ours, draws=400, seed=3) == pytest.approx(
-        tuple(intervals["x"][:, 0]), rel=1e-12
-    )
+    expected = tuple(found["x"][:, 0])
+    assert bootstrap_interval(x, ours, draws=400, seed=3) == pytest.approx(expected, rel=1e-12)
 
 
-def test_interval_of_one_task_covers_its_mean_about_as_often_as_it_says():
+def test_the_interval_of_a_task_covers_its_mean_as_often_as_said():
     rng = np.random.default_rng(1)
     hits = 0
     for seed in range(200):
         low, high = bootstrap_interval(rng.normal(2.0, 1.0, size=30), draws=500, seed=seed)
         hits += low <= 2.0 <= high
-    assert (
-        0.88 <= hits / 200 <= 0.99
-    )  # 95 % minus the percentile bootstrap's known shortfall at 30 episodes
+    # 95 % minus the percentile bootstrap's known shortfall at 30 episodes
+    assert 0.88 <= hits / 200 <= 0.99
 
 
 def test_interval_is_reproducible_and_shrinks_with_episodes():
@@ -97,9 +98,8 @@ def test_equal_episodes_give_an_interval_of_no_width():
 
 
 def test_success_interval_is_wilsons():
-    assert success_interval(30, 30) == pytest.approx(
-        (0.8865, 1.0), abs=1e-4
-    )  # Newcombe 1998, method 3
+    """Newcombe 1998, method 3."""
+    assert success_interval(30, 30) == pytest.approx((0.8865, 1.0), abs=1e-4)
     assert success_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
     assert success_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
 

@@ -39,7 +39,7 @@ def demo(output: str = "runs/demo", workers: int = 2, quick: bool = False) -> Pa
     see that all works.
     """
     from jatlab.agents.checkpoints import load_agent
-    from jatlab.viz.report.page import evaluate_and_report
+    from jatlab.viz.report.run import evaluate_and_report
 
     folder, started = Path(output), time.monotonic()
     with stage("1/3 teachers show eight tasks"):

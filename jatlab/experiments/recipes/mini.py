@@ -110,7 +110,7 @@ def mini(
     import torch
 
     from jatlab.agents.checkpoints import load_agent
-    from jatlab.viz.report.page import evaluate_and_report
+    from jatlab.viz.report.run import evaluate_and_report
 
     folder, started = Path(output), time.monotonic()
     names = list(QUICK) if quick else all_tasks()

@@ -20,7 +20,7 @@ from time import perf_counter, process_time
 import numpy as np
 
 from jatlab.agents.agent import Agent
-from jatlab.evaluation.evaluate import FIRST_SEED
+from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.tasks import task_names
 from jatlab.viz.player.canvas import draw_moment
 from jatlab.viz.player.watching import Watch, who_plays

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jatlab.evaluation.evaluate import FIRST_SEED, EpisodeVideo
+from jatlab.evaluation.playing import FIRST_SEED, EpisodeVideo
 from jatlab.tasks import Task, make_env
 from jatlab.viz.video import GROUND, INK, MUTED, check_suffix, font, pillow, resize, save_video
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jatlab.agents.agent import Agent, in_order
-from jatlab.evaluation.evaluate import FIRST_SEED
+from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.tasks import get_task, make_env
 from jatlab.teachers import TeacherFailed, get_teacher, has_teacher
 from jatlab.teachers.base import RandomTeacher

@@ -1,126 +1,74 @@
-"""The report of an evaluation: `report.html` (no network, no script), `README.md` (a model card),
-`report.json`.
+"""The page of a report: one HTML file that needs no network and no script.
 
-With few tasks the page is one file; with many, the videos stay beside it and load when they are
-looked at. Everything a page says comes from the results of `jatlab.evaluate`; the words about how
-it was made too.
+With few tasks everything is inside. With many, the videos stay beside the page and load when they
+are looked at, and the details of a domain are folded below its averages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
-from jatlab.evaluation.evaluate import EpisodeVideo, evaluate
-from jatlab.tasks import domain_of, short_name
-from jatlab.utils.files import ASSETS, write_json, write_text
-from jatlab.viz import plots
-from jatlab.viz.report.model_card import model_card
+from jatlab.evaluation.results import DomainResults, Results, TaskResults
+from jatlab.tasks import short_name
+from jatlab.utils.files import ASSETS
+from jatlab.viz.report.charts import learning_charts, score_charts
 from jatlab.viz.report.tables import (
-    LANGUAGE,
-    OFFICIAL,
+    LANGUAGE_COLUMNS,
+    NOTHING,
+    OVERVIEW_COLUMNS,
+    language_rows,
+    overview,
+    ratio_or_nothing,
+)
+from jatlab.viz.report.videos import clips, grid_figure
+from jatlab.viz.report.words import (
+    AS_REPORTED,
     ONE_EPISODE,
-    OVERVIEW,
     SCALE_WORDS,
     comparison,
+    domain_title,
     failures,
     interval,
-    language_rows,
     left_out,
-    made,
     number,
-    overview,
     percent,
     plural,
+    provenance,
     ratio,
-    summary,
-    versus,
-)  # fmt: skip
-from jatlab.viz.report.videos import clips, grid_figure, save_grid, save_task_video
+)
 
 STYLESHEET = ASSETS / "report.css"
-DOMAINS = {"babyai": "BabyAI", "metaworld": "Meta-World", "mujoco": "MuJoCo", "atari": "Atari"}
-# tasks of a domain that a page shows at once; more are folded away, below the domain's averages
-UNFOLDED = 12
+UNFOLDED = 12  # tasks of a domain that a page shows at once; more are folded away
+KEY = (
+    '<p class="muted">Bars: mean return of a task; lines: its 95 % interval. '
+    '<span class="key">◇ published JAT</span>, which its authors measured on the environments\n'
+    "of their day.</p>"
+)
+COLUMNS = (
+    "Return",
+    "Success",
+    "Of our teacher",
+    "Of the published expert",
+    "Published JAT, of the expert",
+    "Of human play",
+    "Random",
+    "Our teacher",
+    "Published expert",
+    "Published JAT",
+)
 
 
-def evaluate_and_report(
-    agent,
-    tasks: str | Iterable[str],
-    output: str | Path,
-    log: str | Path | None = None,
-    videos: bool = True,
-    **options,
-) -> dict:
-    """`evaluate` (whose `options` it takes), with a video of each task's first episode (unless
-    `videos=False`); write the report into `output`, print the averages (unless `progress=False`),
-    and return the results.
+def page(results: Results, log: Sequence[dict[str, Any]], videos: Path | None) -> str:
+    """The whole page as HTML.
 
-    Played again into the same folder, tasks that are complete are not replayed. `log` is a
-    `log.jsonl`, or the folder of the training run that wrote it.
+    Args:
+        results: of `jatlab.evaluate`.
+        log: lines of a training log that hold losses; none if empty.
+        videos: folder with videos of the first episodes; none if None.
     """
-    folder, lines = (
-        Path(output) / "videos",
-        read_lines(log),
-    )  # a log that is not there is said before an hour of play
-    videos: Callable[[str, EpisodeVideo | None], None] = lambda name, video: (
-        video and save_task_video(video, folder, name)
-    )
-    results = evaluate(agent, tasks, output=output, videos=videos, on_task=videos, **options)
-    if videos:
-        save_grid(results, folder, DOMAINS)
-    path = write_report(results, output, log=lines, videos=folder)
-    if options.get("progress", True):
-        print(f"{summary(results, DOMAINS)}\nreport: {path}")
-    return results
-
-
-def write_report(
-    results: dict,
-    folder: str | Path,
-    log: str | Path | Sequence[dict] | None = None,
-    videos: str | Path | None = None,
-) -> Path:
-    """Write `report.html`, `README.md`, `report.json` and `figures/` into `folder`; return the path
-    of the page.
-
-    `results` come from `evaluate`, `log` from training (a `log.jsonl`, its folder, or its lines),
-    `videos` is the folder that `save_task_video` wrote to. Raises `ValueError` for results without
-    a task, `FileNotFoundError` for a log that is not there.
-    """
-    if not results.get("tasks") and not results.get("language"):
-        raise ValueError(
-            "there is nothing to report: the results hold no task. Evaluate some first: jatlab evaluate AGENT --tasks babyai metaworld"
-        )
-    folder, lines = Path(folder), read_lines(log)
-    write_json(folder / "report.json", results)
-    write_text(folder / "README.md", model_card(results, DOMAINS))
-    _write_figures(results, lines, folder / "figures")
-    return write_text(
-        folder / "report.html", page(results, lines, None if videos is None else Path(videos))
-    )
-
-
-def read_lines(log: str | Path | Sequence[dict] | None) -> list[dict]:
-    """The lines of a training log that hold losses."""
-    if log is None:
-        return []
-    if isinstance(log, (str, Path)):
-        from jatlab.training.log import read_log
-
-        path = Path(log)
-        path = path.parent if path.suffix == ".jsonl" else path
-        if not (path / "log.jsonl").exists():
-            raise FileNotFoundError(
-                f"no log.jsonl in {path}: give the folder that `jatlab train` wrote to, or leave the log out"
-            )
-        log = read_log(path)
-    return [line for line in log if line.get("loss")]
-
-
-def page(results: dict, log: Sequence[dict], videos: Path | None) -> str:
-    """The whole page as HTML."""
     name = escape(results["agent"]["name"])
     domains = "".join(_domain(results, domain, videos) for domain in results["domains"])
     return f"""<!doctype html>
@@ -139,7 +87,7 @@ def page(results: dict, log: Sequence[dict], videos: Path | None) -> str:
 {_language(results)}
 {domains}
 {_learning(results, log)}
-{_made(results)}
+{_provenance(results)}
 </main>
 </body>
 </html>
@@ -147,42 +95,46 @@ def page(results: dict, log: Sequence[dict], videos: Path | None) -> str:
 
 
 # --- the parts of the page
-# ----------------------------------------------------------------------------------------------------
 
 
-def _head(results: dict, name: str) -> str:
+def _head(results: Results, name: str) -> str:
     parameters = results["agent"]["parameters"]
     size = f"{parameters:,} parameters, " if parameters else ""
     cards = "".join(_card(domain, found) for domain, found in results["domains"].items())
     failed = "".join(f'<p class="failed">{escape(line)}</p>' for line in failures(results))
-    official = f'<p class="muted">{escape(OFFICIAL)}</p>' if results["domains"] else ""
+    reported = f'<p class="muted">{escape(AS_REPORTED)}</p>' if results["domains"] else ""
     return f"""<header>
 <h1>How well {name} plays</h1>
 <p class="lead">One agent, {size}{_scope(results)}</p>
 {failed}
 <div class="domains">{cards}</div>
-{official}
+{reported}
 </header>"""
 
 
-def _scope(results: dict) -> str:
-    """What the agent was tried on, and how its scores are to be read."""
+def _scope(results: Results) -> str:
+    """What the agent was evaluated on, and how its scores are to be read."""
     if not results["tasks"]:
-        return f"scored on what was held out of {plural(len(results['language']), 'data set')} of text and pictures; ranges are 95 % intervals."
+        data_sets = plural(len(results["language"]), "data set")
+        return (
+            f"scored on what was held out of {data_sets} of text and pictures; "
+            "ranges are 95 % intervals."
+        )
     episodes = results["settings"]["episodes"]
     ranges = "ranges are 95 % intervals" if episodes > 1 else ONE_EPISODE
-    return (f"{plural(len(results['tasks']), 'task')}, {plural(episodes, 'seeded episode')} of each, on seeds that no demonstration was recorded with.\n"
-            f"0 is the random policy, 1 the reference; {ranges}.")  # fmt: skip
-
-
-def _card(domain: str, found: dict) -> str:
-    """A domain's averages beside the published JAT's, and what is in none of them."""
-    success = (
-        ""
-        if found["success_rate"] is None
-        else f", {percent(found['success_rate'])} of episodes succeed"
+    return (
+        f"{plural(len(results['tasks']), 'task')}, {plural(episodes, 'seeded episode')} of each, "
+        "on seeds that no demonstration was recorded with.\n"
+        f"0 is the random policy, 1 the reference; {ranges}."
     )
-    head = f"<h3>{escape(DOMAINS.get(domain, domain))} <span>{plural(len(found['tasks']), 'task')}{success}</span></h3>"
+
+
+def _card(domain: str, found: DomainResults) -> str:
+    """A domain's averages beside the published JAT's, and what is left out of them."""
+    rate = found["success_rate"]
+    success = "" if rate is None else f", {percent(rate)} of episodes succeed"
+    tasks = plural(len(found["tasks"]), "task")
+    head = f"<h3>{escape(domain_title(domain))} <span>{tasks}{success}</span></h3>"
     rows = overview(found, domain)
     table = _averages(rows) if rows else '<p class="muted">No task has a normalised score.</p>'
     missing = "".join(f'<p class="muted">{escape(line)}</p>' for line in left_out(found))
@@ -190,7 +142,7 @@ def _card(domain: str, found: dict) -> str:
 
 
 def _averages(rows: list[list[str]]) -> str:
-    """`overview` as a table with a heading for each scale."""
+    """The rows of `overview` as a table with a heading for each scale."""
     parts = []
     for index, (scale, average, ours, *others) in enumerate(rows):
         if index == 0 or rows[index - 1][0] != scale:
@@ -198,143 +150,135 @@ def _averages(rows: list[list[str]]) -> str:
         score, _, bounds = ours.partition(" ")
         cells = "".join(f'<td class="key">{other}</td>' for other in others)
         parts.append(
-            f'<tr><th scope="row">{average}</th><td><b>{score}</b> <small>{bounds}</small></td>{cells}</tr>'
+            f'<tr><th scope="row">{average}</th>'
+            f"<td><b>{score}</b> <small>{bounds}</small></td>{cells}</tr>"
         )
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ("", *OVERVIEW[2:]))
-    return f'<table class="averages"><thead><tr>{head}</tr></thead><tbody>{"".join(parts)}</tbody></table>'
+    return _html_table(("", *OVERVIEW_COLUMNS[2:]), "".join(parts), "averages")
 
 
-def _language(results: dict) -> str:
+def _language(results: Results) -> str:
+    """The scores of text and picture tasks; "" if there are none."""
     escaped = [[escape(cell) for cell in row] for row in language_rows(results)]
-    rows = "".join(_cells(name, cells, LANGUAGE[1:]) for name, *cells in escaped)
+    rows = "".join(_cells(name, cells, LANGUAGE_COLUMNS[1:]) for name, *cells in escaped)
     if not rows:
         return ""
-    head = "".join(f'<th scope="col">{column}</th>' for column in LANGUAGE)
-    return f"<section><h2>Text and pictures</h2><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></section>"
+    table = _html_table(LANGUAGE_COLUMNS, rows)
+    return f"<section><h2>Text and pictures</h2>{table}</section>"
 
 
-def _domain(results: dict, domain: str, videos: Path | None) -> str:
-    title, found = DOMAINS.get(domain, domain), results["domains"][domain]
-    tasks, scales = {name: results["tasks"][name] for name in found["tasks"]}, _scales(found)
-    figures = "".join(_score_figure(title, tasks, found, scale) for scale in scales)
-    videos, folded = clips(tasks, videos), len(tasks) > UNFOLDED
+def _domain(results: Results, domain: str, videos: Path | None) -> str:
+    """A domain's section: its comparison, charts, table and videos."""
+    found = results["domains"][domain]
+    tasks = {name: results["tasks"][name] for name in found["tasks"]}
+    count, folded = plural(len(tasks), "task"), len(tasks) > UNFOLDED
+    charts, moving = score_charts(domain, tasks, found), clips(tasks, videos)
+    if charts:
+        charts = _fold(f"Charts of {count}", f'<div class="pair">{charts}</div>{KEY}', folded)
     return f"""<section>
-<h2>{escape(title)}</h2>
+<h2>{escape(domain_title(domain))}</h2>
 <p>{escape(comparison(tasks, found))}</p>
-{_fold(f"Charts of {plural(len(tasks), 'task')}", f'<div class="pair">{figures}</div>{KEY}', folded) if figures else ""}
-{_fold(f"Table of {plural(len(tasks), 'task')}", _table(tasks, found), folded)}
-{_fold("First episodes", videos, folded) if videos else ""}
+{charts}
+{_fold(f"Table of {count}", _task_table(tasks, found), folded)}
+{_fold("First episodes", moving, folded) if moving else ""}
 </section>"""
 
 
-KEY = """<p class="muted">Bars: mean return of a task; lines: its 95 % interval. <span class="key">◇ published JAT</span>, which its authors measured on the environments
-of their day.</p>"""
-
-
 def _fold(words: str, content: str, folded: bool) -> str:
-    """Content that a click unfolds, or as it is."""
+    """Content that a click unfolds, or the content itself."""
     return f"<details><summary>{escape(words)}</summary>{content}</details>" if folded else content
 
 
-def _scales(found: dict) -> list[str]:
-    """The scales that some task of a domain has."""
-    return [scale for scale in SCALE_WORDS if found[scale]["tasks"]]
+def _learning(results: Results, log: Sequence[dict[str, Any]]) -> str:
+    """The learning curves; "" without a log."""
+    charts = learning_charts(results, log)
+    if not charts:
+        return ""
+    return f"""<section>
+<h2>How it learnt</h2>
+<p>Lines: training loss, averaged over neighbours. Dots: loss on held-out episodes. The loss of
+discrete actions is a cross-entropy (nats), that of continuous actions a squared error with the
+task's weight: compare a task with itself, not with others.</p>
+<div class="pair">{charts}</div>
+</section>"""
 
 
-def _score_figure(title: str, tasks: dict, found: dict, scale: str) -> str:
-    words = [f"{short_name(name)} {versus(task[scale])}" for name, task in tasks.items()]
-    label = f"Bar chart. Normalised returns of {title} as a share {SCALE_WORDS[scale]}: {'; '.join(words)}."
-    return f"<figure>{_svg(plots.score_figure(tasks, [scale], found), f'{title}-{scale}', label)}</figure>"
+def _provenance(results: Results) -> str:
+    """How the results came about."""
+    rows = "".join(
+        f"<dt>{escape(term)}</dt><dd>{escape(words)}</dd>" for term, words in provenance(results)
+    )
+    return f"""<section>
+<h2>How it was made</h2>
+<pre>{escape(results["command"])}</pre>
+<dl class="made">{rows}</dl>
+</section>"""
 
 
-COLORS = {
-    plots.INK: "ink",
-    plots.MUTED: "muted",
-    plots.GRID: "line",
-    plots.AGENT: "agent",
-    plots.TINT: "tint",
-    plots.JAT: "jat",
-}
+# --- the table of a domain's tasks
 
 
-def _svg(figure, salt: str, label: str, colors: dict[str, str] = COLORS) -> str:
-    """The figure in the page's own colours and letters, light or dark."""
-    svg = plots.to_svg(figure, salt)
-    for color, name in colors.items():
-        svg = svg.replace(color, f"var(--{name})")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
-
-
-COLUMNS = (
-    "Return", "Success", "Of our teacher", "Of the published expert", "Published JAT, of the expert", "Of human play", "Random", "Our teacher", "Published expert",
-    "Published JAT",
-)  # fmt: skip
-
-
-def _table(tasks: dict, found: dict) -> str:
+def _task_table(tasks: dict[str, TaskResults], found: DomainResults) -> str:
     """A row a task; columns in which no task has anything are left out."""
-    rows = {
-        short: _row(task)
-        for short, task in zip(map(short_name, tasks), tasks.values(), strict=True)
-    }
-    kept = [
-        index for index in range(len(COLUMNS)) if any(row[index] != "–" for row in rows.values())
-    ]
-    labels = [COLUMNS[index] for index in kept]
+    rows = {short_name(name): _task_row(task) for name, task in tasks.items()}
+    kept = [i for i in range(len(COLUMNS)) if any(row[i] != NOTHING for row in rows.values())]
+    labels = [COLUMNS[i] for i in kept]
     body = "".join(
-        _cells(escape(short), [row[index] for index in kept], labels) for short, row in rows.items()
+        _cells(escape(name), [row[i] for i in kept], labels) for name, row in rows.items()
     )
     if len(tasks) > 1:
         mean = _mean_row(found)
-        body += _cells("mean of tasks", [mean[index] for index in kept], labels, "mean")
-    head = "".join(f'<th scope="col">{column}</th>' for column in ("Task", *labels))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        body += _cells("mean of tasks", [mean[i] for i in kept], labels, "mean")
+    return _html_table(("Task", *labels), body)
 
 
-def _row(task: dict) -> list[str]:
-    success, references, returned = task["success"], task["references"], task["return"]
+def _task_row(task: TaskResults) -> list[str]:
+    returned, references = task["return"], task["references"]
+    spread = f"<b>{number(returned['mean'])}</b> ± {number(returned['std'])}"
     return [
-        f"<b>{number(returned['mean'])}</b> ± {number(returned['std'])} <small>{interval(returned['interval'])}</small>",
-        f"{percent(success['rate'])} <small>{interval([100 * x for x in success['interval']], 0)}</small>"
-        if success
-        else "–",
+        f"{spread} <small>{interval(returned['interval'])}</small>",
+        _success(task["success"]),
         _scaled(task["by_teacher"]),
         _scaled(task["by_expert"]),
-        "–" if task["jat_by_expert"] is None else ratio(task["jat_by_expert"]),
+        ratio_or_nothing(task["jat_by_expert"]),
         _scaled(task["by_human"]),
         *(
-            number(references[who]["mean"]) if references[who] else "–"
+            number(references[who]["mean"]) if references[who] else NOTHING
             for who in ("random", "teacher", "expert", "jat")
         ),
     ]
 
 
-def _scaled(score: dict) -> str:
-    return (
-        "–"
-        if "left_out" in score
-        else f"<b>{ratio(score['mean'])}</b> <small>{interval(score['interval'], 2)}</small>"
-    )
+def _success(success: dict[str, Any] | None) -> str:
+    if success is None:
+        return NOTHING
+    bounds = interval([100 * bound for bound in success["interval"]], 0)
+    return f"{percent(success['rate'])} <small>{bounds}</small>"
 
 
-def _mean_row(found: dict) -> list[str]:
-    teacher, expert, human = (
-        {"mean": found[s]["mean"], "interval": found[s]["mean_interval"]}
-        if found[s]["tasks"]
-        else {"left_out": ""}
-        for s in SCALE_WORDS
-    )
-    jat, success = found["by_expert"]["jat"], found["success_rate"]
-    rate = "–" if success is None else percent(success)
+def _scaled(score: dict[str, Any]) -> str:
+    if "left_out" in score:
+        return NOTHING
+    return f"<b>{ratio(score['mean'])}</b> <small>{interval(score['interval'], 2)}</small>"
+
+
+def _mean_row(found: DomainResults) -> list[str]:
+    means = {scale: _mean(found[scale]) for scale in SCALE_WORDS}
+    rate = found["success_rate"]
     return [
         "",
-        rate,
-        _scaled(teacher),
-        _scaled(expert),
-        "–" if jat is None else ratio(jat),
-        _scaled(human),
+        NOTHING if rate is None else percent(rate),
+        means["by_teacher"],
+        means["by_expert"],
+        ratio_or_nothing(found["by_expert"]["jat"]),
+        means["by_human"],
         *[""] * 4,
     ]
+
+
+def _mean(average: dict[str, Any]) -> str:
+    if not average["tasks"]:
+        return NOTHING
+    return _scaled({"mean": average["mean"], "interval": average["mean_interval"]})
 
 
 def _cells(name: str, cells: list[str], labels: Sequence[str], kind: str = "task") -> str:
@@ -345,51 +289,7 @@ def _cells(name: str, cells: list[str], labels: Sequence[str], kind: str = "task
     return f'<tr class="{kind}"><th scope="row">{name}</th>{columns}</tr>'
 
 
-def _learning(results: dict, log: Sequence[dict]) -> str:
-    figures = ""
-    for domain, title, figure in _learning_figures(results, log):
-        label = f"Line chart. Training loss of the {title} tasks against millions of timesteps trained on."
-        figures += (
-            f"<figure><h3>{escape(title)}</h3>{_svg(figure, f'learning-{domain}', label)}</figure>"
-        )
-    if not figures:
-        return ""
-    return f"""<section>
-<h2>How it learnt</h2>
-<p>Lines: training loss, averaged over neighbours. Dots: loss on episodes held out. A loss of discrete actions is a cross-entropy (nats), one of continuous actions a
-squared error with the task's weight: compare a task with itself, not with others.</p>
-<div class="pair">{figures}</div>
-</section>"""
-
-
-def _learning_figures(results: dict, log: Sequence[dict]) -> list[tuple]:
-    """(domain, title, figure) for each domain that the log speaks of."""
-    seen = {task: domain_of(task) for line in log for task in line["loss"]}
-    order = [*results["domains"], *sorted(set(seen.values()) - set(results["domains"]))]
-    return [
-        (d, DOMAINS.get(d, d), plots.learning_figure(log, d, seen))
-        for d in order
-        if d in seen.values()
-    ]
-
-
-def _made(results: dict) -> str:
-    rows = "".join(
-        f"<dt>{escape(term)}</dt><dd>{escape(words)}</dd>" for term, words in made(results, DOMAINS)
-    )
-    return f"""<section>
-<h2>How it was made</h2>
-<pre>{escape(results["command"])}</pre>
-<dl class="made">{rows}</dl>
-</section>"""
-
-
-def _write_figures(results: dict, log: Sequence[dict], folder: Path) -> None:
-    for domain, found in results["domains"].items():
-        tasks = {name: results["tasks"][name] for name in found["tasks"]}
-        plots.to_png(
-            plots.score_figure(tasks, _scales(found) or ["by_expert"], averages=found),
-            folder / f"{domain}.png",
-        )
-    for domain, _, figure in _learning_figures(results, log):
-        plots.to_png(figure, folder / f"learning-{domain}.png")
+def _html_table(head: Sequence[str], body: str, kind: str = "") -> str:
+    attributes = f' class="{kind}"' if kind else ""
+    columns = "".join(f'<th scope="col">{escape(column)}</th>' for column in head)
+    return f"<table{attributes}><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>"

@@ -7,7 +7,8 @@ import pytest
 import jatlab
 from jatlab.agents.checkpoints import SHIPPED
 from jatlab.cli import main
-from jatlab.evaluation.evaluate import evaluate, identity
+from jatlab.evaluation.evaluate import evaluate
+from jatlab.evaluation.records import identity
 from jatlab.experiments.recipes import mini
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig

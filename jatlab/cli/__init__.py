@@ -1,0 +1,45 @@
+"""The command line.
+
+| commands                                     | module        |
+| -------------------------------------------- | ------------- |
+| `tasks`                                      | `tasks`       |
+| `record`, `measure`, `relabel`, `fetch`      | `data`        |
+| `teachers`, `teach`                          | `teachers`    |
+| `train`                                      | `train`       |
+| `evaluate`, `play`, `generate`, `export`     | `play`        |
+| `demo`, `mini`, `ablate`, `bench`, `cost`    | `experiments` |
+
+Each command is one function. It imports what it needs when it runs, so `jatlab --help` answers at
+once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from jatlab.cli.parser import build_parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Args:
+        argv: the words after `jatlab`; those of this process if None.
+
+    Returns:
+        0: done. 1: done in part, or a check failed. 2: a mistake of the user, explained on standard
+        error. 130: interrupted.
+    """
+    arguments = vars(build_parser().parse_args(argv))
+    command = arguments.pop("command")
+    try:
+        return command(**arguments) or 0
+    except KeyboardInterrupt as interruption:
+        print(f"\n{interruption or 'stopped'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,200 @@
+"""`jatlab demo`, `mini`, `ablate`, `bench` and `cost`: whole recipes, and what they measure."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from jatlab.cli.options import Commands, as_typed
+
+
+def add_demo(commands: Commands) -> None:
+    """Add `demo`."""
+    parser = commands.add(
+        "demo", demo, "from nothing to a playing agent: record, train, evaluate, report"
+    )
+    add = parser.add_argument
+    add(
+        "--output",
+        default="runs/demo",
+        help="folder for data, agent and report; what is finished there is not done again",
+    )
+    add("--workers", type=int, default=2, help="processes")
+    add(
+        "--quick",
+        action="store_true",
+        help="seconds instead of minutes, to see that all works; the agent will be weak",
+    )
+
+
+def demo(**arguments: Any) -> None:
+    """Run the demo; see `jatlab.experiments.recipes.demo`."""
+    from jatlab.experiments.recipes.demo import demo
+
+    demo(**arguments)
+
+
+def add_mini(commands: Commands) -> None:
+    """Add `mini`."""
+    parser = commands.add(
+        "mini",
+        mini,
+        "jatlab-mini from nothing, in a working day: record, train, relabel, train on, evaluate, "
+        "report",
+    )
+    add = parser.add_argument
+    add(
+        "--output",
+        default="runs/mini",
+        help="folder for data, agent and report; what is finished there is not done again",
+    )
+    add(
+        "--hours",
+        type=float,
+        default=argparse.SUPPRESS,
+        help="of training; what a working day leaves for it, unless given",
+    )
+    add("--workers", type=int, default=2, help="processes")
+    add(
+        "--quick",
+        action="store_true",
+        help="one task of each kind, minutes instead of hours, to see that all works; the agent "
+        "will be weak",
+    )
+
+
+def mini(**arguments: Any) -> None:
+    """Make jatlab-mini; see `jatlab.experiments.recipes.mini`."""
+    from jatlab.experiments.recipes.mini import mini
+
+    mini(**arguments)
+
+
+def add_ablate(commands: Commands) -> None:
+    """Add `ablate`."""
+    parser = commands.add(
+        "ablate",
+        ablate,
+        "answer one of the paper's open questions: small agents, trained and played, over seeds",
+    )
+    add = parser.add_argument
+    add("name", help="which question; without one that exists, they are listed")
+    add(
+        "--output",
+        default="runs/ablations",
+        help="folder for recordings, runs and NAME.json; what is there is not made again",
+    )
+    add("--seeds", type=int, nargs="+", help="of the runs; the ablation's own, if none is given")
+    add("--steps", type=int, help="of training, in place of each variant's")
+    add("--episodes", type=int, default=50, help="that each agent plays of each task")
+    add(
+        "--install",
+        action="store_true",
+        help="put the results into the package, in place of those that ship",
+    )
+
+
+def ablate(name: str, **arguments: Any) -> None:
+    """Run one ablation and print its summary; see `jatlab.experiments.ablations`."""
+    from jatlab.experiments.ablations import ablate, summary_table
+
+    print(summary_table(ablate(name, **arguments)))
+
+
+def add_bench(commands: Commands) -> None:
+    """Add `bench`."""
+    parser = commands.add("bench", bench, "measure what the algorithms buy, as ratios")
+    add = parser.add_argument
+    add("--output", help="a JSON file for the ratios")
+    add("--check", action="store_true", help="exit with 1 where a ratio misses its target")
+    add(
+        "--device",
+        help="instead: the speed and memory of training on this device, cuda or cpu, as a table",
+    )
+    add(
+        "--gpu",
+        dest="device",
+        action="store_const",
+        const="cuda",
+        help="the same as --device cuda",
+    )
+    add(
+        "--presets",
+        nargs="+",
+        metavar="PRESET",
+        help="sizes for --device; mini and paper, if none is given",
+    )
+    add(
+        "--agent",
+        help="instead: how soon this agent is loaded, how fast it acts on one core, and its "
+        "memory, as a table",
+    )
+    parser.set_defaults(output=None, device=None, presets=None, agent=None)
+
+
+def bench(
+    output: str | None,
+    check: bool,
+    device: str | None,
+    presets: list[str] | None,
+    agent: str | None,
+) -> int:
+    """Measure an agent, a device or, without either, the algorithms.
+
+    Args:
+        output: JSON file for what was measured.
+        check: return 1 where a target is missed.
+        device: measure training on this device, "cuda" or "cpu".
+        presets: sizes of model for `device`.
+        agent: measure how fast this agent acts.
+    """
+    if agent:
+        from jatlab.experiments.benchmarks import acting
+
+        found = acting.run(agent)
+        print(acting.in_words(agent, found))
+        return int(check and not all(line.met for line in found))
+    if device:
+        from jatlab.experiments.benchmarks.device import run_on
+
+        print(run_on(device, presets or ["mini", "paper"], as_typed(), output))
+        return 0
+    from jatlab.experiments.benchmarks.algorithms import run
+
+    ratios = run(output)
+    return int(check and not all(ratio.met for ratio in ratios))
+
+
+def add_cost(commands: Commands) -> None:
+    """Add `cost`."""
+    parser = commands.add(
+        "cost",
+        cost,
+        "what a training costs: parameters, FLOPs, memory and hours, beside Gato's",
+    )
+    add = parser.add_argument
+    add("--preset", default="paper", help="size of the model: nano, mini, paper, medium, large")
+    add("--steps", type=int, default=250_000, help="of the training")
+    add(
+        "--batch",
+        dest="windows",
+        type=int,
+        default=320,
+        help="windows of a step, all devices and accumulated batches together",
+    )
+    add(
+        "--device", help="one device's hours alone: 'H100 SXM', 'T4', cpu, …; all, if none is given"
+    )
+    add(
+        "--utilisation",
+        type=float,
+        default=0.35,
+        help="share of the device's peak that the training uses",
+    )
+
+
+def cost(**arguments: Any) -> None:
+    """Print what a training costs; see `jatlab.experiments.benchmarks.cost_report.report`."""
+    from jatlab.experiments.benchmarks.cost_report import report
+
+    print(report(**arguments))

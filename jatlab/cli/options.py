@@ -1,0 +1,96 @@
+"""What several commands share: how a command is added, repeated options, and loading an agent."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jatlab.agents.agent import Agent, RandomAgent
+
+POLICIES = ("teacher", "random", "search")  # of jatlab.teachers, too slow to import for a help text
+TASKS = "names, patterns ('babyai-go-to-*') or domains ('metaworld')"
+AGENT = (
+    "a folder that `jatlab train` wrote, the name of a shipped agent, a repository of the hub "
+    "(jat-project/jat), 'random', or 'untrained:PRESET', such as untrained:nano"
+)
+TEMPERATURE = "of the sampling (the agent's own: 1, unless its config.json says otherwise)"
+
+
+class Commands:
+    """The commands of a parser, added one by one."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(
+        self, name: str, function: Callable[..., int | None], help: str
+    ) -> argparse.ArgumentParser:
+        """Add one command and return its parser.
+
+        Args:
+            name: the word that the user types.
+            function: called with the parsed arguments by name; what it returns is the exit status,
+                None counts as 0.
+            help: one line for `jatlab --help`, and the description in `jatlab NAME --help`.
+        """
+        parser = self._subparsers.add_parser(
+            name,
+            help=help,
+            description=help,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        parser.set_defaults(command=function)
+        return parser
+
+
+def add_tasks(parser: argparse.ArgumentParser, nargs: str = "+", help: str = TASKS) -> None:
+    """Add the positional argument `tasks`."""
+    parser.add_argument("tasks", nargs=nargs, metavar="TASK", help=help)
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Add `--greedy` and `--temperature`."""
+    add = parser.add_argument
+    add("--greedy", action="store_true", help="take the likeliest action instead of sampling")
+    add("--temperature", type=float, help=TEMPERATURE)
+
+
+def add_dtype(parser: argparse.ArgumentParser) -> None:
+    """Add `--dtype`."""
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="how the weights are held in memory (as they are stored)",
+    )
+
+
+def load(name: str, dtype: str | None = None) -> Agent | RandomAgent:
+    """The agent that the user named, as `AGENT` describes.
+
+    Args:
+        name: a folder, a shipped agent, a repository of the hub, "random" or "untrained:PRESET".
+        dtype: how the weights are held in memory; as they are stored if None.
+
+    Raises:
+        ValueError: no agent or preset has this name.
+    """
+    if name == "random":
+        from jatlab.agents.agent import RandomAgent
+
+        return RandomAgent()
+    if name.startswith("untrained:"):
+        from jatlab.agents.agent import Agent
+
+        return Agent.untrained(name.removeprefix("untrained:"))
+    from jatlab.agents.checkpoints import load_agent
+
+    return load_agent(name, dtype=dtype)
+
+
+def as_typed() -> str:
+    """The command as the user typed it, for reports."""
+    return shlex.join(["jatlab", *sys.argv[1:]])

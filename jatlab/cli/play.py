@@ -1,0 +1,183 @@
+"""`jatlab evaluate`, `play`, `generate` and `export`: what is done with an agent."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from jatlab.cli.options import (
+    AGENT,
+    TASKS,
+    Commands,
+    add_dtype,
+    add_sampling,
+    as_typed,
+    load,
+)
+
+
+def add_evaluate(commands: Commands) -> None:
+    """Add `evaluate`."""
+    parser = commands.add(
+        "evaluate",
+        evaluate,
+        "play seeded episodes and write a report: returns, normalised scores, intervals, videos",
+    )
+    add = parser.add_argument
+    add("agent", help=AGENT)
+    add("--tasks", nargs="+", required=True, metavar="TASK", help=TASKS)
+    add("--episodes", type=int, default=30, help="episodes of each task")
+    add("--seed", type=int, default=1_000_000, help="first seed; recordings use smaller ones")
+    add("--envs", type=int, default=16, help="environments in lockstep")
+    add("--workers", type=int, default=1, help="processes that share the tasks")
+    add_sampling(parser)
+    add(
+        "--max-steps",
+        type=int,
+        help="cut episodes after so many steps; tasks with an episode that was cut have no "
+        "normalised score",
+    )
+    add(
+        "--no-videos",
+        dest="videos",
+        action="store_false",
+        help="no pictures: faster, above all for MuJoCo and Meta-World",
+    )
+    add("--data", default="data", help="folder whose test split scores text and picture tasks")
+    add_dtype(parser)
+    add(
+        "--output",
+        help="folder for report.html, README.md (a model card), report.json and the videos "
+        "(runs/evaluation/AGENT)",
+    )
+
+
+def evaluate(
+    agent: str, tasks: list[str], output: str | None, dtype: str | None, **settings: Any
+) -> int:
+    """Evaluate an agent and write its report; 1 where a task failed.
+
+    Args:
+        agent: who plays, as `AGENT` describes.
+        tasks: names, patterns or domains.
+        output: folder of the report; below `runs/evaluation` if None.
+        dtype: how the weights are held in memory.
+        **settings: of `jatlab.evaluation.evaluate.evaluate`.
+    """
+    from jatlab.viz.report.run import evaluate_and_report
+
+    results = evaluate_and_report(
+        load(agent, dtype),
+        tasks,
+        output or f"runs/evaluation/{Path(agent).name.replace(':', '-')}",
+        log=agent if (Path(agent) / "log.jsonl").exists() else None,
+        command=as_typed(),
+        **settings,
+    )
+    return int(bool(results["failed"]))
+
+
+def add_play(commands: Commands) -> None:
+    """Add `play`."""
+    parser = commands.add("play", play, "play one episode: print it, or save it as a video")
+    add = parser.add_argument
+    add("agent", help=AGENT)
+    add("task", help="the task's name")
+    add("--seed", type=int, default=1_000_000, help="which episode")
+    add("--output", help="a .gif or .mp4 file; without it, the steps are printed")
+    add_sampling(parser)
+    add_dtype(parser)
+
+
+def play(agent: str, task: str, dtype: str | None, **settings: Any) -> None:
+    """Play one episode; see `jatlab.viz.player.playback.play`.
+
+    Args:
+        agent: who plays, as `AGENT` describes.
+        task: the task's name.
+        dtype: how the weights are held in memory.
+        **settings: of `jatlab.viz.player.playback.play`.
+    """
+    from jatlab.viz.player.playback import play
+
+    play(load(agent, dtype), task, **settings)
+
+
+def add_generate(commands: Commands) -> None:
+    """Add `generate`."""
+    parser = commands.add(
+        "generate", generate, "go on with a text, or say something about a picture"
+    )
+    add = parser.add_argument
+    add("agent", help=AGENT)
+    add(
+        "prompt",
+        nargs="?",
+        default="",
+        help="the text to go on with; about a picture, say, 'Q: what colour is the key? A:'",
+    )
+    add("--image", metavar="FILE", help="a picture that stands before the text")
+    add("--max-tokens", type=int, default=64, help="tokens to write at most")
+    add(
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="of the sampling; 0 takes the likeliest token",
+    )
+    add(
+        "--top-p",
+        type=float,
+        default=1.0,
+        help="sample from the fewest tokens that have this probability together",
+    )
+    add("--seed", type=int, default=0, help="of the sampling")
+
+
+def generate(agent: str, prompt: str, **settings: Any) -> None:
+    """Print the prompt and what the agent writes; see `jatlab.agents.generation.generate`."""
+    from jatlab.agents.agent import Agent
+    from jatlab.agents.generation import generate
+
+    writer = load(agent)
+    if not isinstance(writer, Agent):
+        raise ValueError(f"{agent} has no model and cannot write; name an agent, such as demo")
+    print(prompt + generate(prompt, writer, **settings))
+
+
+def add_export(commands: Commands) -> None:
+    """Add `export`."""
+    parser = commands.add(
+        "export",
+        export,
+        "write an agent in the published checkpoint's layout: its file names, tensor names and "
+        "config.json",
+    )
+    add = parser.add_argument
+    add(
+        "agent",
+        help="a folder, the name of a shipped agent, or a repository of the hub, such as "
+        "jat-project/jat",
+    )
+    add("folder", help="where config.json, model.safetensors and tokenizer.json go")
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default=argparse.SUPPRESS,
+        help="how the weights are stored (as they are loaded)",
+    )
+
+
+def export(agent: str, folder: str, **dtype: str) -> None:
+    """Write an agent in the published layout; warn where the published code cannot run it."""
+    from jatlab.agents.checkpoints import export_official, load_agent
+
+    fields = export_official(load_agent(agent, **dtype), folder)
+    print(f"{folder} has the agent in the published layout; load it: jatlab.load_agent({folder!r})")
+    if fields:
+        print(
+            f"only jatlab can run it: the published model has no {', '.join(fields)} "
+            "(kept in config.json under 'jatlab')",
+            file=sys.stderr,
+        )

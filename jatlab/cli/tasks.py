@@ -1,0 +1,21 @@
+"""`jatlab tasks`."""
+
+from __future__ import annotations
+
+from jatlab.cli.options import TASKS, Commands
+
+
+def add_tasks(commands: Commands) -> None:
+    """Add `tasks`."""
+    parser = commands.add(
+        "tasks", tasks, "list the tasks with domain, observation, action and scores"
+    )
+    parser.add_argument("tasks", nargs="*", default=["all"], metavar="TASK", help=TASKS)
+
+
+def tasks(tasks: list[str]) -> None:
+    """Print a table of tasks, without importing any environment or torch."""
+    from jatlab.tasks import expand
+    from jatlab.tasks.listing import print_tasks
+
+    print_tasks(expand(tasks))

@@ -1,0 +1,267 @@
+"""Playing seeded episodes of one task: `play_task`.
+
+Several environments of the task run in lockstep, so that the agent answers all of them with one
+forward pass. An environment whose episode ends starts the next seed. When no seed is left it waits,
+and the actions that the agent chooses for it are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from jatlab.tasks import make_env
+
+FIRST_SEED = 1_000_000  # demonstrations are recorded with smaller seeds
+VIDEO_FRAMES = 48
+
+
+class EvaluatedAgent(Protocol):
+    """What plays in an evaluation: `jatlab.Agent`, the random policy, an agent of your own.
+
+    It may also have `info["name"]`, `temperature` (its own, for sampling) and `model`, whose
+    weights identify it and which text and picture tasks need.
+    """
+
+    def reset(self, n: int, task: str) -> None:
+        """Forget everything and prepare for `n` environments of `task`."""
+
+    def act(
+        self,
+        observations: Sequence[dict],
+        rewards: np.ndarray,
+        starts: np.ndarray,
+        *,
+        greedy: bool = ...,
+        temperature: float = ...,
+        seeds: Sequence[int | None] = ...,
+    ) -> Any:
+        """Return one action for each environment.
+
+        Args:
+            observations: n observations, as `jatlab.make_env` describes them.
+            rewards: float32 (n,), what came with them; 0 where an episode starts.
+            starts: bool (n,), where an episode starts.
+            greedy: take the likeliest action instead of sampling.
+            temperature: of the sampling.
+            seeds: n episode seeds; sampling starts anew from this seed where an episode starts.
+                None where an environment has no episode left.
+        """
+
+
+@dataclass(frozen=True)
+class PlaySettings:
+    """What decides the returns, beside agent and task; only `envs` does not.
+
+    Args:
+        episodes: episodes of each task.
+        seed: first seed; episode i has seed `seed + i`.
+        envs: most environments in lockstep.
+        greedy: take the likeliest action instead of sampling.
+        temperature: of the sampling of discrete actions.
+        max_steps: end an episode after so many steps; the task's limit if None.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    episodes: int = 30
+    seed: int = FIRST_SEED
+    envs: int = 16
+    greedy: bool = False
+    temperature: float = 1.0
+    max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "envs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+        if self.seed < FIRST_SEED:
+            raise ValueError(
+                f"seed is {self.seed}: evaluation starts at {FIRST_SEED}, "
+                "because demonstrations are recorded with smaller seeds"
+            )
+        if not self.temperature > 0:
+            raise ValueError(
+                f"temperature is {self.temperature}: expected a positive number "
+                "(greedy=True takes the likeliest action)"
+            )
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(
+                f"max_steps is {self.max_steps}: expected at least 1, "
+                "or None for the task's own limit"
+            )
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode that was played."""
+
+    seed: int
+    total: float  # the return: the sum of its rewards
+    length: int  # steps
+    success: bool | None  # None where the task cannot tell
+    cut: bool  # `max_steps` ended it, not the task
+    mission: str = ""  # what the agent was told, in words
+
+
+class EpisodeVideo:
+    """The frames of one episode, thinned evenly: every `stride`-th, and the last.
+
+    When there are twice `limit` frames, every second is dropped and the stride is doubled.
+
+    Attributes:
+        frames: uint8 (h, w, 3) each.
+        captions: what was true at each frame (`step`, `total`, `mission` …).
+    """
+
+    def __init__(self, limit: int = VIDEO_FRAMES, stride: int = 1) -> None:
+        self.frames: list[np.ndarray] = []
+        self.captions: list[dict] = []
+        self.limit, self.stride, self.count = limit, stride, 0
+
+    def add(self, render: Callable[[], np.ndarray], caption: dict, last: bool = False) -> None:
+        """Keep the next frame, if the stride asks for it or it is the last one.
+
+        Args:
+            render: draws the frame, uint8 (h, w, 3); called only for a frame that is kept.
+            caption: what to keep with it.
+            last: the episode ends with this frame.
+        """
+        if last or self.count % self.stride == 0:
+            self.frames.append(render())
+            self.captions.append(caption)
+        if len(self.frames) >= 2 * self.limit and not last:
+            self.frames, self.captions = self.frames[::2], self.captions[::2]
+            self.stride *= 2
+        self.count += 1
+
+
+class _Slot:
+    """One environment of the lockstep, and the episode that it plays."""
+
+    def __init__(
+        self,
+        env: gym.Env,
+        seeds: Iterator[int],
+        max_steps: int | None,
+        video: EpisodeVideo | None,
+    ) -> None:
+        self.env, self.seeds, self.max_steps, self.video = env, seeds, max_steps, video
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start the episode of the next seed; without one, wait."""
+        self.reward, self.start, self.seed = 0.0, True, next(self.seeds, None)
+        if self.seed is not None:
+            self.observation, _ = self.env.reset(seed=self.seed)
+            self.total, self.length = 0.0, 0
+            self.mission = self.observation.get("text_observation", "")
+            self._record()
+
+    def step(self, action: int | np.ndarray) -> Episode | None:
+        """Act once and return the episode, if it has ended.
+
+        A slot that waits reports a start at every step, which costs the agent least.
+        """
+        if self.seed is None:
+            return None
+        self.observation, reward, terminated, truncated, info = self.env.step(action)
+        self.start, self.reward = False, float(reward)
+        self.total, self.length = self.total + self.reward, self.length + 1
+        cut = self.length == self.max_steps and not (terminated or truncated)
+        ended = terminated or truncated or cut
+        self._record(last=ended)
+        return self._end(self.seed, info, cut) if ended else None
+
+    def _end(self, seed: int, info: dict, cut: bool) -> Episode:
+        if not np.isfinite(self.total):
+            raise ValueError(
+                f"seed {seed}: the return is {self.total}; a reward was NaN or infinite"
+            )
+        success = None if info.get("success") is None else bool(info["success"])
+        episode = Episode(seed, float(self.total), self.length, success, cut, self.mission)
+        self.video = None  # of the first episode only
+        self._begin()
+        return episode
+
+    def _record(self, last: bool = False) -> None:
+        if self.video is not None:
+            caption = {"step": self.length, "total": self.total, "mission": self.mission}
+            self.video.add(lambda: np.asarray(self.env.render()), caption, last)
+
+
+def play_task(
+    agent: EvaluatedAgent,
+    task: str,
+    settings: PlaySettings,
+    video: EpisodeVideo | None = None,
+    on_episode: Callable[[Episode], None] = lambda episode: None,
+    make: Callable[[str], gym.Env] = make_env,
+) -> list[Episode]:
+    """Play the seeds `settings.seed` … `settings.seed + settings.episodes - 1` of one task.
+
+    Sampling starts anew from the seed of each episode. So the number of environments does not
+    matter, except that sums in another order may differ in their last digit.
+
+    Args:
+        agent: who plays.
+        task: the task's name.
+        settings: episodes, seeds and sampling.
+        video: records the first episode.
+        on_episode: called with each episode when it ends.
+        make: makes an environment from the task's name.
+
+    Returns:
+        The episodes in the order of their seeds.
+
+    Raises:
+        ValueError: a return is not finite. Any error of the agent or the environment is passed on,
+            with a note that names the task and the seeds in play.
+    """
+    seeds = range(settings.seed, settings.seed + settings.episodes)
+    waiting = iter(seeds)
+    slots: list[_Slot] = []
+    done: dict[int, Episode] = {}
+    try:
+        for index in range(lockstep(settings.episodes, settings.envs)):
+            recorded = video if index == 0 else None
+            slots.append(_Slot(make(task), waiting, settings.max_steps, recorded))
+        agent.reset(len(slots), task)
+        while len(done) < len(seeds):
+            for episode in _step(agent, slots, settings):
+                done[episode.seed] = episode
+                on_episode(episode)
+    except Exception as error:
+        error.add_note(f"while playing {task}, seeds in play: {[slot.seed for slot in slots]}")
+        raise
+    finally:
+        for slot in slots:
+            slot.env.close()
+    return [done[seed] for seed in seeds]
+
+
+def lockstep(episodes: int, envs: int) -> int:
+    """How many environments to run: as few as need no more rounds than `envs` of them.
+
+    30 episodes on at most 16 environments take two rounds, so 15 environments are enough.
+    """
+    return -(-episodes // -(-episodes // envs))
+
+
+def _step(agent: EvaluatedAgent, slots: list[_Slot], settings: PlaySettings) -> list[Episode]:
+    """One step of all slots; the episodes that end with it."""
+    actions = agent.act(
+        [slot.observation for slot in slots],
+        np.array([slot.reward for slot in slots], dtype=np.float32),
+        np.array([slot.start for slot in slots]),
+        greedy=settings.greedy,
+        temperature=settings.temperature,
+        seeds=[slot.seed for slot in slots],
+    )
+    episodes = [slot.step(action) for slot, action in zip(slots, actions, strict=True)]
+    return [episode for episode in episodes if episode is not None]
