@@ -17,7 +17,7 @@ AGENT = (
     "a folder that `jatlab train` wrote, the name of a shipped agent, a repository of the hub "
     "(jat-project/jat), 'random', or 'untrained:PRESET', such as untrained:nano"
 )
-TEMPERATURE = "of the sampling (the agent's own: 1, unless its config.json says otherwise)"
+TEMPERATURE = "of the sampling (the agent's own: 1, unless its agent.json says otherwise)"
 
 
 class Commands:

@@ -1,0 +1,42 @@
+"""What the commands pass on to those who evaluate and play."""
+
+import pytest
+import torch
+
+from jatlab.cli import main
+
+REPORT = "jatlab.viz.report.run.evaluate_and_report"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["play", "demo", "babyai-go-to-obj"], ["evaluate", "demo", "--tasks", "babyai-go-to-obj"]],
+)
+def test_an_agent_is_loaded_as_asked(monkeypatch, command):
+    held = []
+
+    def hold(agent, *_, **__):
+        held.append(agent.model.text_embedding.weight.dtype)
+        return {"failed": {}}
+
+    monkeypatch.setattr("jatlab.viz.player.playback.play", hold)
+    monkeypatch.setattr(REPORT, hold)
+    main([*command, "--dtype", "bfloat16"])
+    main([*command])
+    assert held == [torch.bfloat16, torch.float32]
+
+
+@pytest.mark.parametrize("failed, code", [({}, 0), ({"mujoco-ant": "ValueError: NaN"}, 1)])
+def test_evaluate_ends_with_1_where_a_task_failed(monkeypatch, failed, code):
+    asked = {}
+
+    def evaluate_and_report(agent, tasks, output, **options):
+        asked.update(options, name=agent.info["name"], tasks=tasks, output=output)
+        return {"failed": failed}
+
+    monkeypatch.setattr(REPORT, evaluate_and_report)
+    words = "evaluate untrained:nano --tasks all --episodes 1 --max-steps 9 --no-videos"
+    assert main(words.split()) == code
+    assert asked["name"] == "untrained:nano" and asked["tasks"] == ["all"]
+    assert asked["output"] == "runs/evaluation/untrained-nano"
+    assert asked["max_steps"] == 9 and asked["videos"] is False and asked["episodes"] == 1
