@@ -1,0 +1,1 @@
+"""What was made with jatlab: recipes of the shipped agents, ablations, baselines, benchmarks."""

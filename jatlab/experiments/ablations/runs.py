@@ -95,7 +95,7 @@ def trained_scalar(
     variant: Variant, seed: int, data: str | Path
 ) -> tuple[ScalarAgent, dict[str, Any]]:
     """The same for an agent with a token for each scalar."""
-    from jatlab.experiments.baselines.scalar_agent import train_scalar
+    from jatlab.experiments.baselines.scalar_training import train_scalar
 
     started = perf_counter()
     agent = train_scalar(replace(recipe(variant, seed, data, ""), batch_timesteps=SCALAR_BATCH))

@@ -1,0 +1,1 @@
+"""What JAT is compared with: Gato's tokens, and an agent with a token for each number."""

@@ -36,8 +36,7 @@ def episode_of(name, length=3):
     return make_episode(get_task(name), length, np.random.default_rng(0))
 
 
-# --- numbers
-# -----------------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -71,9 +70,8 @@ def test_an_action_returns_within_half_a_bin(x):
 
 @given(NUMBERS, NUMBERS)
 def test_order_is_kept(x, y):
-    assert (encode_observation(x) <= encode_observation(y)) == (x <= y) or encode_observation(
-        x
-    ) == encode_observation(y)
+    one, other = encode_observation(x), encode_observation(y)
+    assert (one <= other) == (x <= y) or one == other
 
 
 @given(st.floats(-1e300, 1e300))
@@ -83,11 +81,9 @@ def test_every_number_has_an_id(x):
 
 
 def test_what_is_too_large_is_clipped():
-    assert (
-        encode_observation([-1e9, 1e9]).tolist()
-        == encode_observation([-256, 256]).tolist()
-        == [32_000, 33_023]
-    )
+    ends = [32_000, 33_023]
+    assert encode_observation([-1e9, 1e9]).tolist() == ends
+    assert encode_observation([-256, 256]).tolist() == ends
     assert encode_action([-3, -1, 1, 3]).tolist() == [32_000, 32_000, 33_023, 33_023]
 
 
@@ -104,8 +100,7 @@ def test_numbers_that_have_no_bin():
         decode_observation([31_999])
 
 
-# --- pictures
-# ----------------------------------------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------
 
 
 def test_patches_are_in_raster_order_and_scaled():
@@ -116,9 +111,8 @@ def test_patches_are_in_raster_order_and_scaled():
     patches = cut_patches(picture)
     assert patches.shape == (6, 1, 16, 16) and patches.dtype == np.float32
     assert patches.min() == -0.25 and patches.max() == 0.25  # [-1, 1] / 4
-    np.testing.assert_allclose(
-        patches.mean((1, 2, 3)), (np.arange(6) * 51 / 127.5 - 1) / 4, atol=1e-6
-    )
+    expected = (np.arange(6) * 51 / 127.5 - 1) / 4
+    np.testing.assert_allclose(patches.mean((1, 2, 3)), expected, atol=1e-6)
 
 
 def test_an_edge_is_cropped_evenly():
@@ -134,22 +128,19 @@ def test_a_picture_smaller_than_a_patch():
         cut_patches(np.zeros((3, 15, 40), np.uint8))
 
 
-# --- episodes
-# ----------------------------------------------------------------------------------------------------------------
+# --- episodes -------------------------------------------------------------------------------------
 
 
 def test_a_timestep_of_meta_world():
     episode = episode_of("metaworld-reach", length=2)
     tokens = tokenize_episode(episode)
-    assert (
-        len(tokens) == 2 * 44 and timestep_tokens(get_task("metaworld-reach")) == 44
-    )  # so 1,024 tokens hold 23
+    assert len(tokens) == 2 * 44
+    assert timestep_tokens(get_task("metaworld-reach")) == 44  # so 1,024 tokens hold 23
     assert [KINDS[k] for k in tokens.kinds[:44]] == ["real"] * 39 + ["separator"] + ["action"] * 4
     assert tokens.ids[39] == tokens.ids[83] == SEPARATOR == 33_024
-    np.testing.assert_array_equal(
-        tokens.ids[44:83], encode_observation(episode["continuous_observations"][1])
-    )
-    np.testing.assert_array_equal(tokens.ids[84:], encode_action(episode["continuous_actions"][1]))
+    observation, action = episode["continuous_observations"][1], episode["continuous_actions"][1]
+    np.testing.assert_array_equal(tokens.ids[44:83], encode_observation(observation))
+    np.testing.assert_array_equal(tokens.ids[84:], encode_action(action))
     assert tokens.timesteps.tolist() == [0] * 44 + [1] * 44
 
 
@@ -157,14 +148,11 @@ def test_a_timestep_of_babyai(tokenizer):
     episode = episode_of("babyai-go-to-obj", length=2)
     tokens = tokenize_episode(episode, tokenizer)
     mission = tokenizer.encode(episode["text_observations"][0])
-    assert [KINDS[k] for k in tokens.kinds[tokens.timesteps == 0]] == ["integer"] * 148 + [
-        "text"
-    ] * len(mission) + ["separator", "action"]
+    kinds = ["integer"] * 148 + ["text"] * len(mission) + ["separator", "action"]
+    assert [KINDS[k] for k in tokens.kinds[tokens.timesteps == 0]] == kinds
     assert tokens.ids[:148].tolist() == episode["discrete_observations"][0].tolist()
-    assert (
-        tokenizer.decode(tokens.ids[tokens.of_kind("text") & (tokens.timesteps == 1)])
-        == episode["text_observations"][1]
-    )
+    second = tokens.ids[tokens.of_kind("text") & (tokens.timesteps == 1)]
+    assert tokenizer.decode(second) == episode["text_observations"][1]
     assert tokens.ids[tokens.of_kind("action")].tolist() == episode["discrete_actions"].tolist()
 
 
@@ -172,28 +160,24 @@ def test_a_timestep_of_atari():
     episode = episode_of("atari-pong", length=2)
     tokens = tokenize_episode(episode)
     assert tokens.patches.shape == (50, 4, 16, 16)
-    assert (tokens.ids[tokens.of_kind("patch")] == NO_ID).all() and tokens.of_kind(
-        "patch"
-    ).sum() == 50
-    np.testing.assert_array_equal(
-        tokens.patches[25:], cut_patches(episode["image_observations"][1])
-    )
+    is_patch = tokens.of_kind("patch")
+    assert (tokens.ids[is_patch] == NO_ID).all() and is_patch.sum() == 50
+    second = cut_patches(episode["image_observations"][1])
+    np.testing.assert_array_equal(tokens.patches[25:], second)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_counting_agrees_with_cutting(name, tokenizer):
     tokens = tokenize_episode(episode_of(name, length=1), tokenizer)
-    assert timestep_tokens(get_task(name), mission_tokens=int(tokens.of_kind("text").sum())) == len(
-        tokens
-    )
+    words = int(tokens.of_kind("text").sum())
+    assert timestep_tokens(get_task(name), mission_tokens=words) == len(tokens)
 
 
 def test_rewards_have_no_token(tokenizer):
     episode = episode_of("babyai-go-to-obj")
     other = episode | {"rewards": episode["rewards"] + 100}
-    np.testing.assert_array_equal(
-        tokenize_episode(episode, tokenizer).ids, tokenize_episode(other, tokenizer).ids
-    )
+    ours, theirs = (tokenize_episode(e, tokenizer).ids for e in (episode, other))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_episodes_that_cannot_be_cut():
@@ -201,9 +185,8 @@ def test_episodes_that_cannot_be_cut():
         tokenize_episode(episode_of("babyai-go-to-obj"))
     with pytest.raises(ValueError, match="observations and one column of actions; got rewards"):
         tokenize_episode({"rewards": np.zeros(2)})
+    large = {"continuous_observations": np.zeros((1, 2)), "discrete_actions": np.array([1024])}
     with pytest.raises(ValueError, match="discrete_actions hold 1024 to 1024"):
-        tokenize_episode(
-            {"continuous_observations": np.zeros((1, 2)), "discrete_actions": np.array([1024])}
-        )
+        tokenize_episode(large)
     with pytest.raises(ValueError, match="python-docs has no timesteps"):
         timestep_tokens(get_task("python-docs"))
