@@ -1,14 +1,15 @@
-"""Dual attention: global and local causal layers (paper, section 3.2; GPT-Neo's alternation), and
-the key/value cache.
+"""Dual attention and the key/value cache (paper, section 3.2; GPT-Neo's alternating layers).
 
-Both kinds are one computation under two masks. A *global* token sees every token up to itself; a
-*local* one sees the last `window_size` tokens, itself included. Scores are not divided by sqrt(D),
-and the query, key and value projections have no bias.
+Global and local layers are one computation under two masks. In a *global* layer a token sees every
+token up to itself; in a *local* layer it sees the last `window_size` tokens, itself included.
+Scores are not divided by sqrt(D), and the query, key and value projections have no bias.
 
 Letters: B batch, L queries, S keys, H hidden size, N heads, D = H / N head size.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -22,11 +23,15 @@ limit_threads()
 
 
 def visible_keys(queries: Tensor, keys: Tensor, window: int | None = None) -> Tensor:
-    """Which keys each query may see: none from its future, and with a `window` only the last
-    `window` tokens.
+    """Which keys each query may see: none of its future.
 
-    `queries` (…, L) and `keys` (…, S) hold the tokens' indices in their sequence; a negative key
-    index marks an empty slot or padding. Returns booleans (…, L, S).
+    Args:
+        queries: (…, L), the places of the tokens in their sequence.
+        keys: (…, S), the same; a negative number marks an empty slot or padding.
+        window: how many tokens a query sees, itself included; None: all of its past.
+
+    Returns:
+        Booleans (…, L, S).
     """
     distance = queries[..., :, None] - keys[..., None, :]  # (…, L, S)
     visible = (distance >= 0) & (keys >= 0)[..., None, :]
@@ -34,113 +39,126 @@ def visible_keys(queries: Tensor, keys: Tensor, window: int | None = None) -> Te
 
 
 def hide_past_actions(visible: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
-    """Take the action tokens (odd indices) out of what observation tokens (even indices) see.
+    """Take the action tokens (odd places) out of what observation tokens (even places) see.
 
-    An imitator that sees its own past actions learns to repeat the last one; what it did still
-    reaches the action tokens, which predict the next observation.
+    An imitator that sees its own past actions learns to repeat the last one. The actions still
+    reach the action tokens, from which the next observation is predicted.
     """
-    blind = (queries % 2 == 0)[..., :, None] & (keys % 2 == 1)[..., None, :]  # (…, L, S)
-    return visible & ~blind
+    hidden = (queries % 2 == 0)[..., :, None] & (keys % 2 == 1)[..., None, :]  # (…, L, S)
+    return visible & ~hidden
 
 
 class KeyValueCache:
-    """Keys and values of the tokens already seen, for B rows that may start over at different
-    times.
+    """Keys and values of the tokens already seen, for B rows that may start over at any time.
 
     Each row is a ring of `capacity` slots; token i of a sequence lies in slot i modulo `capacity`.
-    `index` (B, capacity) says which token a slot holds, -1 when empty: masks are made from it, so
-    forgetting a row is writing -1, and nothing is moved.
+    `index` (B, capacity) says which token a slot holds, -1 when it is empty. Masks are made from
+    `index`, so forgetting a row means writing -1, and nothing is moved.
     """
 
-    def __init__(self, config: JatConfig, batch: int, capacity: int, device=None, dtype=None):
-        shape = (
-            batch,
-            capacity,
-            config.num_heads,
-            config.hidden_size // config.num_heads,
-        )  # (B, capacity, N, D)
-        self.keys = [
-            torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.num_layers)
-        ]
-        self.values = [
-            torch.zeros(shape, device=device, dtype=dtype) for _ in range(config.num_layers)
-        ]
+    def __init__(
+        self,
+        config: JatConfig,
+        batch: int,
+        capacity: int,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        shape = (batch, capacity, config.num_heads, config.hidden_size // config.num_heads)
+        layers = range(config.num_layers)
+        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
+        self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
         self.index = torch.full((batch, capacity), -1, device=device)
         self.rows = torch.arange(batch, device=device)[:, None]
         self.used = 0  # slots from here on are empty in every row
 
     @property
     def capacity(self) -> int:
+        """Slots of a row."""
         return self.index.shape[1]
 
     def reserve(self, index: Tensor, rows: Tensor | None = None) -> None:
-        """Announce the tokens `index` (B, L) of the next forward pass (of `rows` only, if given);
-        -1 marks a token to leave out.
+        """Announce the tokens of the next forward pass.
+
+        Args:
+            index: (B, L), their places in their sequences; -1 marks a token to leave out.
+            rows: the rows that they belong to; None: all.
         """
         self.write_rows = self.rows if rows is None else rows[:, None]
-        self.slots = torch.where(
-            index < 0, 1, index % self.capacity
-        )  # left out: into a slot that the next token takes, invisible
+        # a token left out goes, invisible, into a slot that the next token takes
+        self.slots = torch.where(index < 0, 1, index % self.capacity)
         self.index[self.write_rows, self.slots] = index
         self.used = max(self.used, int(self.slots.max()) + 1)
 
     def forget(self, rows: Tensor) -> None:
-        """Empty the rows chosen by the boolean (or index) tensor `rows`."""
+        """Empty the rows chosen by the boolean (or index) tensor ``rows``."""
         self.index[rows] = -1
         self.used = self.used if (self.index >= 0).any() else 0
 
     def key_index(self) -> Tensor:
-        """Token indices (rows written, S) of the slots that `extend` returns."""
+        """The places (rows written, S) of the tokens that `extend` returns."""
         return self.index[self.write_rows[:, 0], : self.used]
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the new keys and values, each (B, N, L, D), in the reserved slots; return all that
-        is held: (B, N, S, D).
+        """Store new keys and values in the reserved slots, and return all that are there.
+
+        Args:
+            layer: whose they are.
+            key: (B, N, L, D).
+            value: (B, N, L, D).
+
+        Returns:
+            Keys and values of all tokens in the cache, (B, N, S, D) each.
         """
-        held = []
-        for store, new in ((self.keys[layer], key), (self.values[layer], value)):
-            store[self.write_rows, self.slots] = new.transpose(1, 2).to(store.dtype)  # (B, L, N, D)
-            rows = (
-                store[:, : self.used]
-                if self.write_rows is self.rows
-                else store[self.write_rows[:, 0], : self.used]
-            )
-            held.append(rows.transpose(1, 2).to(new.dtype))
-        return held[0], held[1]
+        return self._extend(self.keys[layer], key), self._extend(self.values[layer], value)
+
+    def _extend(self, store: Tensor, new: Tensor) -> Tensor:
+        store[self.write_rows, self.slots] = new.transpose(1, 2).to(store.dtype)  # (B, L, N, D)
+        if self.write_rows is self.rows:
+            held = store[:, : self.used]
+        else:
+            held = store[self.write_rows[:, 0], : self.used]
+        return held.transpose(1, 2).to(new.dtype)  # (B, S, N, D) -> (B, N, S, D)
 
 
 class DualAttention(nn.Module):
-    """One layer's attention. `kind`, "global" or "local", chooses its mask; the rest is the same
-    for both.
-    """
+    """One layer's attention; its `kind`, "global" or "local", chooses the mask."""
 
     def __init__(self, config: JatConfig, layer: int):
         super().__init__()
         self.layer, self.kind = layer, config.attention_layers[layer]
         self.num_heads, self.dropout = config.num_heads, config.attention_dropout
-        self.query, self.key, self.value = (
-            nn.Linear(config.hidden_size, config.hidden_size, bias=False) for _ in range(3)
-        )
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        size = config.hidden_size
+        self.query = nn.Linear(size, size, bias=False)
+        self.key = nn.Linear(size, size, bias=False)
+        self.value = nn.Linear(size, size, bias=False)
+        self.output = nn.Linear(size, size)
 
     def forward(
         self,
         x: Tensor,
-        masks: dict[str, Tensor],
+        masks: Mapping[str, Tensor | None],
         cache: KeyValueCache | None = None,
         record: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """`x` (B, L, H) -> the mixed values (B, L, H), and with `record` the weights (B, N, L, S)
-        that this very pass used.
+        """Mix the values of the tokens that each token sees.
+
+        Args:
+            x: (B, L, H).
+            masks: for each kind of layer booleans (1 or B, 1, L, S), or None for causal attention.
+            cache: the keys and values of earlier tokens, to which these are added.
+            record: return the weights that this very pass used.
+
+        Returns:
+            The mixed values (B, L, H), and the weights (B, N, L, S) or None.
         """
-        query, key, value = (
-            self._split(project(x)) for project in (self.query, self.key, self.value)
-        )
+        projections = (self.query, self.key, self.value)
+        query, key, value = (self._split(project(x)) for project in projections)
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)
-        mixed, weights = (_attend_recording if record else _attend)(
-            query, key, value, masks[self.kind], self.dropout * self.training
-        )
+        attend = _attend_recording if record else _attend
+        dropout = self.dropout * self.training
+        mixed, weights = attend(query, key, value, masks[self.kind], dropout)
         return self.output(mixed.transpose(1, 2).flatten(2)), weights  # (B, N, L, D) -> (B, L, H)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -148,28 +166,28 @@ class DualAttention(nn.Module):
 
 
 def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float
-) -> tuple[Tensor, None]:
-    """Attention without its weights. In float32 on a CPU, where bfloat16 has a slow backward pass;
-    scores are float32 anyway, as published.
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
+) -> tuple[Tensor, Tensor | None]:
+    """Attention without its weights; without a mask, causal attention.
+
+    On a CPU in float32, because bfloat16 has a slow backward pass there; the scores are float32
+    anyway, as published.
     """
     dtype = torch.float32 if query.device.type == "cpu" else query.dtype
+    query_, key_, value_ = query.to(dtype), key.to(dtype), value.to(dtype)
     with torch.autocast(query.device.type, enabled=False):
         mixed = F.scaled_dot_product_attention(
-            query.to(dtype),
-            key.to(dtype),
-            value.to(dtype),
-            attn_mask=mask,
-            dropout_p=dropout,
-            scale=1.0,
+            query_, key_, value_, mask, dropout, is_causal=mask is None, scale=1.0
         )
     return mixed.to(query.dtype), None
 
 
 def _attend_recording(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float
-) -> tuple[Tensor, Tensor]:
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
+) -> tuple[Tensor, Tensor | None]:
     """The same, spelled out, so that the weights can be kept."""
+    if mask is None:
+        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=key.device).tril()
     with torch.autocast(query.device.type, enabled=False):
         scores = query.float() @ key.float().transpose(-1, -2)  # (B, N, L, S)
     weights = scores.masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1).to(value.dtype)

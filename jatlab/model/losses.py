@@ -29,11 +29,11 @@ def cross_entropy(logits: Tensor, target: Tensor, mask: Tensor, weight: Tensor) 
 
     Its mean over valid timesteps, times the mean weight over valid timesteps.
     """
-    valid = mask.bool()
-    if not valid.any():
-        return logits.sum() * 0.0
-    error = F.cross_entropy(logits[valid].float().flatten(0, -2), target[valid].flatten())
-    return error * weight[valid].mean()
+    error = F.cross_entropy(
+        logits.float().flatten(0, -2), target.flatten(), reduction="none"
+    ).view(*mask.shape, -1)  # (B, T, …)
+    count = mask.sum().clamp(min=1)
+    return (error.mean(-1) * mask).sum() / count * (weight * mask).sum() / count
 
 
 def next_token_loss(logits: Tensor, input_ids: Tensor, mask: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
-"""The trunk: GPT-Neo's pre-LayerNorm blocks under dual attention, with learned absolute positions."""
+"""The trunk: GPT-Neo's pre-LayerNorm blocks with dual attention and learned positions."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 from jatlab.model.attention import DualAttention, KeyValueCache, hide_past_actions, visible_keys
 from jatlab.model.config import JatConfig
+
+Masks = dict[str, Tensor]  # the kind of a layer, "global" or "local" -> who sees whom
+LayerMasks = Mapping[str, Tensor | None]  # the same; None: causal attention
 
 
 class MLP(nn.Module):
@@ -20,6 +25,7 @@ class MLP(nn.Module):
         self.down = nn.Linear(config.mlp_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, H) -> (…, H)."""
         return self.down(F.gelu(self.up(x), approximate="tanh"))
 
 
@@ -35,8 +41,9 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.resid_dropout)
 
     def forward(
-        self, x: Tensor, masks: dict, cache: KeyValueCache | None, record: bool
+        self, x: Tensor, masks: LayerMasks, cache: KeyValueCache | None, record: bool
     ) -> tuple[Tensor, Tensor | None]:
+        """The stream after this block, and the attention weights; see `DualAttention.forward`."""
         mixed, weights = self.attention(self.attention_norm(x), masks, cache, record)
         x = x + self.dropout(mixed)
         return x + self.dropout(self.mlp(self.mlp_norm(x))), weights
@@ -58,16 +65,26 @@ class Transformer(nn.Module):
     def forward(
         self,
         embeddings: Tensor,
-        masks: dict,
+        masks: LayerMasks,
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
         record: bool = False,
-    ) -> tuple[Tensor, tuple, tuple]:
-        """Hidden states (B, L, H); with `record` also the weights of each layer, (B, N, L, S), and
-        the stream before each block and after the norm.
+    ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Run the tokens through all blocks.
 
-        `masks` comes from `sequence_masks` or `cache_masks`, `positions` (B, L) counts from 0
-        unless given. Raises `ValueError` when the sequence is longer than the positions.
+        Args:
+            embeddings: (B, L, H).
+            masks: from `sequence_masks` or `cache_masks`.
+            positions: (L,) or (B, L), those of the tokens; None: 0, 1, 2, …
+            cache: the keys and values of earlier tokens, to which these are added.
+            record: return the attention weights and the streams too.
+
+        Returns:
+            The hidden states (B, L, H); with ``record`` also each layer's weights, (B, N, L, S),
+            and the stream (B, L, H) before each block and after the norm, else two empty tuples.
+
+        Raises:
+            ValueError: if the sequence is longer than the positions.
         """
         if positions is None:
             positions = torch.arange(self.fitting(embeddings.shape[1]), device=embeddings.device)
@@ -78,26 +95,23 @@ class Transformer(nn.Module):
             x, weights = self._run(block, x, masks, cache, record)
             attentions.append(weights)
         x = self.norm(x)
-        return x, (tuple(attentions) if record else ()), ((*streams, x) if record else ())
+        return (x, tuple(attentions), (*streams, x)) if record else (x, (), ())
 
     def _run(
-        self, block: Block, x: Tensor, masks: dict, cache: KeyValueCache | None, record: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        if (
-            self.checkpoint_activations
-            and self.training
-            and torch.is_grad_enabled()
-            and cache is None
-        ):
+        self, block: nn.Module, x: Tensor, masks: LayerMasks, cache: KeyValueCache | None, record: bool
+    ) -> tuple[Tensor, Tensor]:
+        recompute = self.checkpoint_activations and self.training and torch.is_grad_enabled()
+        if recompute and cache is None:
             return checkpoint(block, x, masks, None, record, use_reentrant=False)
         return block(x, masks, cache, record)
 
     def fitting(self, length: int) -> int:
-        """The length, if there are positions for so many tokens; `ValueError` if not."""
+        """``length``, if there are positions for so many tokens. Raises `ValueError` if not."""
         if length > self.config.max_position_embeddings:
             raise ValueError(
-                f"a sequence of {length} tokens is longer than the model's {self.config.max_position_embeddings} positions: cut it into "
-                f"windows of at most {self.config.max_timesteps} timesteps, or raise max_position_embeddings"
+                f"a sequence of {length} tokens is longer than the model's "
+                f"{self.config.max_position_embeddings} positions: cut it into windows of at most "
+                f"{self.config.max_timesteps} timesteps, or raise max_position_embeddings"
             )
         return length
 
@@ -106,46 +120,60 @@ def sequence_masks(
     config: JatConfig,
     length: int,
     padding: Tensor | None = None,
-    blind: Tensor | None = None,
-    device=None,
-) -> dict[str, Tensor]:
-    """The masks of both kinds of layer for whole sequences, (1 or B, 1, L, L).
+    hidden_actions: Tensor | None = None,
+    device: torch.device | None = None,
+) -> Masks:
+    """The masks of both kinds of layer for whole sequences.
 
-    `padding` (B, L) is 1 for real tokens. `blind` (B,) says in which sequences observations cannot
-    see past actions.
+    Args:
+        config: the model's, for its window size.
+        length: L, tokens.
+        padding: (B, L), 1 for real tokens and 0 for padding; None: no padding.
+        hidden_actions: (B,), True where observations cannot see past actions; None: nowhere.
+        device: of the masks.
+
+    Returns:
+        {"global", "local"}: booleans (1 or B, 1, L, L).
     """
     index = torch.arange(length, device=device)
     keys = index[None] if padding is None else torch.where(padding.bool(), index, -1)  # (1 or B, L)
-    masks = _both(config, index.expand(keys.shape), keys, blind)
+    masks = _both(config, index.expand(keys.shape), keys, hidden_actions)
     if padding is None:
         return masks
-    itself = torch.eye(
-        length, dtype=torch.bool, device=device
-    )  # for padding out of reach of all real tokens: an empty row would be NaN
+    # padding that no real token precedes sees itself: the softmax of an empty row would be NaN
+    itself = torch.eye(length, dtype=torch.bool, device=device)
     return {kind: mask | (itself & ~mask.any(-1, keepdim=True)) for kind, mask in masks.items()}
 
 
 def cache_masks(
-    config: JatConfig, index: Tensor, cache: KeyValueCache, blind: bool
-) -> dict[str, Tensor]:
-    """The masks for new tokens `index` (B, L) over everything that the cache holds, (B, 1, L, S)."""
-    keys = cache.key_index()
-    rows = torch.full(index.shape[:1], blind, device=index.device)
-    masks = _both(config, index, keys, rows if blind else None)
+    config: JatConfig, index: Tensor, cache: KeyValueCache, hide_actions: bool
+) -> Masks:
+    """The masks of both kinds of layer for new tokens over everything in the cache.
+
+    Args:
+        config: the model's, for its window size.
+        index: (B, L), the new tokens' places in their sequences; negative for a token left out.
+        cache: in which the tokens have been reserved.
+        hide_actions: observations cannot see past actions.
+
+    Returns:
+        {"global", "local"}: booleans (B, 1, L, S).
+    """
+    hidden = torch.full(index.shape[:1], True, device=index.device) if hide_actions else None
+    masks = _both(config, index, cache.key_index(), hidden)
     absent = (index < 0)[:, None, :, None]  # a token left out sees everything, and nobody sees it
     return {kind: mask | absent for kind, mask in masks.items()}
 
 
-def _both(
-    config: JatConfig, queries: Tensor, keys: Tensor, blind: Tensor | None
-) -> dict[str, Tensor]:
+def _both(config: JatConfig, queries: Tensor, keys: Tensor, hidden: Tensor | None) -> Masks:
     masks = {
         "global": visible_keys(queries, keys),
         "local": visible_keys(queries, keys, config.window_size),
     }  # (B, L, S)
-    if blind is not None:
+    if hidden is not None:
+        rows = hidden[:, None, None]
         masks = {
-            kind: torch.where(blind[:, None, None], hide_past_actions(mask, queries, keys), mask)
+            kind: torch.where(rows, hide_past_actions(mask, queries, keys), mask)
             for kind, mask in masks.items()
         }
     return {kind: mask[:, None] for kind, mask in masks.items()}  # one mask for all heads
