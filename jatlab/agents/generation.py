@@ -236,6 +236,6 @@ class TextDecoder:
             len(embeddings), -1
         )
         self.cache.reserve(index)
-        masks = cache_masks(self.model.config, index, self.cache, blind=False)
+        masks = cache_masks(self.model.config, index, self.cache, hide_actions=False)
         hidden = self.model.trunk(embeddings, masks, index, self.cache)[0]
         return self.model.token_decoder(hidden[:, -1])

@@ -39,7 +39,9 @@ class HasWindow(Protocol):
 
 @dataclass
 class JatConfig:
-    """Sizes and variants of a `JatModel`; the default is the published JAT (192,701,771 parameters).
+    """Sizes and variants of a `JatModel`.
+
+    The default is the published JAT (192,701,771 parameters).
 
     Raises:
         ValueError: for sizes that do not fit together.
@@ -91,12 +93,18 @@ class JatConfig:
     hide_past_actions: bool = False
 
     def __post_init__(self) -> None:
-        self.image_channels = tuple(self.image_channels)
-        self.attention_layers  # raises where the pattern is wrong
+        first, second, third = self.image_channels  # of a list, where they come from JSON
+        self.image_channels = (first, second, third)
         self._check_trunk()
         self._check_encoders()
 
     def _check_trunk(self) -> None:
+        kinds = self.attention_layers
+        require(
+            len(kinds) == self.num_layers,
+            f"attention_types {self.attention_types} describes {len(kinds)} layers, "
+            f"num_layers is {self.num_layers}",
+        )
         for name in POSITIVE:
             require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
         require(
@@ -138,11 +146,6 @@ class JatConfig:
         require(
             set(kinds) <= {"global", "local"},
             f"attention_types {self.attention_types}: kinds are 'global' and 'local'",
-        )
-        require(
-            len(kinds) == self.num_layers,
-            f"attention_types {self.attention_types} describes {len(kinds)} layers, "
-            f"num_layers is {self.num_layers}",
         )
         return kinds
 

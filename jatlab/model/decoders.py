@@ -10,26 +10,24 @@ from jatlab.model.encoders import IMAGE_SIDES, SqueezeExcite
 
 
 class DiscreteObservationDecoder(nn.Module):
-    """The next grid: a score for each class of each of the grid's 148 integers, (B, T, H) -> (B, T,
-    148, 8).
+    """The next grid: a score for each class of each of its 148 integers.
 
-    Published with a row for every integer of the observation, the mission's tokens too, though 8
-    classes can only mean the grid. The layers keep the published size; only the grid's rows are
-    computed.
+    It is published with a row for every integer of the observation, those of the mission included,
+    although 8 classes can only mean the grid. The layers keep the published size; only the grid's
+    rows are computed.
     """
 
     def __init__(self, config: JatConfig):
         super().__init__()
         hidden = config.discrete_decoder_size or config.hidden_size
-        self.bottleneck, self.integers = (
-            config.bottleneck,
-            min(GRID_INTEGERS, config.max_discrete_value),
-        )
+        self.bottleneck = config.bottleneck
+        self.integers = min(GRID_INTEGERS, config.max_discrete_value)
         self.expand = nn.Linear(config.hidden_size, config.max_discrete_value * config.bottleneck)
         self.hidden = nn.Linear(config.bottleneck, hidden)
         self.classify = nn.Linear(hidden, GRID_CLASSES, bias=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, H) -> (B, T, 148, 8)."""
         rows = self.integers * self.bottleneck
         x = F.linear(hidden, self.expand.weight[:rows], self.expand.bias[:rows])
         x = F.relu(x.unflatten(-1, (self.integers, self.bottleneck)))  # (B, T, 148, bottleneck)
@@ -37,15 +35,14 @@ class DiscreteObservationDecoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """The next stack of frames, (B, T, H) -> (B, T, 4, 84, 84) in [-1, 1]: the image encoder run
-    backwards.
-    """
+    """The next stack of frames: the image encoder run backwards."""
 
     def __init__(self, config: JatConfig):
         super().__init__()
         c1, c2, c3 = config.image_channels
-        self.shape = (c3, *[config.image_decoder_side or config.image_pool or IMAGE_SIDES[-1]] * 2)
-        self.linear = nn.Linear(config.hidden_size, c3 * self.shape[1] ** 2)
+        side = config.image_decoder_side or config.image_pool or IMAGE_SIDES[-1]
+        self.shape = (c3, side, side)
+        self.linear = nn.Linear(config.hidden_size, c3 * side**2)
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(a, b, 3, stride=2, padding=1, output_padding=1)
             for a, b in ((c3, c2), (c2, c1), (c1, 4))
@@ -53,14 +50,16 @@ class ImageDecoder(nn.Module):
         self.gates = nn.ModuleList(SqueezeExcite(c) for c in (c2, c1))
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, H) -> (B, T, 4, 84, 84) in [-1, 1]."""
         x = self.linear(hidden).flatten(0, 1).unflatten(-1, self.shape)  # (B T, c3, 11, 11)
         x = _resize(x, IMAGE_SIDES[3])
+        *convolutions, last = self.convolutions
         for convolve, gate, side in zip(
-            self.convolutions, self.gates, (IMAGE_SIDES[2], IMAGE_SIDES[1])
+            convolutions, self.gates, (IMAGE_SIDES[2], IMAGE_SIDES[1]), strict=True
         ):
             x = _resize(F.leaky_relu(F.instance_norm(convolve(x))), side)  # 22 -> 21, then 42
             x = gate(x)
-        return self.convolutions[2](x).tanh().unflatten(0, hidden.shape[:2])
+        return last(x).tanh().unflatten(0, hidden.shape[:2])
 
 
 def _resize(x: Tensor, side: int) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from jatlab.model.attention import DualAttention
-from jatlab.model.checkpoint.pretrained import Pretrained
+from jatlab.model.checkpoint.pretrained import PretrainedModule
 from jatlab.model.config import JatConfig
 from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
 from jatlab.model.encoders import (
@@ -32,7 +32,7 @@ from jatlab.model.outputs import JatOutput
 from jatlab.model.transformer import Transformer, sequence_masks
 
 
-class JatModel(nn.Module, Pretrained):
+class JatModel(PretrainedModule):
     """The agent's network: `JatModel(JatConfig.preset("nano"))`.
 
     `objective` says what a training batch predicts; it has no effect in evaluation.
@@ -59,8 +59,8 @@ class JatModel(nn.Module, Pretrained):
     def _initialise(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
-            if getattr(module, "bias", None) is not None:
-                nn.init.zeros_(module.bias)
+            if isinstance(bias := getattr(module, "bias", None), Tensor):
+                nn.init.zeros_(bias)
         if isinstance(module, DualAttention):
             # scores are not divided by sqrt(D): larger weights would make attention almost one-hot
             for projection in (module.query, module.key):
@@ -134,14 +134,10 @@ class JatModel(nn.Module, Pretrained):
         seen = torch.cat([batch.mask.new_ones(len(batch.mask), patches), batch.mask], dim=1)
         masks = sequence_masks(self.config, length, seen, device=embeddings.device)
         hidden, attentions, streams = self.trunk(embeddings, masks, record=record)
-        output = JatOutput(
-            logits=self.token_decoder(hidden),
-            last_hidden_state=hidden,
-            attentions=attentions,
-            hidden_states=streams,
-        )
+        output = JatOutput(last_hidden_state=hidden, attentions=attentions, hidden_states=streams)
+        logits = output.logits = self.token_decoder(hidden)
         if return_loss:
-            output.loss = next_token_loss(output.logits[:, patches:], batch.ids, batch.mask)
+            output.loss = next_token_loss(logits[:, patches:], batch.ids, batch.mask)
         return output
 
     def _forward_timesteps(self, batch: Timesteps, return_loss: bool, record: bool) -> JatOutput:

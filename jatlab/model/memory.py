@@ -1,13 +1,13 @@
-"""Acting one timestep at a time: what the model remembers of B episodes that are played in
-lockstep.
+"""Acting one timestep at a time: what the model remembers of B episodes played in lockstep.
 
 Each step adds the last action and the new observation to a key/value cache. Two policies say what
 happens when the context is full:
 
-- `recompute`, ours: the window moves. The later half of its timesteps is encoded again from position 0, and play goes on.
-- `published`, the authors': the oldest keys are dropped, the others keep the positions they had; a new token's position is the number
-  of tokens in the cache, so it stays at the limit from then on. Each step feeds the last
-observation a second time, at that position.
+- `recompute`, ours: the window moves. The later half of its timesteps is encoded again from
+  position 0, and play goes on.
+- `published`, the authors': the oldest keys are dropped, and the others keep their positions. The
+  position of a new token is the number of tokens in the cache, so it stays at the limit from then
+  on. Each step feeds the last observation a second time, at that position.
 
 Until the first cut both equal a forward pass over the episode so far.
 """
@@ -15,23 +15,31 @@ Until the first cut both equal a forward pass over the episode so far.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from jatlab.model.attention import KeyValueCache
 from jatlab.model.transformer import cache_masks
+from jatlab.utils.checks import require
+
+if TYPE_CHECKING:
+    from jatlab.model.jat import JatModel
 
 POLICIES = ("recompute", "published")
 
 
 @dataclass
 class Recall:
-    """What one step gives: `observation` (B, H), the hidden state that predicts the action;
-    `action` (B, H), that of the last action, which had predicted this observation; `attentions`,
-    per layer (B, N, S), the observation's view of the cached tokens whose indices in their episode
-    (or window) are `key_index` (B, S), -1 for none; `action_attentions`, the same of the last
-    action, from the same pass.
+    """What one step gives, for B episodes.
+
+    Attributes:
+        observation: (B, H), the hidden state that predicts the action.
+        action: (B, H), the hidden state of the last action, which had predicted this observation.
+        attentions: per layer (B, N, S), how the observation weighs the tokens in the cache.
+        key_index: (B, S), the places of these tokens in their episode (or window), -1 for none.
+        action_attentions: per layer (B, N, S), how the last action weighs them, in the same pass.
     """
 
     observation: Tensor
@@ -42,87 +50,91 @@ class Recall:
 
 
 class Memory:
-    """The memory of `batch` episodes. `context` is in timesteps: at most the model's positions,
-    half of them under `published`.
+    """The memory of several episodes.
+
+    Args:
+        model: whose trunk encodes the tokens.
+        batch: B, episodes.
+        policy: one of `POLICIES`.
+        context: timesteps to remember; None: the model's positions, half of them under `published`.
+
+    Raises:
+        ValueError: for an unknown policy, or a context that does not fit.
     """
 
-    def __init__(self, model, batch: int, policy: str = "recompute", context: int | None = None):
-        if policy not in POLICIES:
-            raise ValueError(f"unknown cache policy {policy!r}; there are {', '.join(POLICIES)}")
-        config, weight = model.config, model.text_embedding.weight
-        most = config.max_timesteps if policy == "recompute" else config.max_timesteps // 2
-        self.context = most if context is None else context
-        if not 1 < self.context <= config.max_timesteps:
-            raise ValueError(
-                f"a context of {self.context} timesteps: it must be from 2 to {config.max_timesteps}, the model's positions"
-            )
-        self.model, self.policy = model, policy
-        self.blind = config.hide_past_actions
-        capacity = 2 * self.context + (
-            3 if policy == "published" else 0
-        )  # the three fed beside those that are kept
-        self.cache = KeyValueCache(
-            config, batch, capacity, device=weight.device, dtype=weight.dtype
+    def __init__(
+        self,
+        model: JatModel,
+        batch: int,
+        policy: str = "recompute",
+        context: int | None = None,
+    ):
+        require(
+            policy in POLICIES,
+            f"unknown cache policy {policy!r}; there are {', '.join(POLICIES)}",
         )
-        self.time = torch.zeros(
-            batch, dtype=torch.long, device=weight.device
-        )  # timesteps since the start, or in the window
-        self.tokens = weight.new_zeros(
-            batch, 2 * self.context, config.hidden_size
-        )  # embeddings of the window, to recompute from
+        config, weight = model.config, model.text_embedding.weight
+        longest = config.max_timesteps if policy == "recompute" else config.max_timesteps // 2
+        self.context = longest if context is None else context
+        require(
+            1 < self.context <= config.max_timesteps,
+            f"a context of {self.context} timesteps: it must be from 2 to {config.max_timesteps}, "
+            "the model's positions",
+        )
+        self.model, self.policy = model, policy
+        # `published` feeds three tokens beside those that are kept
+        capacity = 2 * self.context + (3 if policy == "published" else 0)
+        self.cache = KeyValueCache(config, batch, capacity, weight.device, weight.dtype)
+        # timesteps since the start of the episode, or in the window
+        self.time = torch.zeros(batch, dtype=torch.long, device=weight.device)
+        # embeddings of the window, to recompute from
+        self.tokens = weight.new_zeros(batch, 2 * self.context, config.hidden_size)
 
     @torch.no_grad()
     def step(
         self, observation: Tensor, last_action: Tensor, starts: Tensor, record: bool = False
     ) -> Recall:
-        """Add one timestep: embeddings (B, H) of the observation and of the action before it; where
-        `starts` (B,), the episode is new.
+        """Add one timestep.
+
+        Args:
+            observation: (B, H), the embeddings of the observations.
+            last_action: (B, H), those of the actions before them.
+            starts: (B,), True where a new episode begins.
+            record: return the attention weights too.
         """
         self.cache.forget(starts)
         self.time = torch.where(starts, 0, self.time)
-        return (self._recompute if self.policy == "recompute" else self._published)(
-            observation, last_action, record
-        )
+        feed = self._recompute if self.policy == "recompute" else self._published
+        return feed(observation, last_action, record)
 
     def _recompute(self, observation: Tensor, last_action: Tensor, record: bool) -> Recall:
         self._store(2 * self.time - 1, last_action)
         full = (self.time == self.context).nonzero().squeeze(-1)
         if len(full):
             self._move_window(full)
-        index = 2 * self.time[:, None] + torch.tensor(
-            [-1, 0], device=self.time.device
-        )  # (B, 2); -1 where the episode starts
+        # places of the two tokens, (B, 2); -1 for the action where the episode starts
+        index = 2 * self.time[:, None] + torch.tensor([-1, 0], device=self.time.device)
         self._store(2 * self.time, observation)
-        return self._feed(
-            torch.stack([last_action, observation], dim=1), index, index.clamp(min=0), record
-        )
+        tokens = torch.stack([last_action, observation], dim=1)
+        return self._feed(tokens, index, index.clamp(min=0), record)
 
     def _move_window(self, rows: Tensor) -> None:
-        """Keep the later half of these rows' timesteps (the last of which still waits for its
-        action to be fed), and encode them anew.
-        """
+        """Keep the later half of these rows' timesteps, and encode them anew."""
         kept = self.context - self.context // 2  # timesteps
         self.tokens[rows, : 2 * kept] = self.tokens[rows, -2 * kept :]
         self.time[rows] = kept
         self.cache.forget(rows)
-        index = torch.arange(2 * kept - 1, device=rows.device).expand(
-            len(rows), -1
-        )  # all but the last action
+        # all but the last action, which is still to be fed
+        index = torch.arange(2 * kept - 1, device=rows.device).expand(len(rows), -1)
         self.cache.reserve(index, rows)
-        self.model.trunk(
-            self.tokens[rows, : 2 * kept - 1],
-            cache_masks(self.model.config, index, self.cache, self.blind),
-            index,
-            self.cache,
-        )
+        tokens = self.tokens[rows, : 2 * kept - 1]
+        self.model.trunk(tokens, self._masks(index), index, self.cache)
 
     def _published(self, observation: Tensor, last_action: Tensor, record: bool) -> Recall:
-        index = 2 * self.time[:, None] + torch.tensor(
-            [-2, -1, 0], device=self.time.device
-        )  # (B, 3)
-        positions = torch.where(
-            index < 0, 0, index - (index[:, :1] - 2 * self.context).clamp(min=0)
-        )
+        # places of the three tokens, (B, 3)
+        index = 2 * self.time[:, None] + torch.tensor([-2, -1, 0], device=self.time.device)
+        dropped = (index[:, :1] - 2 * self.context).clamp(min=0)
+        positions = torch.where(index < 0, 0, index - dropped)
         fed = torch.stack([self.tokens[:, 0], last_action, observation], dim=1)
         self.tokens[:, 0] = observation
         return self._feed(fed, index.clamp(min=-1), positions, record)
@@ -133,12 +145,13 @@ class Memory:
 
     def _feed(self, tokens: Tensor, index: Tensor, positions: Tensor, record: bool) -> Recall:
         self.cache.reserve(index)
-        masks = cache_masks(self.model.config, index, self.cache, self.blind)
-        hidden, attentions, _ = self.model.trunk(tokens, masks, positions, self.cache, record)
+        hidden, attentions, _ = self.model.trunk(
+            tokens, self._masks(index), positions, self.cache, record
+        )
         self.time = self.time + 1
-        of_observation, of_action = (
-            tuple(a[:, :, place] for a in attentions) for place in (-1, -2)
-        )
-        return Recall(
-            hidden[:, -1], hidden[:, -2], of_observation, self.cache.key_index(), of_action
-        )
+        action, observation = (tuple(a[:, :, place] for a in attentions) for place in (-2, -1))
+        return Recall(hidden[:, -1], hidden[:, -2], observation, self.cache.key_index(), action)
+
+    def _masks(self, index: Tensor) -> dict[str, Tensor]:
+        config = self.model.config
+        return cache_masks(config, index, self.cache, config.hide_past_actions)

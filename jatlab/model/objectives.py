@@ -44,8 +44,8 @@ class Objective:
             require(0 < share <= 1, f"{name} {share} is a share: above 0, at most 1")
         require(
             0 <= self.past_action_dropout < 1,
-            f"past_action_dropout {self.past_action_dropout} is a share: from 0 to below 1 (to hide "
-            "all past actions, set the model's hide_past_actions)",
+            f"past_action_dropout {self.past_action_dropout} is a share: from 0 to below 1 (to "
+            "hide all past actions, set the model's hide_past_actions)",
         )
 
     def check(self, config: JatConfig) -> None:
@@ -67,7 +67,7 @@ class Objective:
         return torch.rand(()).item() >= self.observations_predicted
 
     def draw_hidden_actions(self, batch: int, device: torch.device) -> Tensor | None:
-        """In which of ``batch`` windows observations cannot see past actions, (B,); None: in none."""
+        """The windows whose observations cannot see past actions, (B,); None: no window."""
         if self.past_action_dropout == 0:
             return None
         return torch.rand(batch, device=device) < self.past_action_dropout

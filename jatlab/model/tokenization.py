@@ -1,5 +1,4 @@
-"""Text to integers and back: the package's own byte-level BPE, or GPT-2's, on the `tokenizers`
-library.
+"""Text to integers and back: the package's own byte-level BPE, or GPT-2's.
 
 Every byte is a token, so no text is unknown. A word is learnt with the space before it, and a space
 is put before the first word: "red" is the same token wherever it stands in a mission.
@@ -10,41 +9,54 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from jatlab.utils.checks import require
 from jatlab.utils.files import ASSETS, atomic_write
 
+if TYPE_CHECKING:
+    import numpy as np
+    from tokenizers import Tokenizer
+
 PAD, END = "<pad>", "<end>"
+GPT2_END = "<|endoftext|>"  # GPT-2's one special token, for both
 OWN = ASSETS / "tokenizer.json"
 
 
 class TextTokenizer:
     """A `tokenizers.Tokenizer` with padding. `TextTokenizer.load()` is the package's own.
 
-    `pad_id` fills up short texts; `end_id` closes a text that is generated.
+    Attributes:
+        tokenizer: the library's.
+        vocab_size: ids that it knows.
+        pad_id: fills up short texts.
+        end_id: closes a text.
+        first_space: whether it puts a space before the first word: ours does, GPT-2's does not.
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer: Tokenizer):
         self.tokenizer = tokenizer
-        self.vocab_size = tokenizer.get_vocab_size()
-        self.pad_id = self._special(PAD)
-        self.end_id = self._special(END)
-        self.first_space = tokenizer.decode(tokenizer.encode("a").ids).startswith(
-            " "
-        )  # ours puts one before the first word, GPT-2's does not
+        self.vocab_size: int = tokenizer.get_vocab_size()
+        self.pad_id, self.end_id = self._special(PAD), self._special(END)
+        self.first_space: bool = tokenizer.decode(tokenizer.encode("a").ids).startswith(" ")
 
     def _special(self, token: str) -> int:
-        known = self.tokenizer.token_to_id(token)
-        return (
-            self.tokenizer.token_to_id("<|endoftext|>") if known is None else known
-        )  # GPT-2 has one for both
+        ids = [self.tokenizer.token_to_id(name) for name in (token, GPT2_END)]
+        known = [number for number in ids if number is not None]
+        require(known, f"the tokenizer has neither {token} nor {GPT2_END}: add one of them to it")
+        return known[0]
 
     @classmethod
     def load(cls, name_or_path: str | os.PathLike = "jatlab") -> TextTokenizer:
-        """The tokenizer called "jatlab" (the package's) or "gpt2" (from the Hugging Face hub), or
-        that of a folder or file.
+        """A tokenizer by its name or from a file.
 
-        Raises `FileNotFoundError` for a path that is not there, `ConnectionError` when the hub
-        cannot be reached.
+        Args:
+            name_or_path: "jatlab" (the package's), "gpt2" (from the Hugging Face hub), a file, or a
+                folder with `tokenizer.json`.
+
+        Raises:
+            FileNotFoundError: for a path that is not there.
+            ConnectionError: if the hub cannot be reached.
         """
         from tokenizers import Tokenizer
 
@@ -60,54 +72,53 @@ class TextTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> TextTokenizer:
-        """A byte-level BPE of `vocab_size` tokens learnt from `texts`."""
+        """A byte-level BPE of ``vocab_size`` tokens learnt from ``texts``."""
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
         tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             special_tokens=[PAD, END],
-            initial_alphabet=alphabet,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
         tokenizer.train_from_iterator(texts, trainer)
         return cls(tokenizer)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the tokenizer as one JSON file, whole or not at all."""
-        with atomic_write(path) as temporary:
+        """Write the tokenizer as one JSON file, atomically."""
+        with atomic_write(Path(path)) as temporary:
             self.tokenizer.save(str(temporary))
 
     def encode(self, text: str, max_length: int | None = None) -> list[int]:
-        """The ids of `text`, at most `max_length` of them."""
+        """The ids of ``text``, at most ``max_length`` of them."""
         return self.tokenizer.encode(text).ids[:max_length]
 
-    def encode_batch(self, texts: list[str], length: int):
-        """Ids of several texts, int64 (len(texts), length), cut or filled with `pad_id`."""
+    def encode_batch(self, texts: list[str], length: int) -> np.ndarray:
+        """Ids of several texts, int64 (len(texts), length), cut or filled up with `pad_id`."""
         import numpy as np
 
         ids = np.full((len(texts), length), self.pad_id, dtype=np.int64)
-        for row, encoding in zip(ids, self.tokenizer.encode_batch(texts)):
+        for row, encoding in zip(ids, self.tokenizer.encode_batch(texts), strict=True):
             row[: len(encoding.ids)] = encoding.ids[:length]
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; padding and the end mark leave no trace."""
-        return self.tokenizer.decode([int(i) for i in ids]).removeprefix(
-            " " if self.first_space else ""
-        )
+        """The text of ``ids``, without padding and end marks."""
+        text = self.tokenizer.decode([int(i) for i in ids])
+        return text.removeprefix(" " if self.first_space else "")
 
 
-def _from_hub(name: str):
+def _from_hub(name: str) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
         return Tokenizer.from_pretrained(name)
     except Exception as error:  # the library raises whatever its transport raises
         raise ConnectionError(
-            f"the tokenizer {name!r} is neither cached nor could it be fetched from the Hugging Face hub ({type(error).__name__}). "
-            f"Fetch it once where there is network, put its tokenizer.json in a folder and load that, or use the package's own: 'jatlab'"
+            f"the tokenizer {name!r} is not cached, and could not be fetched from the Hugging Face "
+            f"hub ({type(error).__name__}). Fetch it once where there is network, put its "
+            "tokenizer.json into a folder and load that, or use the package's own: 'jatlab'"
         ) from error

@@ -81,7 +81,7 @@ def test_the_hub_is_asked_for_what_is_read_and_no_pickle(published, monkeypatch)
         (refused(errors.HfHubHTTPError, 503), r"the hub did not give it \(HfHubHTTPError: no\)"),
         (
             errors.LocalEntryNotFoundError("no connection"),
-            "the hub cannot be reached, and no whole copy is in the cache",
+            "the hub cannot be reached, and no complete copy is in the cache",
         ),
         (OSError(28, "No space left on device"), "the hub did not give it .*No space left"),
         (RuntimeError(), r"the hub did not give it \(RuntimeError: no message\)"),
@@ -104,7 +104,7 @@ def test_offline_and_not_cached(elsewhere, capsys):
     """Nothing replaced: the real library, in offline mode."""
     with pytest.raises(
         FileNotFoundError,
-        match=r"offline mode is on \(HF_HUB_OFFLINE\), and no whole copy is in the cache",
+        match=r"offline mode is on \(HF_HUB_OFFLINE\), and no complete copy is in the cache",
     ):
         jatlab.load_agent("nobody/nothing")
     assert main(["play", NAME, "babyai-go-to-obj"]) == 2
@@ -116,7 +116,7 @@ def test_no_network_and_not_cached(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(
-        FileNotFoundError, match="the hub cannot be reached, and no whole copy is in the cache"
+        FileNotFoundError, match="the hub cannot be reached, and no complete copy is in the cache"
     ):
         jatlab.JatModel.from_pretrained(NAME, endpoint="http://127.0.0.1:9")
 

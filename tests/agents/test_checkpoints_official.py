@@ -106,7 +106,7 @@ def test_the_folders_tokenizer_is_used_as_it_is(folder):
 def test_without_a_tokenizer_the_hub_is_named(weights, tmp_path):
     with pytest.raises(
         ConnectionError,
-        match="'gpt2' is neither cached nor could it be fetched.*put its tokenizer.json in a folder",
+        match="'gpt2' is not cached, and could not be fetched.*put its tokenizer.json into a folder",
     ):
         jatlab.load_agent(write_official(tmp_path, weights, tokenizer=False))
 

@@ -22,7 +22,7 @@ def test_a_token_sees_itself_and_the_last_of_the_window(length, window):
 
 
 @given(length=st.integers(1, 12))
-def test_blind_observations_see_no_action_and_actions_see_all(length):
+def test_hidden_actions_are_seen_by_actions_alone(length):
     index = torch.arange(2 * length)
     seen = hide_past_actions(visible_keys(index, index), index, index)
     assert not seen[::2, 1::2].any()
@@ -36,12 +36,10 @@ def transformers_twin(config: JatConfig, model: JatModel):
 
     from jatlab.model.checkpoint.names import official_name
 
-    twin = GPTNeoModel(
-        GPTNeoConfig(
-            vocab_size=config.vocab_size, max_position_embeddings=config.max_position_embeddings, hidden_size=config.hidden_size, num_layers=config.num_layers,
-            attention_types=config.attention_types, num_heads=config.num_heads, window_size=config.window_size, intermediate_size=config.mlp_size,
-        )
-    )  # fmt: skip
+    same = ("vocab_size", "max_position_embeddings", "hidden_size", "num_layers", "attention_types")
+    same += ("num_heads", "window_size")
+    sizes = {name: getattr(config, name) for name in same}
+    twin = GPTNeoModel(GPTNeoConfig(**sizes, intermediate_size=config.mlp_size))
     twin.set_attn_implementation("eager")
     weights = {
         official_name(n).removeprefix("transformer."): w
@@ -53,13 +51,26 @@ def transformers_twin(config: JatConfig, model: JatModel):
     return twin.eval()
 
 
+def seeded_config(heads, size, pattern, window, seed):
+    config = small(
+        num_heads=heads,
+        hidden_size=heads * size,
+        num_layers=len(pattern),
+        attention_types=[[pattern, 1]],
+        window_size=window,
+        discrete_bottleneck=1,
+    )
+    return config, seed
+
+
 configurations = st.builds(
-    lambda heads, size, pattern, window, seed: (
-        small(num_heads=heads, hidden_size=heads * size, num_layers=len(pattern), attention_types=[[pattern, 1]], window_size=window, discrete_bottleneck=1),
-        seed,
-    ),
-    st.sampled_from([1, 2, 4]), st.sampled_from([8, 16]), st.lists(st.sampled_from(["global", "local"]), min_size=1, max_size=4), st.integers(1, 40), st.integers(0, 2**20),
-)  # fmt: skip
+    seeded_config,
+    heads=st.sampled_from([1, 2, 4]),
+    size=st.sampled_from([8, 16]),
+    pattern=st.lists(st.sampled_from(["global", "local"]), min_size=1, max_size=4),
+    window=st.integers(1, 40),
+    seed=st.integers(0, 2**20),
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -86,7 +97,7 @@ def test_the_trunk_equals_gpt_neo_of_transformers(drawn, length, batch, data):
     )
     real = padding.bool()
     torch.testing.assert_close(hidden[real], twin.last_hidden_state[real], atol=2e-4, rtol=1e-3)
-    for ours, theirs in zip(attentions, twin.attentions):
+    for ours, theirs in zip(attentions, twin.attentions, strict=True):
         torch.testing.assert_close(
             ours.transpose(1, 2)[real], theirs.transpose(1, 2)[real], atol=1e-4, rtol=1e-3
         )
@@ -114,13 +125,13 @@ def test_the_cache_fed_in_any_pieces_equals_one_pass(cuts, window, seed):
         cache.reserve(index)
         piece, weights, _ = trunk(
             embeddings[:, start : start + cut],
-            cache_masks(config, index, cache, blind=False),
+            cache_masks(config, index, cache, hide_actions=False),
             index,
             cache,
             record=True,
         )
         torch.testing.assert_close(piece, whole[:, start : start + cut], atol=1e-5, rtol=1e-4)
-        for ours, theirs in zip(weights, attentions):
+        for ours, theirs in zip(weights, attentions, strict=True):
             torch.testing.assert_close(
                 ours, theirs[:, :, index[0], : ours.shape[-1]], atol=1e-5, rtol=1e-4
             )

@@ -12,7 +12,7 @@ from torch import nn
 from jatlab.experiments.benchmarks.algorithms import direct_encoder
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
-from jatlab.model.encoders import DiscreteEncoder, repeat_to, waves
+from jatlab.model.encoders import DiscreteEncoder, fourier_features, repeat_to
 from jatlab.model.objectives import Objective
 from tests.support.helpers import small
 
@@ -42,7 +42,7 @@ def test_projecting_distinct_integers_equals_projecting_all(batch, timesteps, cl
             [output.detach()]
             + [p.grad.clone() for p in (*ours.parameters(), ours._table[0].weight)]
         )
-    for a, b in zip(*gradients):
+    for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
@@ -73,7 +73,7 @@ def test_a_vector_is_repeated_cyclically(values, size):
 @settings(deadline=None)
 @given(values=st.lists(st.floats(-2, 2), min_size=1, max_size=8), size=st.integers(8, 80))
 def test_copies_are_enlarged_or_sines_of_rising_frequency(values, size):
-    spread = waves(torch.tensor(values, dtype=torch.float64), size)
+    spread = fourier_features(torch.tensor(values, dtype=torch.float64), size)
     for place in range(size):
         value, copy = values[place % len(values)], place // len(values) % 10
         octave = 2 ** (copy // 2 + 1)  # 4, 4, 8, 8, 16, 16, 32, 32 from the third copy on
@@ -210,7 +210,7 @@ def test_images_in_and_out(pool):
     torch.testing.assert_close(output.observation_loss, expected)
 
 
-def test_dropped_past_actions_leave_predictions_blind_to_them():
+def test_hidden_past_actions_change_no_later_action():
     """With every past action hidden, changing one changes no later action, only the predicted
     observations.
     """

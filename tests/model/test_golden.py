@@ -38,7 +38,7 @@ def test_outputs(golden, name):
             expected,
             atol=1e-4,
             rtol=0,
-            msg=lambda m: f"{key}: {m}",
+            msg=f"{key}: {{}}".format,
         )
     torch.testing.assert_close(
         output.hidden_states[-1], recorded["last_hidden_state"], atol=1e-4, rtol=0

@@ -36,7 +36,7 @@ def test_outputs_and_losses(on_gpu, name):
             expected,
             atol=1e-4,
             rtol=1e-4,
-            msg=lambda m: f"{key}: {m}",
+            msg=f"{key}: {{}}".format,
         )
     assert output.loss.item() == pytest.approx(REFERENCE["scalars"][name]["loss"], abs=1e-4)
     torch.testing.assert_close(

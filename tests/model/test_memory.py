@@ -16,8 +16,9 @@ def plain(model, observations, actions, start):
     last action is not known yet.
     """
     tokens = model.interleave(observations[start:][None], actions[start:][None])[:, :-1]
-    blind = torch.ones(1, dtype=torch.bool) if model.config.hide_past_actions else None
-    return model.trunk(tokens, sequence_masks(model.config, tokens.shape[1], blind=blind))[0][0, -1]
+    hidden = torch.ones(1, dtype=torch.bool) if model.config.hide_past_actions else None
+    masks = sequence_masks(model.config, tokens.shape[1], hidden_actions=hidden)
+    return model.trunk(tokens, masks)[0][0, -1]
 
 
 def window_start(t: int, context: int) -> int:
@@ -32,9 +33,12 @@ def window_start(t: int, context: int) -> int:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    context=st.integers(2, 16), steps=st.integers(1, 40), hidden=st.booleans(), seed=st.integers(0, 999),
+    context=st.integers(2, 16),
+    steps=st.integers(1, 40),
+    hidden=st.booleans(),
+    seed=st.integers(0, 999),
     restarts=st.lists(st.tuples(st.integers(1, 39), st.integers(0, 2)), max_size=4),
-)  # fmt: skip
+)
 @torch.no_grad()
 def test_recompute_equals_a_pass_over_its_window(context, steps, hidden, seed, restarts):
     torch.manual_seed(seed)
@@ -70,7 +74,7 @@ def plain_published(model, observations, actions, context):
             del keys[: max(0, len(keys) - 2 * context)], values[: max(0, len(values) - 2 * context)]
         past = len(kept[0][0])
         x = torch.stack(fed) + model.trunk.positions.weight[past : past + len(fed)]
-        for block, (keys, values) in zip(model.trunk.blocks, kept):
+        for block, (keys, values) in zip(model.trunk.blocks, kept, strict=True):
             attention, normed = block.attention, block.attention_norm(x)
             keys.extend(attention.key(normed))
             values.extend(attention.value(normed))
@@ -146,7 +150,7 @@ def test_attention_of_a_step_is_the_row_of_a_whole_pass():
         )
     tokens = model.interleave(observations, actions)[:, :-1]
     _, attentions, _ = model.trunk(tokens, sequence_masks(model.config, 11), record=True)
-    for ours, theirs in zip(recall.attentions, attentions):
+    for ours, theirs in zip(recall.attentions, attentions, strict=True):
         torch.testing.assert_close(
             ours[0][:, recall.key_index[0]], theirs[0, :, -1], atol=1e-6, rtol=1e-4
         )

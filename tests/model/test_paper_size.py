@@ -17,8 +17,9 @@ from tests.support.official import write_official
 
 PARAMETERS = 192_701_771
 OFFICIAL_SIZES = (
-    "vocab_size", "max_position_embeddings", "hidden_size", "num_layers", "attention_types", "num_heads", "window_size", "max_discrete_value",
-    "max_continuous_size", "image_size", "patch_size", "num_channels",
+    "vocab_size", "max_position_embeddings", "hidden_size", "num_layers", "attention_types",
+    "num_heads", "window_size", "max_discrete_value", "max_continuous_size", "image_size",
+    "patch_size", "num_channels",
 )  # fmt: skip
 
 
@@ -118,11 +119,11 @@ def test_loads_soon_and_computes_what_the_facts_say(folder):
     ):
         inputs = batch(kind, steps)
         tokens = steps + 196 if kind == "picture" else steps if kind == "text" else 2 * steps
-        for name, largest, typical in differences(
-            model(**inputs), plain.run(weights, model.config.to_dict(), **inputs)
-        ):
+        expected = plain.run(weights, model.config.to_dict(), **inputs)
+        for name, largest, typical in differences(model(**inputs), expected):
             print(
-                f"{kind}, {tokens} tokens: {name} differs by at most {largest:.1e}, root mean square {typical:.1e}"
+                f"{kind}, {tokens} tokens: {name} differs by at most {largest:.1e}, "
+                f"root mean square {typical:.1e}"
             )
             assert typical < 1e-4, f"{kind}: {name}"
             assert largest < 1e-4 or (tokens > 40 and "loss" not in name), f"{kind}: {name}"

@@ -44,5 +44,5 @@ def test_golden_cases(weights, name):
             else value
         )
         torch.testing.assert_close(
-            value, recorded[key], atol=1e-4, rtol=0, msg=lambda m: f"{key}: {m}"
+            value, recorded[key], atol=1e-4, rtol=0, msg=f"{key}: {{}}".format
         )

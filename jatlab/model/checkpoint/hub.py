@@ -1,8 +1,6 @@
-"""From the name of a published agent to a folder of its files: the Hugging Face hub, its cache, or
-what to do without either.
+"""From the name of an agent to a folder of its files: on disk, in the hub's cache, or on the hub.
 
-Only `config.json`, `model.safetensors` and the tokenizer's files are fetched; pickled weights are
-never read.
+Only the files in `FETCHED` are fetched; pickled weights are never read.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FETCHED = [
@@ -22,40 +21,53 @@ FETCHED = [
     "agent.json",
 ]
 PICKLED = "pytorch_model.bin"
-WHY_NOT = "loading a pickle runs whatever code it holds. Convert it to safetensors where that is safe, or ask the owner to"
+WHY_NO_PICKLE = (
+    "loading a pickle runs whatever code it holds. Convert it to safetensors where that is safe, "
+    "or ask the owner to"
+)
 
 
-def find_folder(name_or_folder: str | os.PathLike, **hub) -> Path:
-    """The folder with an agent's files: this one, or the local copy of the hub's repository
-    OWNER/NAME, fetched if need be.
+def find_folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:
+    """The folder with an agent's files.
 
-    `hub` goes to `huggingface_hub.snapshot_download` (revision, token, cache_dir, force_download,
-    local_files_only). Raises `FileNotFoundError`, which says what was looked for, and how to go on
-    without it.
+    Args:
+        name_or_folder: a folder, or a repository OWNER/NAME of the hub, which is fetched unless the
+            cache has it.
+        hub: options of `huggingface_hub.snapshot_download` (revision, token, cache_dir,
+            force_download, local_files_only).
+
+    Raises:
+        FileNotFoundError: if there is no such agent; the message says what was looked for, and how
+            to go on without it.
     """
     folder = Path(name_or_folder)
     if not folder.is_dir():
         if not is_repository(name_or_folder):
             raise FileNotFoundError(
-                f"no folder {str(folder)!r}; an agent on the hub is named OWNER/NAME, such as jat-project/jat"
+                f"no folder {str(folder)!r}; an agent on the hub is named OWNER/NAME, such as "
+                "jat-project/jat"
             )
         folder = _fetch(str(name_or_folder), **hub)
+    _check_files(folder, name_or_folder)
+    return folder
+
+
+def _check_files(folder: Path, name_or_folder: str | os.PathLike) -> None:
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(
             f"{name_or_folder} holds no {CONFIG}: an agent's folder has {CONFIG} and {WEIGHTS}"
         )
-    if not (folder / WEIGHTS).is_file() and (
-        is_repository(name_or_folder) or (folder / PICKLED).is_file()
-    ):
+    pickled = is_repository(name_or_folder) or (folder / PICKLED).is_file()
+    if pickled and not (folder / WEIGHTS).is_file():
         raise FileNotFoundError(
-            f"{name_or_folder} holds no {WEIGHTS}, and {PICKLED} is not read: {WHY_NOT}"
+            f"{name_or_folder} holds no {WEIGHTS}, and {PICKLED} is not read: {WHY_NO_PICKLE}"
         )
-    return folder
 
 
 def is_repository(name: str | os.PathLike) -> bool:
-    """Whether `name` can only mean a repository of the hub: OWNER/NAME, where no folder OWNER is at
-    hand (then it is a path).
+    """Whether ``name`` can only mean a repository of the hub.
+
+    That is OWNER/NAME, unless there is a folder OWNER: then it is a path.
     """
     return (
         isinstance(name, str)
@@ -64,40 +76,46 @@ def is_repository(name: str | os.PathLike) -> bool:
     )
 
 
-def _fetch(name: str, **hub) -> Path:
+def _fetch(name: str, **hub: Any) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=FETCHED, **hub))
     except Exception as error:  # the library raises whatever its transport raises
-        raise FileNotFoundError(_without(name, _reason(error, hub))) from error
+        raise FileNotFoundError(_not_found(name, _reason(error, hub))) from error
 
 
-def _reason(error: Exception, hub: dict) -> str:
+def _reason(error: Exception, hub: dict[str, Any]) -> str:
     from huggingface_hub import constants, errors
 
     if isinstance(error, errors.GatedRepoError):
-        return "the repository is gated: accept its terms on its page, then log in with `hf auth login`"
+        return (
+            "the repository is gated: accept its terms on its page, then log in with "
+            "`hf auth login`"
+        )
     if isinstance(error, errors.RepositoryNotFoundError):
         return "the hub has no such repository (or it is private, and you are not logged in)"
     if isinstance(error, errors.HFValidationError):
         return f"that is no repository's name ({error})"
     if isinstance(error, errors.LocalEntryNotFoundError):
         offline = constants.HF_HUB_OFFLINE or hub.get("local_files_only")
-        return (
-            "offline mode is on (HF_HUB_OFFLINE)" if offline else "the hub cannot be reached"
-        ) + ", and no whole copy is in the cache"
-    return f"the hub did not give it ({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'})"
+        why = "offline mode is on (HF_HUB_OFFLINE)" if offline else "the hub cannot be reached"
+        return f"{why}, and no complete copy is in the cache"
+    message = str(error).strip().splitlines() or ["no message"]
+    return f"the hub did not give it ({type(error).__name__}: {message[0]})"
 
 
-def _without(name: str, reason: str) -> str:
+def _not_found(name: str, reason: str) -> str:
     from huggingface_hub import constants
 
     page, folder = f"https://huggingface.co/{name}", Path(name).absolute()
     return (
         f"no agent {name!r}: {reason}.\n"
-        f"  looked for: a shipped agent of that name, the folder {folder}, the cache {constants.HF_HUB_CACHE}, and {page}\n"
-        f"  by hand: where there is network, get {CONFIG}, {WEIGHTS} and {TOKENIZER} from {page}/tree/main and put them into {folder} "
-        f"(the same name then finds them), or into any folder, and give that folder instead of the name\n"
-        f"  meanwhile: the agent that ships with the package needs no network: jatlab.load_agent('demo'), jatlab play demo TASK"
+        f"  looked for: a shipped agent of that name, the folder {folder}, the cache "
+        f"{constants.HF_HUB_CACHE}, and {page}\n"
+        f"  by hand: where there is network, get {CONFIG}, {WEIGHTS} and {TOKENIZER} from "
+        f"{page}/tree/main and put them into {folder} (the same name then finds them), or into any "
+        "folder, and give that folder instead of the name\n"
+        "  meanwhile: the agent that ships with the package needs no network: "
+        "jatlab.load_agent('demo'), jatlab play demo TASK"
     )

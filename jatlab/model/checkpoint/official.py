@@ -22,16 +22,15 @@ SECTION = "jatlab"
 
 # Fields of a published config.json that change no number: how transformers finds, runs and samples
 # from a model.
-WITHOUT_EFFECT = frozenset(
-    """
-    _attn_implementation_autoset _commit_hash _name_or_path architectures attention_layers auto_map
-    bos_token_id chunk_size_feed_forward classifier_dropout decoder_start_token_id dtype
-    eos_token_id finetuning_task id2label is_decoder is_encoder_decoder label2id model_type
-    output_attentions output_hidden_states pad_token_id prefix problem_type return_dict sep_token_id
-    task_specific_params tie_word_embeddings tokenizer_class torch_dtype torchscript
-    transformers_version use_bfloat16 use_cache
-    """.split()
-)
+WITHOUT_EFFECT = frozenset({
+    "_attn_implementation_autoset", "_commit_hash", "_name_or_path", "architectures",
+    "attention_layers", "auto_map", "bos_token_id", "chunk_size_feed_forward",
+    "classifier_dropout", "decoder_start_token_id", "dtype", "eos_token_id", "finetuning_task",
+    "id2label", "is_decoder", "is_encoder_decoder", "label2id", "model_type", "output_attentions",
+    "output_hidden_states", "pad_token_id", "prefix", "problem_type", "return_dict",
+    "sep_token_id", "task_specific_params", "tie_word_embeddings", "tokenizer_class",
+    "torch_dtype", "torchscript", "transformers_version", "use_bfloat16", "use_cache",
+})  # fmt: skip
 OFFICIAL = (  # the fields that both layouts have
     "vocab_size", "max_position_embeddings", "hidden_size", "num_layers", "attention_types",
     "num_heads", "intermediate_size", "window_size", "activation_function", "resid_dropout",

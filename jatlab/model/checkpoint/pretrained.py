@@ -7,20 +7,27 @@ from typing import Any, Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from torch import nn
 
 from jatlab.model.checkpoint.hub import find_folder
 from jatlab.model.checkpoint.official import read_config
 from jatlab.model.checkpoint.weights import build_from_file, save_weights
 
 
-class Pretrained(PyTorchModelHubMixin):
-    """`save_pretrained`, `push_to_hub` and `from_pretrained`, without pickle and without copies."""
+class PretrainedModule(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="jatlab",
+    repo_url="https://github.com/jatlab/jatlab",
+    license="apache-2.0",
+):
+    """A module with `save_pretrained`, `push_to_hub` and `from_pretrained`, without pickles."""
 
     def _save_pretrained(self, save_directory: Path) -> None:  # a hook of the hub's mixin
         save_weights(self, Path(save_directory) / "model.safetensors")
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]  # the mixin's options are all in **hub
         cls,
         name_or_folder: str | Path,
         *,
