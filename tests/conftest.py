@@ -1,3 +1,5 @@
+"""What tests of several areas share; helpers that are no fixtures are in `tests.support`."""
+
 import os
 
 import pytest
@@ -15,7 +17,7 @@ def golden():
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    """The one that ships."""
+    """The tokenizer that ships."""
     from jatlab.model.tokenization import TextTokenizer
 
     return TextTokenizer.load()

@@ -47,10 +47,10 @@ class SeedEnv(gym.Env):
 
 
 class Slow(SeedEnv):
-    """An episode takes a fifth of a second and more."""
+    """A step takes a tenth of a second, so that a run can be killed in the middle."""
 
     def step(self, action):
-        time.sleep(0.2)
+        time.sleep(0.1)
         return super().step(action)
 
 
