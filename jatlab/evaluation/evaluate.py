@@ -1,8 +1,8 @@
 """Evaluating an agent on many tasks: `evaluate` plays them and returns plain results.
 
-The walk: `playing.play_task` plays one task, `records.Records` keeps its record, `language` scores
-text and pictures, and `results.assemble` turns the records into the results: a dict that JSON can
-hold, with no picture and no prose in it. `jatlab.viz.report` reads it.
+`playing.play_task` plays one task and `records.Records` keeps its record. `language` scores text
+and pictures. `results.assemble` turns all of it into the results: a dict that JSON can hold,
+without pictures or prose. `jatlab.viz.report` reads that dict.
 """
 
 from __future__ import annotations
