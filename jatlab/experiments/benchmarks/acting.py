@@ -1,8 +1,7 @@
-"""`jatlab bench --agent jatlab-mini`: how soon an agent is loaded, how fast it acts and how much
-memory that takes, on one core, as a table.
+"""`jatlab bench --agent jatlab-mini`: loading time, speed and memory of an agent on one core.
 
-One task of each domain is played in a process of its own, with a memory as full as it gets. Only
-the agent's own time counts, not the environment's.
+One task of each domain is played in its own process, with the agent's memory full. Only the agent's
+time counts, not the environment's.
 """
 
 from __future__ import annotations
@@ -10,24 +9,34 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jatlab.experiments.benchmarks.cost_report import table
+from jatlab.experiments.benchmarks.tables import table
 from jatlab.tasks import domain_of
 from jatlab.utils.machine import call_apart, peak_megabytes
 
+if TYPE_CHECKING:
+    from jatlab.agents.agent import Agent
+
 TASKS = ("babyai-go-to", "metaworld-reach", "mujoco-halfcheetah", "atari-pong")
 STEPS = 100  # that are timed
-LOADED, MEMORY = 2.0, 500.0  # seconds and MB, at most
+LOADED = 2.0  # seconds, at most
+MEMORY = 500.0  # MB, at most
 FAST = {"atari": 40.0}  # steps a second, at least, by domain
 FAST_ELSEWHERE = 100.0
 
 
 @dataclass
 class Acting:
-    """One line of the table: seconds until loaded, steps a second, and MB at most in a process that
-    holds torch, agent and environment.
+    """One line of the table.
+
+    Attributes:
+        task: what was played.
+        loaded: seconds until the agent was loaded.
+        steps_per_second: of acting.
+        memory: MB at most, of a process that holds torch, agent and environment.
     """
 
     task: str
@@ -37,20 +46,22 @@ class Acting:
 
     @property
     def met(self) -> bool:
+        """Whether all targets are met."""
         fast = FAST.get(domain_of(self.task), FAST_ELSEWHERE)
         return self.loaded <= LOADED and self.steps_per_second >= fast and self.memory <= MEMORY
 
 
 def run(agent: str, tasks: tuple[str, ...] = TASKS) -> list[Acting]:
-    """Measure every task, each in its own process. Raises OSError with the reason where one fails."""
-    return [
-        Acting(**call_apart("jatlab.experiments.benchmarks.acting", "measure", agent, task))
-        for task in tasks
-    ]
+    """Measure an agent on every task, each in its own process.
+
+    Raises OSError with the reason if one fails.
+    """
+    module = "jatlab.experiments.benchmarks.acting"
+    return [Acting(**call_apart(module, "measure", agent, task)) for task in tasks]
 
 
-def measure(name: str, task: str, steps: int = STEPS) -> dict:
-    """Load the agent and play the task on one thread; the fields of its ``Acting``."""
+def measure(name: str, task: str, steps: int = STEPS) -> dict[str, Any]:
+    """Load an agent and let it play a task on one thread; return the fields of its `Acting`."""
     import torch
 
     torch.set_num_threads(1)
@@ -60,15 +71,15 @@ def measure(name: str, task: str, steps: int = STEPS) -> dict:
     agent = load_agent(name)
     loaded = time.perf_counter() - started
     agent.reset(1, task)
-    seconds = [_seconds(agent, *moment) for moment in _moments(task, agent.memory.context + steps)][
-        -steps:
-    ]
+    moments = _moments(task, agent.memory.context + steps)
+    seconds = [_seconds(agent, *moment) for moment in moments][-steps:]
     return asdict(Acting(task, loaded, 1 / float(np.median(seconds)), peak_megabytes()))
 
 
-def _moments(task: str, count: int) -> Iterator[tuple[dict, float, bool]]:
-    """Observation, reward and whether an episode begins, of random play; episodes that end go on
-    with the next, in the same memory.
+def _moments(task: str, count: int) -> Iterator[tuple[dict[str, Any], float, bool]]:
+    """Observations and rewards of random play, and whether the agent begins.
+
+    An episode that ends is followed by the next one in the same memory.
     """
     from jatlab.tasks import make_env
 
@@ -83,14 +94,15 @@ def _moments(task: str, count: int) -> Iterator[tuple[dict, float, bool]]:
     env.close()
 
 
-def _seconds(agent, observation: dict, reward: float, start: bool) -> float:
+def _seconds(agent: Agent, observation: dict[str, Any], reward: float, start: bool) -> float:
     started = time.perf_counter()
     agent.act(observation, reward, start)
     return time.perf_counter() - started
 
 
-def in_words(agent: str, found: list[Acting]) -> str:
-    """The table in Markdown, with what it is held against."""
+def as_table(agent: str, found: list[Acting]) -> str:
+    """The table in Markdown, and the targets."""
+    head = ["task", "loaded in, s", "steps/s", "memory at most, MB", "targets met"]
     rows = [
         [
             line.task,
@@ -101,6 +113,6 @@ def in_words(agent: str, found: list[Acting]) -> str:
         ]
         for line in found
     ]
-    head = ["task", "loaded in, s", "steps/s", "memory at most, MB", "targets met"]
-    held = f"{agent} on one thread; targets: {LOADED:g} s, {FAST_ELSEWHERE:g} steps/s ({FAST['atari']:g} for Atari), {MEMORY:g} MB."
-    return f"{held}\n\n{table(head, rows)}"
+    speeds = f"{FAST_ELSEWHERE:g} steps/s ({FAST['atari']:g} for Atari)"
+    targets = f"{agent} on one thread; targets: {LOADED:g} s, {speeds}, {MEMORY:g} MB."
+    return f"{targets}\n\n{table(head, rows)}"

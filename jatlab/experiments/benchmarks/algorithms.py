@@ -1,6 +1,6 @@
-"""`jatlab bench`: what the algorithms buy, as ratios measured in one run on one machine.
+"""`jatlab bench`: what the algorithms gain, as ratios measured in one run on one machine.
 
-Each measurement pits the package's way against the obvious one. A ratio travels between machines;
+Each measurement compares the package's way with the obvious one. A ratio holds on other machines;
 seconds do not.
 """
 
@@ -27,10 +27,13 @@ from jatlab.model.transformer import sequence_masks
 from jatlab.utils.files import write_json
 from jatlab.utils.machine import call_apart, peak_megabytes
 
+Call = Callable[[], object]  # what is timed
+PASSES = 50  # of the encoder, timed together because one takes microseconds
+
 
 @dataclass
 class Ratio:
-    """One line of the result: `value` is to be at least `target`."""
+    """One line of the result: ``value`` should be at least ``target``."""
 
     name: str
     value: float
@@ -39,14 +42,17 @@ class Ratio:
 
     @property
     def met(self) -> bool:
+        """Whether the target is met."""
         return self.value >= self.target
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.met else 'MISS'} {self.name:<58} {self.value:7.1f} x   (target {self.target:g} x)   {self.detail}"
+        verdict = "ok  " if self.met else "MISS"
+        value, target = f"{self.value:7.1f} x", f"(target {self.target:g} x)"
+        return f"{verdict} {self.name:<58} {value}   {target}   {self.detail}"
 
 
 def run(output: str | Path | None = None) -> list[Ratio]:
-    """Measure everything, print a line each, and write `output` as JSON if given."""
+    """Measure everything, print a line for each ratio, and write ``output`` as JSON if given."""
     ratios = []
     for measure in (discrete_encoder, acting_with_the_cache, lockstep, batches):
         for ratio in measure():
@@ -54,61 +60,61 @@ def run(output: str | Path | None = None) -> list[Ratio]:
             ratios.append(ratio)
         gc.collect()
     if output:
-        write_json(
-            output,
-            {
-                "threads": torch.get_num_threads(),
-                "torch": torch.__version__,
-                "ratios": [asdict(r) | {"met": r.met} for r in ratios],
-            },
-        )
+        found = [asdict(ratio) | {"met": ratio.met} for ratio in ratios]
+        machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}
+        write_json(output, machine | {"ratios": found})
     return ratios
 
 
-def alternate(ours: Callable, other: Callable, repeats: int = 5) -> tuple[float, float]:
-    """Median seconds of both, called in turn after a warm-up, so that a slow moment of the machine
-    meets both.
+def alternate(ours: Call, other: Call, repeats: int = 5) -> tuple[float, float]:
+    """Median seconds of both, after a warm-up.
+
+    They are called in turn, so that a slow moment of the machine affects both.
     """
-    ours(), other()
+    ours()
+    other()
     seconds = [(_seconds(ours), _seconds(other)) for _ in range(repeats)]
-    return tuple(float(median) for median in np.median(seconds, axis=0))
+    first, second = np.median(seconds, axis=0)
+    return float(first), float(second)
 
 
-def _seconds(function: Callable) -> float:
+def _seconds(function: Call) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
-# --- the discrete encoder
-# ----------------------------------------------------------------------------------------------------
+# --- the discrete encoder -------------------------------------------------------------------------
 
 
 def direct_encoder(encoder: DiscreteEncoder, ids: Tensor, rewards: Tensor) -> Tensor:
     """The encoder as the paper writes it: embed every integer at full width, then project."""
-    x = F.relu(encoder.project(encoder._table[0](ids))).flatten(
-        -2
-    )  # (B, T, k, H) -> (B, T, k bottleneck)
+    x = F.relu(encoder.project(encoder._table[0](ids)))
+    x = x.flatten(-2)  # (B, T, k, H) -> (B, T, k bottleneck)
     return torch.cat([encoder.mix(x), rewards[..., None]], dim=-1)
 
 
-def _encoder_pass(form: str, timesteps: int) -> Callable:
-    """One forward and backward pass at the paper's sizes, on integers distributed as BabyAI's: few
-    distinct ones.
-    """
-    torch.manual_seed(0)
+def _paper_encoder(form: str) -> tuple[DiscreteEncoder, Callable[[Tensor, Tensor], Tensor]]:
+    """The encoder at the paper's sizes, and its forward pass, "ours" or "direct"."""
     config = JatConfig.preset("paper")
     encoder = DiscreteEncoder(config, nn.Embedding(config.vocab_size, config.hidden_size))
-    grid, mission = (
-        torch.randint(0, 11, (1, timesteps, 148)),
-        torch.randint(0, 40, (1, timesteps, 64)) + 1000,
-    )
+    if form == "ours":
+        return encoder, encoder
+    return encoder, lambda ids, rewards: direct_encoder(encoder, ids, rewards)
+
+
+def _encoder_pass(form: str, timesteps: int) -> Call:
+    """A forward and a backward pass on integers distributed as BabyAI's: few different ones."""
+    torch.manual_seed(0)
+    encoder, function = _paper_encoder(form)
+    grid = torch.randint(0, 11, (1, timesteps, 148))
+    mission = torch.randint(0, 40, (1, timesteps, 64)) + 1000
     ids, rewards = torch.cat([grid, mission], dim=-1), torch.zeros(1, timesteps)
-    function = encoder if form == "ours" else lambda *inputs: direct_encoder(encoder, *inputs)
 
     def once() -> None:
         function(ids, rewards).square().mean().backward()
-        encoder.zero_grad(), encoder._table[0].zero_grad()
+        encoder.zero_grad()
+        encoder._table[0].zero_grad()
 
     return once
 
@@ -122,126 +128,91 @@ def encoder_memory(form: str) -> float:
 
 
 def discrete_encoder() -> list[Ratio]:
-    """Distinct integers projected once, against every integer projected; and never slower for a
-    single timestep.
+    """Projecting distinct integers once, against projecting every integer.
+
+    It must not be slower for a single timestep.
     """
+    name, module = "discrete encoder, 1,024 timesteps", "jatlab.experiments.benchmarks.algorithms"
     ours, direct = alternate(_encoder_pass("ours", 1024), _encoder_pass("direct", 1024), repeats=3)
-    one_ours, one_direct = alternate(_acting_encoder("ours"), _acting_encoder("direct"), repeats=9)
-    memory = {
-        form: call_apart("jatlab.experiments.benchmarks.algorithms", "encoder_memory", form)
-        for form in ("ours", "direct")
-    }
-    return [
-        Ratio(
-            "discrete encoder, 1,024 timesteps, time",
-            direct / ours,
-            5,
-            f"{1e3 * direct:.0f} -> {1e3 * ours:.0f} ms",
-        ),
-        Ratio(
-            "discrete encoder, 1,024 timesteps, memory",
-            memory["direct"] / memory["ours"],
-            5,
-            f"{memory['direct']:.0f} -> {memory['ours']:.0f} MB",
-        ),
-        Ratio(
-            "discrete encoder, 1 timestep, acting, time",
-            one_direct / one_ours,
-            1,
-            f"{1e6 * one_direct / 50:.0f} -> {1e6 * one_ours / 50:.0f} us",
-        ),
-    ]
+    detail = f"{1e3 * direct:.0f} -> {1e3 * ours:.0f} ms"
+    ratios = [Ratio(f"{name}, time", direct / ours, 5, detail)]
+    acting = alternate(_acting_encoder("ours"), _acting_encoder("direct"), repeats=9)
+    ours, direct = (call_apart(module, "encoder_memory", form) for form in ("ours", "direct"))
+    detail = f"{direct:.0f} -> {ours:.0f} MB"
+    ratios.append(Ratio(f"{name}, memory", direct / ours, 5, detail))
+    ours, direct = (1e6 * seconds / PASSES for seconds in acting)
+    detail = f"{direct:.0f} -> {ours:.0f} us"
+    return [*ratios, Ratio("discrete encoder, 1 timestep, acting, time", direct / ours, 1, detail)]
 
 
-def _acting_encoder(form: str) -> Callable:
-    config = JatConfig.preset("paper")
-    encoder = DiscreteEncoder(config, nn.Embedding(config.vocab_size, config.hidden_size)).eval()
-    ids, rewards = torch.randint(0, 11, (1, 1, config.max_discrete_value)), torch.zeros(1, 1)
-    function = encoder if form == "ours" else lambda *inputs: direct_encoder(encoder, *inputs)
+def _acting_encoder(form: str) -> Call:
+    """Forward passes for one timestep."""
+    encoder, function = _paper_encoder(form)
+    encoder.eval()
+    ids = torch.randint(0, 11, (1, 1, JatConfig.preset("paper").max_discrete_value))
+    rewards = torch.zeros(1, 1)
 
     @torch.no_grad()
     def many() -> None:
-        for _ in range(50):
+        for _ in range(PASSES):
             function(ids, rewards)
 
     return many
 
 
-# --- acting
-# ------------------------------------------------------------------------------------------------------------------
+# --- acting ---------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
 def acting_with_the_cache(timesteps: int = 256) -> list[Ratio]:
-    """The 256th timestep at the paper's sizes: one cached step against a pass over all 512 tokens."""
+    """The 256th timestep at the paper's sizes: one cached step against a pass over all tokens."""
     model = JatModel(JatConfig.preset("paper")).eval()
+    config = model.config
     memory = Memory(model, 1, "recompute", timesteps)
-    observation, action = torch.randn(2, 1, model.config.hidden_size)
+    observation, action = torch.randn(2, 1, config.hidden_size)
     index = torch.arange(2 * timesteps - 3)[None]
     memory.cache.reserve(index)
-    for layer in range(model.config.num_layers):  # a cache as full as it gets
-        memory.cache.extend(
-            layer,
-            *torch.randn(
-                2,
-                1,
-                model.config.num_heads,
-                index.shape[1],
-                model.config.hidden_size // model.config.num_heads,
-            ),
-        )
+    for layer in range(config.num_layers):  # fill the cache
+        head = config.hidden_size // config.num_heads
+        keys, values = torch.randn(2, 1, config.num_heads, index.shape[1], head)
+        memory.cache.extend(layer, keys, values)
 
     def cached() -> None:
         memory.time[:] = timesteps - 1
         memory.step(observation, action, torch.tensor([False]))
 
-    tokens = torch.randn(1, 2 * timesteps - 1, model.config.hidden_size)
-    ours, whole = alternate(
-        cached, lambda: model.trunk(tokens, sequence_masks(model.config, tokens.shape[1]))
-    )
-    return [
-        Ratio(
-            "acting at 256 timesteps, cache against recomputing",
-            whole / ours,
-            8,
-            f"{1e3 * whole:.0f} -> {1e3 * ours:.0f} ms a step",
-        )
-    ]
+    tokens = torch.randn(1, 2 * timesteps - 1, config.hidden_size)
+
+    def recomputed() -> None:
+        model.trunk(tokens, sequence_masks(config, tokens.shape[1]))
+
+    ours, whole = alternate(cached, recomputed)
+    name = f"acting at {timesteps} timesteps, cache against recomputing"
+    return [Ratio(name, whole / ours, 8, f"{1e3 * whole:.0f} -> {1e3 * ours:.0f} ms a step")]
 
 
 def lockstep(environments: int = 32, steps: int = 40) -> list[Ratio]:
-    """Agent-steps a second of `nano`: many environments in one pass against one alone."""
+    """Agent-steps a second of `nano`: many environments in one pass, against a single one."""
     agent = Agent(JatModel(JatConfig.preset("nano")))
     many, one = alternate(lambda: _act(agent, environments, steps), lambda: _act(agent, 1, steps))
-    rates = environments * steps / many, steps / one
-    return [
-        Ratio(
-            f"{environments} environments in lockstep against one",
-            rates[0] / rates[1],
-            6,
-            f"{rates[1]:,.0f} -> {rates[0]:,.0f} steps/s",
-        )
-    ]
+    ours, other = environments * steps / many, steps / one
+    name = f"{environments} environments in lockstep against one"
+    return [Ratio(name, ours / other, 6, f"{other:,.0f} -> {ours:,.0f} steps/s")]
 
 
 def _act(agent: Agent, environments: int, steps: int) -> None:
     agent.reset(environments, "babyai-go-to-obj")
-    observation = {
-        "discrete_observation": np.ones(148, dtype=np.int64),
-        "text_observation": "go to the red ball",
-    }
+    grid = np.ones(148, dtype=np.int64)
+    observation = {"discrete_observation": grid, "text_observation": "go to the red ball"}
     for t in range(steps):
         agent.act([observation] * environments, [0.0] * environments, [t == 0] * environments)
 
 
-# --- batches
-# -----------------------------------------------------------------------------------------------------------------
+# --- batches --------------------------------------------------------------------------------------
 
 
 def batches(episodes: int = 2000, batch_timesteps: int = 1024) -> list[Ratio]:
-    """Timesteps a second that the mixture delivers, from files on disk, against what training
-    `nano` consumes.
-    """
+    """Timesteps a second that the mixture delivers from files, against what `nano` trains on."""
     from jatlab.data.mixture import Mixture
     from jatlab.data.windows import open_source, to_tensors
     from jatlab.model.tokenization import TextTokenizer
@@ -249,9 +220,8 @@ def batches(episodes: int = 2000, batch_timesteps: int = 1024) -> list[Ratio]:
     config, task = JatConfig.preset("nano"), "babyai-go-to-local"
     with tempfile.TemporaryDirectory() as folder:
         _write_episodes(Path(folder), task, episodes)
-        mixture = Mixture(
-            [open_source(task, folder, config, TextTokenizer.load())], batch_timesteps
-        )
+        source = open_source(task, folder, config, TextTokenizer.load())
+        mixture = Mixture([source], batch_timesteps)
         train = _training_step(JatModel(config))
         ready = [next(mixture) for _ in range(8)]
         tensors = [to_tensors(plan.load()) for plan in ready]
@@ -260,33 +230,37 @@ def batches(episodes: int = 2000, batch_timesteps: int = 1024) -> list[Ratio]:
             lambda: [train(batch) for batch in tensors],
         )
     timesteps = sum(plan.timesteps for plan in ready)
-    detail = (
-        f"{timesteps / training:,.0f} timesteps/s trained, {timesteps / delivery:,.0f} delivered"
-    )
+    trained, delivered = timesteps / training, timesteps / delivery
+    detail = f"{trained:,.0f} timesteps/s trained, {delivered:,.0f} delivered"
     return [Ratio("batches delivered against nano's training", training / delivery, 10, detail)]
 
 
-def _training_step(model: JatModel) -> Callable:
+def _training_step(model: JatModel) -> Callable[[dict[str, Tensor]], None]:
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
-    def step(batch: dict) -> None:
+    def step(batch: dict[str, Tensor]) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(**batch).loss
         loss.backward()
-        optimizer.step(), optimizer.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
 
     return step
 
 
 def _write_episodes(folder: Path, task: str, count: int) -> None:
-    """Episodes of random content and of BabyAI's lengths, in files as `jatlab record` writes them."""
+    """Episodes of random content and of BabyAI's lengths, in files as `jatlab record` writes."""
     from jatlab.data.episodes import write_episodes
     from jatlab.tasks import get_task
 
     rng = np.random.default_rng(0)
-    lengths = rng.integers(3, 13, count)
     episodes = [
-        {"text_observations": ["go to the red ball"] * n, "discrete_observations": rng.integers(0, 8, (n, 148)), "discrete_actions": rng.integers(0, 7, n), "rewards": np.zeros(n)}
-        for n in lengths
-    ]  # fmt: skip
+        {
+            "text_observations": np.full(length, "go to the red ball", dtype=object),
+            "discrete_observations": rng.integers(0, 8, (length, 148)),
+            "discrete_actions": rng.integers(0, 7, length),
+            "rewards": np.zeros(length),
+        }
+        for length in rng.integers(3, 13, count)
+    ]
     write_episodes(folder / task / "train" / "00000.parquet", episodes, get_task(task))

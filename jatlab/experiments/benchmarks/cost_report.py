@@ -1,64 +1,44 @@
-"""`jatlab cost`: the tables of `jatlab.experiments.benchmarks.cost`, for one preset in detail and
-for all beside Gato.
-
-Peak rates are the makers' published ones, for dense products of 16-bit numbers, accumulated in
-float32. A training uses a share of that peak, its *model FLOP utilisation*; the 35 % assumed here
-is what well-kept trainings of this size report, not something measured.
-"""
+"""`jatlab cost`: what a training of one preset costs, in tables, and side by side with Gato."""
 
 from __future__ import annotations
 
-import re
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jatlab.experiments.benchmarks.cost import (
     KINDS,
     PUBLISHED_SHARES,
     PUBLISHED_WINDOWS,
-    Window,
-    activation_bytes,
     attention_flops,
     forward_flops,
     full_window,
-    head_bytes,
     objective_of,
     parameters,
     training_flops,
-    weights_bytes,
 )
+from jatlab.experiments.benchmarks.cost_memory import activation_bytes, head_bytes, weights_bytes
+from jatlab.experiments.benchmarks.hardware import (
+    CPU,
+    DEVICES,
+    UTILISATION,
+    Device,
+    find_device,
+    hours,
+)
+from jatlab.experiments.benchmarks.tables import table
 from jatlab.model.config import JatConfig
 from jatlab.model.objectives import EVERYTHING, Objective
 
-
-@dataclass(frozen=True)
-class Device:
-    """What can be rented: ``peak`` in TFLOP/s, ``memory`` in GB; ``pattern`` finds it in the name
-    that its driver tells.
-    """
-
-    name: str
-    peak: float
-    memory: float
-    pattern: str = "$^"
-
-
-DEVICES = (
-    Device("A100 40 GB", 312, 40, r"A100\b.*40GB"),
-    Device("A100 80 GB", 312, 80, r"A100\b.*80GB"),
-    Device("H100 SXM", 989, 80, r"H100 80GB HBM3"),
-    Device("L4", 121, 24, r"\bL4$"),
-    Device("T4", 65, 16, r"\bT4$"),  # float16: it has no bfloat16
-    Device("RTX 4090", 165, 24, r"RTX 4090$"),
-)
-UTILISATION = 0.35
 DEVICE_WINDOWS = 8  # of a batch on one device, as published
-CPU = "this CPU"
+SHOWN = ("nano", "mini", "paper")  # presets that every report shows side by side
 
 
 @dataclass(frozen=True)
 class Gato:
-    """Gato's published size and training (Reed et al. 2022): its code and data were never released."""
+    """Gato's published size and training (Reed et al. 2022).
+
+    Its code and data were never released.
+    """
 
     parameters: float = 1.18e9
     layers: int = 24
@@ -69,66 +49,35 @@ class Gato:
 
     @property
     def flops(self) -> float:
-        """Of a step: six for each parameter and token, and attention of all pairs in each window,
-        forward and backward.
+        """FLOPs of a step.
+
+        Six for each parameter and token, and attention of all pairs in each window, forward and
+        backward.
         """
         attention = 3 * 4 * self.layers * self.width * self.context**2
         return self.windows * (6 * self.parameters * self.context + attention)
 
 
-def find_device(name: str) -> Device:
-    """The device called so, however it is spelt; "cpu" is measured. Raises ValueError naming those
-    there are.
-    """
-    if name.lower() in ("cpu", CPU):
-        return Device(CPU, measured_peak(), 0)
-    key = "".join(name.lower().split())
-    found = [device for device in DEVICES if key in "".join(device.name.lower().split())]
-    if not found:
-        raise ValueError(
-            f"unknown device {name!r}; there are {', '.join(device.name for device in DEVICES)}, cpu"
-        )
-    return found[0]
+# --- a step of the mixture ------------------------------------------------------------------------
 
 
-def published_peak(driver_name: str) -> float | None:
-    """TFLOP/s of the device whose driver calls it so; None if it is not on our list."""
-    return next((device.peak for device in DEVICES if re.search(device.pattern, driver_name)), None)
-
-
-def measured_peak(size: int = 768, repeats: int = 5) -> float:
-    """TFLOP/s of this machine's CPU: the fastest of some float32 matrix products."""
-    import torch
-
-    a, fastest = torch.randn(size, size), float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        a @ a
-        fastest = min(fastest, time.perf_counter() - start)
-    return 2 * size**3 / fastest / 1e12
-
-
-# --- a step of the mixture
-# ---------------------------------------------------------------------------------------------------
-
-
-def mean_over_mixture(values: dict[str, float]) -> float:
+def mean_over_mixture(values: Mapping[str, float]) -> float:
     """The mean of a window's ``values`` by kind, with the shares of the published mixture."""
-    return sum(values[kind] * share for kind, share in PUBLISHED_SHARES.items()) / sum(
-        PUBLISHED_SHARES.values()
-    )
+    total = sum(values[kind] * share for kind, share in PUBLISHED_SHARES.items())
+    return total / sum(PUBLISHED_SHARES.values())
 
 
 def step_flops(config: JatConfig, windows: int, objective: Objective = EVERYTHING) -> float:
-    return windows * mean_over_mixture(
-        {
-            kind: training_flops(config, full_window(config, kind), objective=objective)
-            for kind in KINDS
-        }
-    )
+    """FLOPs of a training step of so many full windows."""
+    flops = {
+        kind: training_flops(config, full_window(config, kind), objective=objective)
+        for kind in KINDS
+    }
+    return windows * mean_over_mixture(flops)
 
 
 def step_tokens(config: JatConfig, windows: int) -> float:
+    """Tokens of a training step of so many full windows."""
     return windows * mean_over_mixture({kind: full_window(config, kind).tokens for kind in KINDS})
 
 
@@ -138,28 +87,26 @@ def peak_bytes(
     windows: int = DEVICE_WINDOWS,
     objective: Objective = EVERYTHING,
 ) -> dict[str, int]:
-    """Memory on one device without shards, in bfloat16, at the kind of batch that needs most."""
-    return weights_bytes(sum(parameters(config).values())) | {
-        "activations": max(
-            _batch_bytes(config, full_window(config, kind), checkpointed, windows, objective)
-            for kind in KINDS
-        )
-    }
+    """Memory on one device without shards, in bfloat16, with the kind of batch that needs most.
+
+    Args:
+        config: of the model.
+        checkpointed: whether activations are checkpointed.
+        windows: of a batch.
+        objective: what a batch predicts.
+
+    Returns:
+        Bytes by what they are for.
+    """
+    activations = 0
+    for kind in KINDS:
+        window = full_window(config, kind)
+        kept = activation_bytes(config, window, 2, checkpointed, objective)
+        activations = max(activations, windows * (kept + head_bytes(config, window)))
+    return weights_bytes(sum(parameters(config).values())) | {"activations": activations}
 
 
-def _batch_bytes(
-    config: JatConfig, window: Window, checkpointed: bool, windows: int, objective: Objective
-) -> int:
-    activations = activation_bytes(config, window, 2, checkpointed, objective)
-    return windows * (activations + head_bytes(config, window))
-
-
-def hours(flops: float, device: Device, utilisation: float = UTILISATION) -> float:
-    return flops / (device.peak * 1e12 * utilisation) / 3600
-
-
-# --- tables (Markdown)
-# -------------------------------------------------------------------------------------------------------
+# --- the report -----------------------------------------------------------------------------------
 
 
 def report(
@@ -169,71 +116,57 @@ def report(
     device: str | None = None,
     utilisation: float = UTILISATION,
 ) -> str:
-    """Everything about ``preset``, then nano, mini, paper and Gato side by side.
+    """Everything about a preset, then nano, mini, paper and Gato side by side, in Markdown.
 
-    Raises ValueError for an unknown preset or device, or numbers that are not positive.
+    Args:
+        preset: of the model.
+        steps: of the training.
+        windows: of a step.
+        device: whose hours are shown; None for all devices.
+        utilisation: share of a device's peak that the training reaches.
+
+    Raises:
+        ValueError: an unknown preset or device, or a number that is not positive.
     """
     for name, value in (("steps", steps), ("batch", windows), ("utilisation", utilisation)):
         if value <= 0:
             raise ValueError(f"{name} must be positive, not {value}")
-    config, devices = (
-        JatConfig.preset(preset),
-        [find_device(device)] if device else [*DEVICES, find_device("cpu")],
-    )
-    return "\n\n".join([
-        f"# {preset}: {steps:,} steps of {windows} windows", _parameters(config), _kinds(config, objective_of(preset)), _memory(config, objective_of(preset)),
-        f"# Side by side: {steps:,} steps of {windows} windows (Gato: as published)", _side_by_side(preset, steps, windows, devices, utilisation),
-        f"Hours are of one device at {utilisation:.0%} model FLOP utilisation, an assumption. Peaks in TFLOP/s: "
-        + ", ".join(f"{d.name} {d.peak:.3g}" for d in devices) + ".\nTasks are drawn as published: every control task once, text and captioning ten times; all windows are full.\n"
-        "Small models and large devices do not come near that share: see `jatlab bench --gpu` for what one does.",
-    ])  # fmt: skip
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, padded to read well in a terminal too."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [
-        "| "
-        + " | ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths))
-        )
-        + " |"
-        for row in [head, *rows]
+    config, objective = JatConfig.preset(preset), objective_of(preset)
+    devices = [find_device(device)] if device else [*DEVICES, find_device("cpu")]
+    size = f"{steps:,} steps of {windows} windows"
+    parts = [
+        f"# {preset}: {size}",
+        _parameters_table(config),
+        _kinds_table(config, objective),
+        _memory_table(config, objective),
+        f"# Side by side: {size} (Gato: as published)",
+        _side_by_side(preset, steps, windows, devices, utilisation),
+        _notes(devices, utilisation),
     ]
-    rule = (
-        "| "
-        + " | ".join("-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths))
-        + " |"
+    return "\n\n".join(parts)
+
+
+def _notes(devices: list[Device], utilisation: float) -> str:
+    peaks = ", ".join(f"{device.name} {device.peak:.3g}" for device in devices)
+    return (
+        f"Hours are of one device at {utilisation:.0%} model FLOP utilisation, an assumption. "
+        f"Peaks in TFLOP/s: {peaks}.\n"
+        "Tasks are drawn as published: every control task once, text and captioning ten times; "
+        "all windows are full.\n"
+        "Small models and large devices do not come near that share: "
+        "see `jatlab bench --gpu` for what one does."
     )
-    return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def _parameters(config: JatConfig) -> str:
+def _parameters_table(config: JatConfig) -> str:
     counts = parameters(config)
     total = sum(counts.values())
-    rows = [
-        [part, f"{count:,}", f"{count / total:.1%}"]
-        for part, count in sorted(counts.items(), key=lambda item: -item[1])
-    ]
+    largest_first = sorted(counts.items(), key=lambda item: -item[1])
+    rows = [[part, f"{count:,}", f"{count / total:.1%}"] for part, count in largest_first]
     return table(["parameters", "count", "share"], [*rows, ["all", f"{total:,}", ""]])
 
 
-def _kinds(config: JatConfig, objective: Objective) -> str:
-    rows = []
-    for kind in KINDS:
-        window = full_window(config, kind)
-        parts = forward_flops(config, window, objective=objective)
-        total = training_flops(config, window, objective=objective)
-        plain = activation_bytes(config, window, objective=objective)
-        lean = activation_bytes(config, window, checkpointed=True, objective=objective)
-        unseen = attention_flops(config, window.tokens) - attention_flops(
-            config, window.tokens, seen_only=True
-        )
-        rows.append([
-            kind, f"{window.tokens}", f"{total / 1e9:,.1f}", f"{total / window.tokens / 1e6:,.1f}", f"{parts['attention'] / sum(parts.values()):.1%}",
-            f"{unseen / sum(parts.values()):.1%}", f"{plain / 1e6:,.0f}", f"{lean / 1e6:,.0f}",
-        ])  # fmt: skip
+def _kinds_table(config: JatConfig, objective: Objective) -> str:
     head = [
         "full window of",
         "tokens",
@@ -244,79 +177,109 @@ def _kinds(config: JatConfig, objective: Objective) -> str:
         "activations, MB",
         "checkpointed, MB",
     ]
-    return table(head, rows)
+    return table(head, [_kind_row(config, kind, objective) for kind in KINDS])
 
 
-def _memory(config: JatConfig, objective: Objective) -> str:
+def _kind_row(config: JatConfig, kind: str, objective: Objective) -> list[str]:
+    window = full_window(config, kind)
+    parts = forward_flops(config, window, objective=objective)
+    total = training_flops(config, window, objective=objective)
+    seen = attention_flops(config, window.tokens, seen_only=True)
+    unseen = attention_flops(config, window.tokens) - seen
+    plain = activation_bytes(config, window, objective=objective)
+    lean = activation_bytes(config, window, checkpointed=True, objective=objective)
+    return [
+        kind,
+        f"{window.tokens}",
+        f"{total / 1e9:,.1f}",
+        f"{total / window.tokens / 1e6:,.1f}",
+        f"{parts['attention'] / sum(parts.values()):.1%}",
+        f"{unseen / sum(parts.values()):.1%}",
+        f"{plain / 1e6:,.0f}",
+        f"{lean / 1e6:,.0f}",
+    ]
+
+
+def _memory_table(config: JatConfig, objective: Objective) -> str:
     plain, lean = (peak_bytes(config, lean, objective=objective) for lean in (False, True))
     rows = [[name, _giga(plain[name]), _giga(lean[name])] for name in plain]
-    return table(
-        [f"GB on one device, batches of {DEVICE_WINDOWS}", "plain", "activations checkpointed"],
-        [*rows, ["all", _giga(sum(plain.values())), _giga(sum(lean.values()))]],
-    )
+    rows.append(["all", _giga(sum(plain.values())), _giga(sum(lean.values()))])
+    head = [f"GB on one device, batches of {DEVICE_WINDOWS}", "plain", "activations checkpointed"]
+    return table(head, rows)
 
 
 def _giga(count: float) -> str:
     return f"{count / 1e9:,.2f}"
 
 
+# --- side by side ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training in the table side by side."""
+
+    parameters: float
+    context: str  # tokens (Meta-World timesteps)
+    tokens: float  # of a step
+    steps: int
+    flops: float  # of a step
+    memory: tuple[str, str]  # GB on one device, plain and with checkpointed activations
+
+
 def _side_by_side(
     preset: str, steps: int, windows: int, devices: list[Device], utilisation: float
 ) -> str:
-    names = ["nano", "mini", "paper"] + (
-        [preset] if preset not in ("nano", "mini", "paper") else []
-    )
-    columns = [
-        _column(name, steps, windows, devices, utilisation) for name in names
-    ] + [_gato_column(devices, utilisation)]
-    return table(
-        ["", *names, "Gato"], [[row, *(column[row] for column in columns)] for row in columns[0]]
-    )
+    names = [*SHOWN, *([preset] if preset not in SHOWN else [])]
+    trainings = [*(_training(name, steps, windows) for name in names), _gato_training()]
+    columns = [_column(training, devices, utilisation) for training in trainings]
+    rows = [[row, *(column[row] for column in columns)] for row in columns[0]]
+    return table(["", *names, "Gato"], rows)
 
 
-def _column(
-    preset: str, steps: int, windows: int, devices: list[Device], utilisation: float
-) -> dict[str, str]:
+def _training(preset: str, steps: int, windows: int) -> Training:
     config, objective = JatConfig.preset(preset), objective_of(preset)
-    tokens, flops = step_tokens(config, windows), step_flops(config, windows, objective)
-    count = sum(parameters(config).values())
-    memory = [
-        sum(peak_bytes(config, checkpointed, objective=objective).values())
+    plain, lean = (
+        _giga(sum(peak_bytes(config, checkpointed, objective=objective).values()))
         for checkpointed in (False, True)
-    ]
-    context = f"{config.max_position_embeddings} ({config.max_timesteps})"
-    return _rows(
-        count, context, tokens, steps, flops, [_giga(m) for m in memory], devices, utilisation
+    )
+    return Training(
+        parameters=sum(parameters(config).values()),
+        context=f"{config.max_position_embeddings} ({config.max_timesteps})",
+        tokens=step_tokens(config, windows),
+        steps=steps,
+        flops=step_flops(config, windows, objective),
+        memory=(plain, lean),
     )
 
 
-def _gato_column(devices: list[Device], utilisation: float) -> dict[str, str]:
+def _gato_training() -> Training:
     gato = Gato()
-    states = sum(weights_bytes(round(gato.parameters)).values())
-    return _rows(
-        gato.parameters,
-        f"{gato.context} (23)",
-        gato.windows * gato.context,
-        gato.steps,
-        gato.flops,
-        [f"{_giga(states)} + activations"] * 2,
-        devices,
-        utilisation,
+    memory = f"{_giga(sum(weights_bytes(round(gato.parameters)).values()))} + activations"
+    return Training(
+        parameters=gato.parameters,
+        context=f"{gato.context} (23)",
+        tokens=gato.windows * gato.context,
+        steps=gato.steps,
+        flops=gato.flops,
+        memory=(memory, memory),
     )
 
 
-def _rows(
-    count: float,
-    context: str,
-    tokens: float,
-    steps: int,
-    flops: float,
-    memory: list[str],
-    devices: list[Device],
-    utilisation: float,
-) -> dict[str, str]:
-    return {
-        "parameters": f"{count / 1e6:,.1f} M", "context in tokens (Meta-World timesteps)": context, "tokens a step": f"{tokens:,.0f}", "steps": f"{steps:,}",
-        "tokens in all": f"{tokens * steps:.2e}", "FLOP a token": f"{flops / tokens:.2e}", "FLOP in all": f"{flops * steps:.2e}",
-        "GB on one device": memory[0], "GB, activations checkpointed": memory[1],
-    } | {f"hours on one {device.name}" if device.name != CPU else f"hours on {CPU}": f"{hours(flops * steps, device, utilisation):,.1f}" for device in devices}  # fmt: skip
+def _column(training: Training, devices: list[Device], utilisation: float) -> dict[str, str]:
+    flops = training.flops * training.steps
+    column = {
+        "parameters": f"{training.parameters / 1e6:,.1f} M",
+        "context in tokens (Meta-World timesteps)": training.context,
+        "tokens a step": f"{training.tokens:,.0f}",
+        "steps": f"{training.steps:,}",
+        "tokens in all": f"{training.tokens * training.steps:.2e}",
+        "FLOP a token": f"{training.flops / training.tokens:.2e}",
+        "FLOP in all": f"{flops:.2e}",
+        "GB on one device": training.memory[0],
+        "GB, activations checkpointed": training.memory[1],
+    }
+    for device in devices:
+        name = CPU if device.name == CPU else f"one {device.name}"
+        column[f"hours on {name}"] = f"{hours(flops, device, utilisation):,.1f}"
+    return column

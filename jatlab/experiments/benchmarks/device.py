@@ -1,9 +1,9 @@
-"""`jatlab bench --gpu`: how fast a device trains, kind by kind: tokens a second, model FLOP
-utilisation, peak memory, as a Markdown table.
+"""`jatlab bench --device cuda`: how fast a device trains, for each kind of batch.
 
-A training step on made-up full windows (`jatlab.experiments.benchmarks.cost.full_window`): forward
-in bfloat16, backward, AdamW. FLOPs are the calculator's, held against the device's published peak;
-against the CPU's own matrix products, measured, where the device is the CPU.
+The table has tokens a second, model FLOP utilisation and peak memory. A training step runs forward
+in bfloat16, backward, and AdamW, on full windows of random content
+(`jatlab.experiments.benchmarks.cost.full_window`). FLOPs are those of `jatlab cost`. They are
+compared with the device's published peak, or with this CPU's measured matrix products.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ from jatlab.experiments.benchmarks.cost import (
     objective_of,
     training_flops,
 )
-from jatlab.experiments.benchmarks.cost_report import measured_peak, published_peak, table
+from jatlab.experiments.benchmarks.hardware import measured_peak, published_peak
+from jatlab.experiments.benchmarks.tables import table
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.utils.files import write_json
@@ -43,8 +45,17 @@ SECONDS = {"cuda": 3.0, "cpu": 0.5}  # of each measurement, at least
 
 @dataclass
 class Speed:
-    """One line of the table. ``peak`` in TFLOP/s, None where the device is not in our list;
-    ``memory`` in GB.
+    """One line of the table.
+
+    Attributes:
+        preset: of the model.
+        kind: of the batch.
+        windows: of the batch.
+        tokens: of a window.
+        tokens_per_second: in training.
+        tflops: TFLOP/s in training.
+        peak: TFLOP/s of the device, None if it is not on our list.
+        memory: GB at most.
     """
 
     preset: str
@@ -58,6 +69,7 @@ class Speed:
 
     @property
     def utilisation(self) -> float | None:
+        """Share of the peak that the training reaches."""
         return None if self.peak is None else self.tflops / self.peak
 
 
@@ -69,36 +81,39 @@ def run_on(
     kinds: tuple[str, ...] = KINDS,
     timesteps: int | None = None,
 ) -> str:
-    """Measure every preset with every kind of batch; return the table, and write it as JSON to
-    ``output`` if given.
+    """Measure every preset with every kind of batch on a device.
 
-    ``timesteps`` makes the windows shorter than full. Each line is measured in a process of its
-    own, so that its peak of memory is its own. Raises ValueError for a device that is not there or
-    a preset that is unknown.
+    Each line is measured in its own process, so that its peak memory is its own.
+
+    Args:
+        device: "cuda" or "cpu".
+        presets: of the model.
+        command: how the user asked for it, shown above the table.
+        output: a JSON file to write.
+        kinds: of batches.
+        timesteps: of a window; None for full windows.
+
+    Returns:
+        The table in Markdown.
+
+    Raises:
+        ValueError: a device that this machine does not have, or an unknown preset.
+        OSError: a measurement failed; the message has the reason.
     """
     _check_device(device)
     for preset in presets:
         JatConfig.preset(preset)
+    module, today = "jatlab.experiments.benchmarks.device", date.today().isoformat()
     speeds = [
-        Speed(
-            **call_apart(
-                "jatlab.experiments.benchmarks.device", "measure", device, preset, kind, timesteps
-            )
-        )
+        Speed(**call_apart(module, "measure", device, preset, kind, timesteps))
         for preset in presets
         for kind in kinds
     ]
     if output:
-        write_json(
-            output,
-            {
-                "device": device_name(device),
-                "date": date.today().isoformat(),
-                "command": command,
-                "speeds": [asdict(speed) for speed in speeds],
-            },
-        )
-    return f"{device_name(device)}, torch {torch.__version__}, {date.today().isoformat()}, `{command}`\n\n{_table(speeds)}"
+        found = {"device": device_name(device), "date": today, "command": command}
+        write_json(output, found | {"speeds": [asdict(speed) for speed in speeds]})
+    title = f"{device_name(device)}, torch {torch.__version__}, {today}, `{command}`"
+    return f"{title}\n\n{as_table(speeds)}"
 
 
 def _check_device(device: str) -> None:
@@ -106,19 +121,20 @@ def _check_device(device: str) -> None:
         raise ValueError(f"device {device!r}: there are {', '.join(WINDOWS)}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError(
-            "this machine has no CUDA device that torch can use; `jatlab bench --device cpu` measures its CPU"
+            "this machine has no CUDA device that torch can use; "
+            "`jatlab bench --device cpu` measures its CPU"
         )
 
 
 def device_name(device: str) -> str:
-    return (
-        torch.cuda.get_device_name()
-        if device == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads"
-    )
+    """What the table calls the device: its driver's name, or the CPU's threads."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} threads"
 
 
-def _table(speeds: list[Speed]) -> str:
+def as_table(speeds: list[Speed]) -> str:
+    """The measurements in Markdown."""
     head = [
         "preset",
         "windows of",
@@ -130,46 +146,52 @@ def _table(speeds: list[Speed]) -> str:
         "peak memory, GB",
     ]
     rows = [
-        [s.preset, NAMES[s.kind], str(s.windows), str(s.tokens), f"{s.tokens_per_second:,.0f}", f"{s.tflops:.3g}",
-         "unknown" if s.utilisation is None else f"{s.utilisation:.1%}", f"{s.memory:.2f}"]
-        for s in speeds
-    ]  # fmt: skip
+        [
+            speed.preset,
+            NAMES[speed.kind],
+            str(speed.windows),
+            str(speed.tokens),
+            f"{speed.tokens_per_second:,.0f}",
+            f"{speed.tflops:.3g}",
+            "unknown" if speed.utilisation is None else f"{speed.utilisation:.1%}",
+            f"{speed.memory:.2f}",
+        ]
+        for speed in speeds
+    ]
     return table(head, rows)
 
 
-# --- one measurement
-# ---------------------------------------------------------------------------------------------------------
+# --- one measurement ------------------------------------------------------------------------------
 
 
-def measure(device: str, preset: str, kind: str, timesteps: int | None = None) -> dict:
-    """Train ``preset`` on one batch over and over; the fields of its ``Speed``: the most memory is
-    this process's.
+def measure(device: str, preset: str, kind: str, timesteps: int | None = None) -> dict[str, Any]:
+    """Train a preset on one batch over and over; return the fields of its `Speed`.
+
+    Call it in a new process: the memory is the most that the process has held.
     """
-    config = JatConfig.preset(preset)
-    window, place = full_window(config, kind, timesteps), torch.device(device)
+    config, place, windows = JatConfig.preset(preset), torch.device(device), WINDOWS[device]
+    window, objective = full_window(config, kind, timesteps), objective_of(preset)
     torch.manual_seed(0)
     model = JatModel(config).to(place).train()
-    model.objective = objective_of(preset)
-    step = training_step(model, made_up(config, window, WINDOWS[device], place))
+    model.objective = objective
+    step = training_step(model, made_up(config, window, windows, place))
     seconds = _seconds_a_step(step, place, SECONDS[device])
-    tflops = WINDOWS[device] * training_flops(config, window, objective=model.objective) / seconds / 1e12
-    peak = measured_peak() if device == "cpu" else published_peak(device_name(device))
-    return asdict(
-        Speed(
-            preset,
-            kind,
-            WINDOWS[device],
-            window.tokens,
-            WINDOWS[device] * window.tokens / seconds,
-            tflops,
-            peak,
-            _memory(device),
-        )
+    flops = windows * training_flops(config, window, objective=objective)
+    speed = Speed(
+        preset=preset,
+        kind=kind,
+        windows=windows,
+        tokens=window.tokens,
+        tokens_per_second=windows * window.tokens / seconds,
+        tflops=flops / seconds / 1e12,
+        peak=measured_peak() if device == "cpu" else published_peak(device_name(device)),
+        memory=_memory(device),
     )
+    return asdict(speed)
 
 
-def training_step(model: JatModel, batch: dict[str, Tensor]) -> Callable:
-    """Forward in bfloat16, backward and AdamW, as training does."""
+def training_step(model: JatModel, batch: dict[str, Tensor]) -> Callable[[], None]:
+    """Forward in bfloat16, backward and AdamW, as in training."""
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
 
     def step() -> None:
@@ -185,43 +207,36 @@ def training_step(model: JatModel, batch: dict[str, Tensor]) -> Callable:
 def made_up(
     config: JatConfig, window: Window, size: int, device: torch.device
 ) -> dict[str, Tensor]:
-    """A batch of ``size`` such windows: of the sizes that tasks have, with random content (BabyAI's
-    integers as few as they are).
+    """A batch of ``size`` windows with random content.
+
+    Observations and actions have the sizes that tasks have; a grid has as few different integers as
+    BabyAI's.
     """
     t = window.timesteps
+    inputs: dict[str, Tensor] = {}
     if window.kind == "continuous":
-        inputs = dict(
-            continuous_observations=torch.randn(size, t, 39),
-            continuous_actions=torch.randn(size, t, 4),
-        )
+        inputs["continuous_observations"] = torch.randn(size, t, 39)
+        inputs["continuous_actions"] = torch.randn(size, t, 4)
     elif window.kind == "discrete":
-        inputs = dict(
-            discrete_observations=torch.randint(0, 100, (size, t, config.max_discrete_value)),
-            discrete_actions=torch.randint(0, 7, (size, t)),
-        )
-        inputs["discrete_observations"][..., :148] %= 8
+        grid = torch.randint(0, 100, (size, t, config.max_discrete_value))
+        grid[..., :148] %= 8
+        inputs["discrete_observations"] = grid
+        inputs["discrete_actions"] = torch.randint(0, 7, (size, t))
     elif window.kind == "image":
-        inputs = dict(
-            image_observations=torch.rand(size, t, 4, 84, 84) * 2 - 1,
-            discrete_actions=torch.randint(0, 18, (size, t)),
-        )
+        inputs["image_observations"] = torch.rand(size, t, 4, 84, 84) * 2 - 1
+        inputs["discrete_actions"] = torch.randint(0, 18, (size, t))
     else:
-        inputs = dict(input_ids=torch.randint(0, config.vocab_size, (size, window.text)))
-        inputs |= (
-            dict(
-                pixel_values=torch.randn(
-                    size, config.num_channels, config.image_size, config.image_size
-                )
-            )
-            if window.patches
-            else {}
-        )
+        inputs["input_ids"] = torch.randint(0, config.vocab_size, (size, window.text))
+        if window.patches:
+            sides = (config.num_channels, config.image_size, config.image_size)
+            inputs["pixel_values"] = torch.randn(size, *sides)
     return {name: value.to(device) for name, value in inputs.items()}
 
 
-def _seconds_a_step(step: Callable, device: torch.device, at_least: float) -> float:
-    """The mean over steps that fill ``at_least`` seconds, after a warm-up."""
-    step(), step()
+def _seconds_a_step(step: Callable[[], None], device: torch.device, at_least: float) -> float:
+    """The mean over steps that take ``at_least`` seconds together, after a warm-up."""
+    step()
+    step()
     _wait(device)
     start, count = time.perf_counter(), 0
     while count < 3 or time.perf_counter() - start < at_least:
@@ -237,9 +252,7 @@ def _wait(device: torch.device) -> None:
 
 
 def _memory(device: str) -> float:
-    """GB: what tensors took at most on a GPU; on a CPU what the whole process did (Linux; 0
-    elsewhere).
-    """
+    """GB at most: of tensors on a GPU, of the whole process on a CPU (on Linux; 0 elsewhere)."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
     return peak_megabytes() * 2**20 / 1e9

@@ -1,41 +1,45 @@
-"""The calculator against counted truth: built models, operations counted while they run, tensors
-that are kept.
-"""
+"""The counts against the truth: built models, counted operations, and tensors that are kept."""
 
 import pytest
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
 import jatlab.model.attention as attention
 from jatlab.cli import main
 from jatlab.experiments.benchmarks.cost import (
     KINDS,
-    activation_bytes,
     attention_flops,
     full_window,
     pairs,
     parameters,
     training_flops,
-    weights_bytes,
 )
-from jatlab.experiments.benchmarks.cost_report import (
-    Gato,
-    find_device,
-    hours,
-    step_flops,
-    step_tokens,
-)
+from jatlab.experiments.benchmarks.cost_memory import activation_bytes, weights_bytes
+from jatlab.experiments.benchmarks.cost_report import Gato, step_flops, step_tokens
+from jatlab.experiments.benchmarks.hardware import find_device, hours
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.objectives import EVERYTHING, Objective
 from jatlab.model.transformer import sequence_masks
 
 SIZES = dict(
-    hidden_size=64, num_heads=4, num_layers=4, attention_types=[[["global", "local"], 2]], vocab_size=300, max_position_embeddings=64, window_size=8,
-    image_size=64, patch_size=16, discrete_bottleneck=4, max_discrete_value=160, max_continuous_size=40, image_channels=(8, 16, 24),
-)  # fmt: skip
+    hidden_size=64,
+    num_heads=4,
+    num_layers=4,
+    attention_types=[[["global", "local"], 2]],
+    vocab_size=300,
+    max_position_embeddings=64,
+    window_size=8,
+    image_size=64,
+    patch_size=16,
+    discrete_bottleneck=4,
+    max_discrete_value=160,
+    max_continuous_size=40,
+    image_channels=(8, 16, 24),
+)
 CONFIGS = {
     "published choices": JatConfig(**SIZES),
     "ours": JatConfig(
@@ -65,32 +69,34 @@ def window_of(config, kind):
 
 
 def batch(config, window, size):
+    """A random batch of ``size`` windows."""
     t = window.timesteps
     if window.kind == "continuous":
-        return dict(
-            continuous_observations=torch.randn(size, t, 9),
-            continuous_actions=torch.randn(size, t, 4),
-        )
-    if window.kind in ("discrete", "image"):
-        seen = (
-            torch.randint(0, 8, (size, t, config.max_discrete_value))
-            if window.kind == "discrete"
-            else torch.rand(size, t, 4, 84, 84)
-        )
-        return {
-            f"{window.kind}_observations": seen,
-            "discrete_actions": torch.randint(0, 7, (size, t)),
-        }
-    picture = (
-        dict(pixel_values=torch.rand(size, 3, config.image_size, config.image_size))
-        if window.patches
-        else {}
-    )
-    return picture | dict(input_ids=torch.randint(0, config.vocab_size, (size, window.text)))
+        observations, actions = torch.randn(size, t, 9), torch.randn(size, t, 4)
+        return dict(continuous_observations=observations, continuous_actions=actions)
+    if window.kind == "discrete":
+        observations = torch.randint(0, 8, (size, t, config.max_discrete_value))
+        actions = torch.randint(0, 7, (size, t))
+        return dict(discrete_observations=observations, discrete_actions=actions)
+    if window.kind == "image":
+        observations, actions = torch.rand(size, t, 4, 84, 84), torch.randint(0, 7, (size, t))
+        return dict(image_observations=observations, discrete_actions=actions)
+    inputs = {}
+    if window.patches:
+        inputs["pixel_values"] = torch.rand(size, 3, config.image_size, config.image_size)
+    return inputs | dict(input_ids=torch.randint(0, config.vocab_size, (size, window.text)))
 
 
-# --- parameters
-# --------------------------------------------------------------------------------------------------------------
+def counted_flops(model, inputs):
+    """FLOPs of a forward and a backward pass, counted while they run."""
+    # the counter sees attention only in its plain form
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(**inputs).loss.backward()
+    model.zero_grad()
+    return counter.get_total_flops()
+
+
+# --- parameters -----------------------------------------------------------------------------------
 
 
 def test_parameters_are_those_of_the_models():
@@ -106,63 +112,46 @@ def test_counting_takes_no_memory():
     assert sum(parameters(JatConfig.preset("large")).values()) > 2e9  # 10 GB, were it built
 
 
-# --- FLOPs
-# -------------------------------------------------------------------------------------------------------------------
+# --- FLOPs ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_flops_are_those_counted_while_a_model_trains(model, kind):
     window = window_of(model.config, kind)
-    with (
-        sdpa_kernel(SDPBackend.MATH),
-        FlopCounterMode(display=False) as counter,
-    ):  # the counter knows attention only when spelled out
-        model(**batch(model.config, window, 3)).loss.backward()
-    model.zero_grad()
-    assert 3 * training_flops(model.config, window, objective=model.objective) == pytest.approx(
-        counter.get_total_flops(), rel=0.01
-    )
+    ours = 3 * training_flops(model.config, window, objective=model.objective)
+    counted = counted_flops(model, batch(model.config, window, 3))
+    assert ours == pytest.approx(counted, rel=0.01)
 
 
 @pytest.mark.parametrize("kind", ["continuous", "discrete", "image"])
-def test_flops_where_a_quarter_of_the_batches_predicts_observations(kind):
-    """The mean of what is counted with action tokens and without, each made certain."""
-    counts = []
+def test_flops_where_a_quarter_predicts_observations(kind):
+    """The mean of what is counted with action tokens (certain) and without them (nearly so)."""
+    model = JatModel(CONFIGS["ours"].replace(hide_past_actions=True)).train()
+    window, counts = window_of(model.config, kind), []
     for share in (1.0, 1e-12):
-        model = JatModel(CONFIGS["ours"].replace(hide_past_actions=True)).train()
         model.objective = Objective(observations_predicted=share)
-        config, window = model.config, window_of(model.config, kind)
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            model(**batch(config, window, 3)).loss.backward()
-        counts.append(counter.get_total_flops())
-    mean = (counts[0] + 3 * counts[1]) / 4
-    assert counts[1] < counts[0] and 3 * training_flops(
-        config, window, objective=Objective(observations_predicted=0.25)
-    ) == pytest.approx(mean, rel=0.01)
+        counts.append(counted_flops(model, batch(model.config, window, 3)))
+    mean, quarter = (counts[0] + 3 * counts[1]) / 4, Objective(observations_predicted=0.25)
+    ours = 3 * training_flops(model.config, window, objective=quarter)
+    assert counts[1] < counts[0] and ours == pytest.approx(mean, rel=0.01)
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 30])
 def test_what_attention_sees_is_what_the_masks_show(length):
     config = CONFIGS["ours"]
-    masks = sequence_masks(config, length)
-    assert (pairs(length), pairs(length, config.window_size)) == (
-        masks["global"].sum(),
-        masks["local"].sum(),
-    )
-    assert attention_flops(config, length, seen_only=True) == 2 * 4 * config.hidden_size * (
-        masks["global"].sum() + masks["local"].sum()
-    )
-    assert attention_flops(config, length) == 4 * 4 * config.hidden_size * length**2
+    masks, a_pair = sequence_masks(config, length), 4 * config.hidden_size
+    seen_globally, seen_locally = masks["global"].sum(), masks["local"].sum()
+    assert pairs(length) == seen_globally and pairs(length, config.window_size) == seen_locally
+    seen = 2 * a_pair * (seen_globally + seen_locally)  # two layers of each kind
+    assert attention_flops(config, length, seen_only=True) == seen
+    assert attention_flops(config, length) == 4 * a_pair * length**2
 
 
-# --- memory
-# ------------------------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def kept_bytes(model, inputs, bf16):
-    """Bytes of the tensors kept for the backward pass, each counted once, inputs and weights left
-    out.
-    """
+    """Bytes of the tensors kept for the backward pass, without inputs and weights."""
     known = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *inputs.values()]}
     kept = {}
 
@@ -172,19 +161,15 @@ def kept_bytes(model, inputs, bf16):
             kept[storage.data_ptr()] = storage  # held, so that no other takes its address
         return tensor
 
-    with (
-        saved_tensors_hooks(pack, lambda tensor: tensor),
-        torch.autocast("cpu", torch.bfloat16, enabled=bf16),
-    ):
+    low = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
+    with saved_tensors_hooks(pack, lambda tensor: tensor), low:
         loss = model(**inputs).loss
     assert loss.requires_grad
     return sum(storage.nbytes() for storage in kept.values())
 
 
 def kept_of_a_window(model, window, bf16=False):
-    """What one more window costs: the difference of two batches, in which casts of weights and
-    other fixed costs cancel.
-    """
+    """Bytes of one more window: in the difference of two batches, fixed costs cancel."""
     few, many = (kept_bytes(model, batch(model.config, window, size), bf16) for size in (2, 6))
     return (many - few) / 4
 
@@ -192,37 +177,30 @@ def kept_of_a_window(model, window, bf16=False):
 @pytest.mark.parametrize("kind", KINDS)
 def test_activations_are_the_tensors_kept(model, kind):
     window = window_of(model.config, kind)
-    assert activation_bytes(model.config, window, 4, objective=model.objective) == pytest.approx(
-        kept_of_a_window(model, window), rel=0.1
-    )
+    ours = activation_bytes(model.config, window, 4, objective=model.objective)
+    assert ours == pytest.approx(kept_of_a_window(model, window), rel=0.1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_activations_in_bfloat16(model, kind, monkeypatch):
     def attend_as_a_gpu_does(query, key, value, mask, dropout):
-        return torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, scale=1.0
-        ), None
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0), None
 
     monkeypatch.setattr(attention, "_attend", attend_as_a_gpu_does)
     window = window_of(model.config, kind)
-    assert activation_bytes(model.config, window, 2, objective=model.objective) == pytest.approx(
-        kept_of_a_window(model, window, bf16=True), rel=0.15
-    )
+    ours = activation_bytes(model.config, window, 2, objective=model.objective)
+    assert ours == pytest.approx(kept_of_a_window(model, window, bf16=True), rel=0.15)
 
 
 def test_checkpointed_activations(model, monkeypatch):
     monkeypatch.setattr(model.trunk, "checkpoint_activations", True)
-    window = window_of(model.config, "continuous")
-    one_block = activation_bytes(model.config, window, 4) - activation_bytes(
-        model.config, window, 4, checkpointed=True
-    )
-    one_block = (
-        one_block + model.config.num_layers * 4 * model.config.hidden_size * window.tokens
-    ) / (model.config.num_layers - 1)
-    # while the forward pass lasts
-    expected = activation_bytes(model.config, window, 4, checkpointed=True) - one_block
-    assert kept_of_a_window(model, window) == pytest.approx(expected, rel=0.1)
+    config, window = model.config, window_of(model.config, "continuous")
+    plain = activation_bytes(config, window, 4)
+    lean = activation_bytes(config, window, 4, checkpointed=True)
+    inputs = config.num_layers * 4 * config.hidden_size * window.tokens
+    one_block = (plain - lean + inputs) / (config.num_layers - 1)
+    # the forward pass does not hold the block that is computed again
+    assert kept_of_a_window(model, window) == pytest.approx(lean - one_block, rel=0.1)
 
 
 def test_weights_gradients_and_moments():
@@ -232,14 +210,13 @@ def test_weights_gradients_and_moments():
     optimizer.step()
     found = weights_bytes(sum(p.numel() for p in model.parameters()))
     assert found["weights"] == found["gradients"] == sum(p.grad.nbytes for p in model.parameters())
-    assert found["AdamW's moments"] == sum(
-        state[m].nbytes for state in optimizer.state.values() for m in ("exp_avg", "exp_avg_sq")
-    )
+    states = optimizer.state.values()
+    moments = sum(state["exp_avg"].nbytes + state["exp_avg_sq"].nbytes for state in states)
+    assert found["AdamW's moments"] == moments
     assert found["bfloat16 copies"] == sum(p.bfloat16().nbytes for p in model.parameters())
 
 
-# --- hours and the report
-# ----------------------------------------------------------------------------------------------------
+# --- hours and the report -------------------------------------------------------------------------
 
 
 def test_hours_follow_from_peak_and_utilisation():
@@ -252,33 +229,24 @@ def test_gato_is_as_published():
     gato = Gato()
     tokens = gato.steps * gato.windows * gato.context
     assert tokens == 1_000_000 * 512 * 1024
-    assert (
-        1 < gato.steps * gato.flops / (6 * 1.18e9 * tokens) < 1.2
-    )  # attention on top of six a parameter and token
+    # attention comes on top of six for each parameter and token
+    assert 1 < gato.steps * gato.flops / (6 * 1.18e9 * tokens) < 1.2
 
 
 def test_a_step_is_the_sum_of_its_windows():
     config = JatConfig.preset("nano")
     assert step_flops(config, 320) == pytest.approx(320 * step_flops(config, 1))
-    few, most = (
-        choose(full_window(config, kind).tokens for kind in KINDS) for choose in (min, max)
-    )
-    assert few < step_tokens(config, 1) < most
+    tokens = [full_window(config, kind).tokens for kind in KINDS]
+    assert min(tokens) < step_tokens(config, 1) < max(tokens)
 
 
 def test_the_command(capsys):
-    assert (
-        main(["cost", "--preset", "nano", "--steps", "1000", "--batch", "64", "--device", "T4"])
-        == 0
-    )
+    options = ["--steps", "1000", "--batch", "64", "--device", "T4"]
+    assert main(["cost", "--preset", "nano", *options]) == 0
     told = capsys.readouterr().out
-    assert (
-        "1,000 steps of 64 windows" in told
-        and "1,180.0 M" in told
-        and "192.7 M" in told
-        and "hours on one T4" in told
-        and "L4" not in told
-    )
+    for wanted in ("1,000 steps of 64 windows", "1,180.0 M", "192.7 M", "hours on one T4"):
+        assert wanted in told
+    assert "L4" not in told
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""The table of a device's speed: measured here on the CPU, with windows cut short; on a GPU by the
-same lines.
+"""The table of a device's speed, measured on the CPU with short windows.
+
+A GPU is measured by the same code.
 """
 
 import json
@@ -8,35 +9,28 @@ import pytest
 import torch
 
 from jatlab.cli import main
-from jatlab.experiments.benchmarks import device as bench_device
 from jatlab.experiments.benchmarks.cost import KINDS, full_window
-from jatlab.experiments.benchmarks.cost_report import published_peak
-from jatlab.experiments.benchmarks.device import Speed, made_up, run_on, training_step
+from jatlab.experiments.benchmarks.device import Speed, as_table, made_up, run_on, training_step
+from jatlab.experiments.benchmarks.hardware import published_peak
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 
+ENCODERS = {
+    "continuous": "continuous_encoder",
+    "discrete": "discrete_encoder",
+    "image": "image_encoder",
+    "text": "text_embedding",
+    "picture": "patch_encoder",
+}
+
 
 def test_a_table_of_the_cpu(tmp_path):
-    told = run_on(
-        "cpu",
-        ["nano"],
-        "jatlab bench --device cpu",
-        tmp_path / "speeds.json",
-        kinds=("continuous",),
-        timesteps=8,
-    )
-    lines = told.splitlines()
-    assert (
-        lines[0].startswith("CPU, ")
-        and "`jatlab bench --device cpu`" in lines[0]
-        and "| nano" in lines[-1]
-    )
-    (speed,) = json.loads((tmp_path / "speeds.json").read_text())["speeds"]
-    assert (
-        speed["tokens"] == 16
-        and speed["tokens_per_second"] > 0
-        and 0 < speed["tflops"] < 1.5 * speed["peak"]
-    )
+    path, command = tmp_path / "speeds.json", "jatlab bench --device cpu"
+    lines = run_on("cpu", ["nano"], command, path, ("continuous",), timesteps=8).splitlines()
+    assert lines[0].startswith("CPU, ") and f"`{command}`" in lines[0] and "| nano" in lines[-1]
+    [speed] = json.loads(path.read_text())["speeds"]
+    assert speed["tokens"] == 16 and speed["tokens_per_second"] > 0
+    assert 0 < speed["tflops"] < 1.5 * speed["peak"]
     assert 0.05 < speed["memory"] < 3  # a process with torch and a small model
 
 
@@ -49,16 +43,8 @@ def test_every_kind_of_batch_trains(kind):
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     training_step(model, made_up(config, window, 1, torch.device("cpu")))()
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
-    wanted = {
-        "continuous": "continuous_encoder",
-        "discrete": "discrete_encoder",
-        "image": "image_encoder",
-        "text": "text_embedding",
-        "picture": "patch_encoder",
-    }
-    assert any(name.startswith(wanted[kind]) for name in changed) and any(
-        name.startswith("trunk") for name in changed
-    )
+    assert any(name.startswith(ENCODERS[kind]) for name in changed)
+    assert any(name.startswith("trunk") for name in changed)
 
 
 def test_utilisation_needs_a_known_peak():
@@ -67,7 +53,7 @@ def test_utilisation_needs_a_known_peak():
     names = ("NVIDIA L4", "Tesla T4", "NVIDIA GeForce RTX 4090", "NVIDIA H100 80GB HBM3")
     assert [published_peak(name) for name in names] == [121, 65, 165, 989]
     assert published_peak("NVIDIA L40S") is None and published_peak("NVIDIA H100 PCIe") is None
-    assert "unknown" in bench_device._table([Speed("mini", "text", 8, 256, 1e6, 50.0, None, 1.0)])
+    assert "unknown" in as_table([Speed("mini", "text", 8, 256, 1e6, 50.0, None, 1.0)])
 
 
 def test_a_device_that_is_not_there(capsys, monkeypatch):

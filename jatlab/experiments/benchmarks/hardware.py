@@ -1,0 +1,78 @@
+"""What devices can compute: published peaks, and the measured peak of this CPU.
+
+Published peaks are for dense products of 16-bit numbers, accumulated in float32. A training reaches
+a share of the peak, its *model FLOP utilisation*. The 35 % assumed here is what well-kept trainings
+of this size report; we have not measured it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that can be rented.
+
+    Attributes:
+        name: what the tables call it.
+        peak: TFLOP/s.
+        memory: GB.
+        pattern: a regular expression that finds it in the name that its driver reports.
+    """
+
+    name: str
+    peak: float
+    memory: float
+    pattern: str = "$^"
+
+
+DEVICES = (
+    Device("A100 40 GB", 312, 40, r"A100\b.*40GB"),
+    Device("A100 80 GB", 312, 80, r"A100\b.*80GB"),
+    Device("H100 SXM", 989, 80, r"H100 80GB HBM3"),
+    Device("L4", 121, 24, r"\bL4$"),
+    Device("T4", 65, 16, r"\bT4$"),  # in float16: it has no bfloat16
+    Device("RTX 4090", 165, 24, r"RTX 4090$"),
+)
+UTILISATION = 0.35
+CPU = "this CPU"
+
+
+def find_device(name: str) -> Device:
+    """The device of this name, in any spelling; "cpu" is measured.
+
+    Raises ValueError, naming the devices, for an unknown one.
+    """
+    if name.lower() in ("cpu", CPU):
+        return Device(CPU, measured_peak(), 0)
+    key = "".join(name.lower().split())
+    for device in DEVICES:
+        if key in "".join(device.name.lower().split()):
+            return device
+    known = ", ".join(device.name for device in DEVICES)
+    raise ValueError(f"unknown device {name!r}; there are {known}, cpu")
+
+
+def published_peak(driver_name: str) -> float | None:
+    """TFLOP/s of the device whose driver reports this name; None if it is not on our list."""
+    return next((device.peak for device in DEVICES if re.search(device.pattern, driver_name)), None)
+
+
+def measured_peak(size: int = 768, repeats: int = 5) -> float:
+    """TFLOP/s of this machine's CPU: the fastest of some float32 matrix products."""
+    import torch
+
+    a, fastest = torch.randn(size, size), float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        a @ a
+        fastest = min(fastest, time.perf_counter() - start)
+    return 2 * size**3 / fastest / 1e12
+
+
+def hours(flops: float, device: Device, utilisation: float = UTILISATION) -> float:
+    """How long so many FLOPs take on the device, at this share of its peak."""
+    return flops / (device.peak * 1e12 * utilisation) / 3600
