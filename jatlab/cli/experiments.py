@@ -152,7 +152,7 @@ def bench(
         from jatlab.experiments.benchmarks import acting
 
         found = acting.run(agent)
-        print(acting.in_words(agent, found))
+        print(acting.as_table(agent, found))
         return int(check and not all(line.met for line in found))
     if device:
         from jatlab.experiments.benchmarks.device import run_on
