@@ -9,7 +9,7 @@ from jatlab import teachers
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent, save_agent
 from jatlab.data.episodes import read_episodes
-from jatlab.data.recording import record as recording
+from jatlab.data.recording import shards
 from jatlab.data.recording.measuring import measure
 from jatlab.data.recording.record import record
 from jatlab.evaluation.evaluate import evaluate
@@ -157,7 +157,7 @@ def test_an_environment_defined_anew_is_the_one_that_is_recorded_next(tmp_path):
 
     register(get_task(NAME), lambda task, render_mode=None: Poor())
     assert first["mean_return"] > 5 and quiet(tmp_path / "second", episodes=3)["mean_return"] == 0
-    assert recording._player is None
+    assert shards._player is None
 
 
 def test_another_teacher_cannot_go_on_with_a_recording(tmp_path):

@@ -1,28 +1,30 @@
-"""Several tasks of one kind as one source, so that a batch holds windows of many of them.
+"""Several tasks of one kind as one source, so that a batch holds windows of many tasks.
 
-With a hundred tasks, a step on a batch of one task moves the weights for that task, and the next
-ninety-nine steps move them elsewhere. Tasks of one domain (all of BabyAI, of Meta-World, of MuJoCo,
-all Atari games) can lie side by side instead. What follows is a mean over tasks, at no cost.
+With a hundred tasks, a step on a batch of one task moves the weights towards that task, and the
+next ninety-nine steps move them elsewhere. Tasks of one domain (BabyAI, Meta-World, MuJoCo, Atari)
+can share batches instead: each gradient is then a mean over tasks, at no cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from typing import TypeVar
 
 import numpy as np
 
-from jatlab.data.windows import Batch, WindowSource
+from jatlab.data.sources import Batch, Source, Stream
+from jatlab.data.windows import WindowSource
 
 CONTINUOUS = ("continuous_observations", "continuous_actions")
+AnySource = TypeVar("AnySource", bound=Source | Stream)
 
 
 class MixedSource:
-    """The windows of some tasks' episodes, as if they were one task's. Called after the first:
-    ``"babyai-go-to + 38"``.
+    """The windows of several tasks' episodes, as if they were one task's.
 
-    A row [start, length] counts from the first timestep of the first task; the tasks' timesteps
-    follow each other.
+    It is named after the first: ``"babyai-go-to + 38"``. In a window [start, length], ``start``
+    counts from the first timestep of the first task; the tasks' timesteps follow each other.
     """
 
     def __init__(self, sources: Sequence[WindowSource]):
@@ -33,22 +35,20 @@ class MixedSource:
 
     @property
     def fingerprint(self) -> str:
-        return sha256(
-            " ".join(f"{source.name} {source.fingerprint}" for source in self.sources).encode()
-        ).hexdigest()[:16]
+        """Changes when one of the tasks' content does."""
+        parts = " ".join(f"{source.name} {source.fingerprint}" for source in self.sources)
+        return sha256(parts.encode()).hexdigest()[:16]
 
     def windows(self, rng: np.random.Generator) -> np.ndarray:
-        """One epoch's windows, (n, 2) int64 rows: every timestep of every task once."""
-        return np.concatenate(
-            [
-                source.windows(rng) + [first, 0]
-                for source, first in zip(self.sources, self.firsts, strict=True)
-            ]
-        )
+        """One epoch's windows, (n, 2) int64 [start, length]: every timestep of every task once."""
+        pairs = zip(self.sources, self.firsts, strict=True)
+        return np.concatenate([source.windows(rng) + [first, 0] for source, first in pairs])
 
     def batch(self, windows: np.ndarray) -> Batch:
-        """As `WindowSource.batch`, of windows (B, 2) of any of the tasks: arrays (B, T, ...), zeros
-        behind the shorter vectors and ``continuous_sizes`` (B, 2) where they differ.
+        """Windows (B, 2) of any of the tasks, as `WindowSource.batch` gives them: (B, T, ...).
+
+        Vectors shorter than the longest are filled up with zeros. Where their sizes differ,
+        ``continuous_sizes`` (B, 2) says how many values each row's observation and action have.
         """
         parts = []
         for source, mine, own in self._parts(windows):
@@ -67,9 +67,10 @@ class MixedSource:
         """Which episodes of which tasks these windows are from, for error messages."""
         return "; ".join(source.describe(own) for source, _, own in self._parts(windows))
 
-    def _parts(self, windows: np.ndarray):
-        """For each task among ``windows``: its source, where its windows are (B,), and what that
-        task calls them.
+    def _parts(self, windows: np.ndarray) -> Iterator[tuple[WindowSource, np.ndarray, np.ndarray]]:
+        """For each task among ``windows`` (B, 2): its source, and its windows.
+
+        The windows come as a mask (B,) of where they are, and in the source's numbering (b, 2).
         """
         which = np.searchsorted(self.firsts, windows[:, 0], side="right") - 1
         for number in np.unique(which):
@@ -78,51 +79,66 @@ class MixedSource:
 
 
 def _side_by_side(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """One array of several: for each, which rows are its (B,), and what stands there (b, ...).
-    Zeros where another is longer.
+    """One array of several, zeros where another is longer.
+
+    Each part is a mask (B,) of its rows, and their values (b, ...).
     """
     shape = np.max([values.shape[1:] for _, values in parts], axis=0)
-    whole = np.zeros((len(parts[0][0]), *shape), parts[0][1].dtype)
-    for mine, values in parts:
-        whole[(mine, *map(slice, values.shape[1:]))] = values
-    return whole
+    mask, first = parts[0]
+    joined = np.zeros((len(mask), *shape), first.dtype)
+    for mask, values in parts:
+        place: tuple[np.ndarray | slice, ...] = (mask, *map(slice, values.shape[1:]))
+        joined[place] = values
+    return joined
 
 
-def mix_alike(sources: Sequence, weights: Mapping[str, float]) -> tuple[list, dict[str, float]]:
-    """Put sources of episodes of one kind together; the others, and a source alone of its kind,
-    stay. With them the weights of what there is now.
+def mix_alike(
+    sources: Sequence[AnySource], weights: Mapping[str, float]
+) -> tuple[list[AnySource | MixedSource], dict[str, float]]:
+    """Put sources of episodes of one kind side by side; all others stay as they are.
 
-    ``weights`` are by task (1 where not said), a mixed source's is the sum of its tasks'. Raises
-    ValueError for tasks of one kind with different weights: side by side each comes as often as it
-    has timesteps.
+    Args:
+        sources: of any kind, by task.
+        weights: the tasks' sampling weights, by name; 1 where none is given.
+
+    Returns:
+        The sources there are now, and their sampling weights: that of a mixed source is the sum of
+        its tasks'.
+
+    Raises:
+        ValueError: for tasks of one kind with different weights. Side by side, each comes as often
+            as it has timesteps.
     """
-    groups: dict[tuple, list] = {}
+    groups: dict[tuple, list[AnySource]] = {}
     for source in sources:
         groups.setdefault(_kind(source), []).append(source)
-    found, sums = [], {}
+    found: list[AnySource | MixedSource] = []
+    sums = {}
     for group in groups.values():
         shares = {weights.get(source.name, 1.0) for source in group}
         if len(shares) > 1:
             raise ValueError(
-                f"{group[0].name} and {len(group) - 1} more tasks of its kind have different task_weights ({', '.join(map(str, sorted(shares)))}): mixed tasks need the same"
+                f"{group[0].name} and {len(group) - 1} more tasks of its kind have different "
+                f"task_weights ({', '.join(map(str, sorted(shares)))}): mixed tasks need the same"
             )
-        found.append(group[0] if len(group) == 1 else MixedSource(group))
-        sums[found[-1].name] = shares.pop() * len(group)
+        windowed = [source for source in group if isinstance(source, WindowSource)]
+        mixed = MixedSource(windowed) if len(windowed) > 1 else group[0]
+        found.append(mixed)
+        sums[mixed.name] = shares.pop() * len(group)
     return found, sums
 
 
-def _kind(source) -> tuple:
-    """What must be the same for windows to lie in one batch: the domain, and all shapes but
-    vectors' lengths; for text, pictures and streams the name: they stay alone.
+def _kind(source: Source | Stream) -> tuple:
+    """What sources must share for their windows to be in one batch.
+
+    For episodes this is the domain, and all shapes but the lengths of vectors. Text, pictures and
+    streams are not mixed: their kind is their name.
     """
     if not isinstance(source, WindowSource):
         return (source.name,)
     texts = None if source.text_ids is None else source.text_ids.shape[1]
-    return (
-        source.store.task.domain,
-        texts,
-        *(
-            (name, name not in CONTINUOUS and values.shape[1:])
-            for name, values in sorted(source.store.columns.items())
-        ),
+    shapes = (
+        (name, name not in CONTINUOUS and values.shape[1:])
+        for name, values in sorted(source.store.columns.items())
     )
+    return (source.store.task.domain, texts, *shapes)

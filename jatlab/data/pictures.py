@@ -1,9 +1,11 @@
 """Pictures with text -> patches, then tokens -> batches: the source of captions and of questions.
 
-A row is one picture: its patches take the first positions, the text follows. The text stands
-between two end marks, so that the first word too is predicted, from the mark before it. On disk
-pictures stay as compressed as they came (a file of millions has no room for pixels); they are
-decoded, resized as CLIP does and cropped in the thread that prepares batches, several at once.
+A row is one picture: its patches take the first positions, its text follows. The text stands
+between two end marks, so that the model predicts its first word too, from the mark before it.
+
+On disk, pictures stay as compressed as they came, because a file of millions has no room for
+pixels. The thread that prepares batches decodes them, several at once, and resizes and crops them
+as CLIP does.
 """
 
 from __future__ import annotations
@@ -12,58 +14,50 @@ import io
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jatlab.data.flat import Rows, open_rows
-from jatlab.data.text import (
-    TOKENS,
-    Batch,
-    cache_home,
-    check_vocabulary,
-    digest,
-    hold_out,
-    language_files,
-    read_columns,
-    row_length,
-    tokenize,
-)
+from jatlab.data.rows import FlatRow, Rows, cache_home, language_files, open_rows, read_columns
+from jatlab.data.sources import Batch, describe_items, hold_out
+from jatlab.data.text import TOKENS, check_vocabulary, row_length, tokenize, tokenizer_digest
+from jatlab.utils.checks import require
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
     from jatlab.model.config import JatConfig
     from jatlab.model.tokenization import TextTokenizer
 
-MEAN, STD = (
-    (0.48145466, 0.4578275, 0.40821073),
-    (0.26862954, 0.26130258, 0.27577711),
-)  # CLIP's, of red, green and blue
-MODES = (
-    "RGB",
-    "RGBA",
-    "RGBX",
-    "L",
-    "LA",
-    "P",
-    "PA",
-    "1",
-    "CMYK",
-    "YCbCr",
-)  # what Pillow turns into RGB without loss of meaning
+# CLIP's mean and standard deviation of red, green and blue
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+# the modes that Pillow turns into RGB without loss of meaning
+MODES = ("RGB", "RGBA", "RGBX", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr")
+PIXELS = np.dtype(np.uint8)
 DECODERS = 4  # threads: Pillow decodes outside Python's lock
 
 
 class PictureSource:
     """The pictures and texts of one task.
 
-    ``pictures``: one row of compressed bytes each; ``tokens``: one row of ids each, end mark
-    included. ``size``: the side of a picture; ``patches``: how many positions it takes;
-    ``row_tokens``: how many positions there are. ``rows``: which to use (default all). Raises
-    ValueError if there is nothing to use.
+    Lengths are in timesteps, as the mixture counts: two patches or tokens are one timestep.
+
+    Args:
+        name: the task.
+        pictures: the compressed bytes of each picture.
+        tokens: the ids of each text, its end mark included.
+        fingerprint: changes when the pictures, the texts or the tokenizer do.
+        size: the side of a picture, in pixels.
+        patches: how many positions a picture takes.
+        row_tokens: how many positions there are for a picture and its text.
+        tokenizer: the one that made ``tokens``.
+        rows: the rows to use; default all.
+
+    Raises:
+        ValueError: if there are no rows to use.
     """
 
     def __init__(
@@ -79,31 +73,25 @@ class PictureSource:
         rows: np.ndarray | None = None,
     ):
         self.name, self.pictures, self.tokens, self.content = name, pictures, tokens, fingerprint
-        self.size, self.patches, self.row_tokens, self.tokenizer = (
-            size,
-            patches,
-            row_tokens,
-            tokenizer,
-        )
+        self.size, self.patches = size, patches
+        self.row_tokens, self.tokenizer = row_tokens, tokenizer
         self.episodes = np.arange(len(tokens)) if rows is None else rows
-        if len(self.episodes) == 0:
-            raise ValueError(f"{name}: no pictures to train on")
+        require(len(self.episodes) > 0, f"{name}: no pictures to train on")
 
     @property
     def fingerprint(self) -> str:
+        """Changes when the data, the tokenizer, or the size of pictures or rows does."""
         return f"{self.content}-{self.size}-{self.row_tokens}-{len(self.episodes)}"
 
     @property
     def timesteps(self) -> int:
-        """What all patches and tokens cost: two are one timestep."""
+        """Timesteps of all pictures and texts."""
         return int(self._timesteps().sum())
 
     def _text_lengths(self, rows: np.ndarray) -> np.ndarray:
         """Tokens of these rows' texts, both end marks included, as far as there is room."""
-        return np.minimum(
-            self.tokens.offsets[rows + 1] - self.tokens.offsets[rows] + 1,
-            self.row_tokens - self.patches,
-        )
+        lengths = self.tokens.offsets[rows + 1] - self.tokens.offsets[rows] + 1
+        return np.minimum(lengths, self.row_tokens - self.patches)
 
     def _timesteps(self) -> np.ndarray:
         return (self.patches + self._text_lengths(self.episodes) + 1) // 2
@@ -113,13 +101,15 @@ class PictureSource:
         return np.stack([self.episodes, self._timesteps()], axis=1)
 
     def batch(self, windows: np.ndarray) -> Batch:
-        """``pixel_values`` uint8 (B, 3, h, w), ``input_ids`` and ``attention_mask`` (B, S) int64.
-        `to_tensors` scales and normalises the pixels.
+        """The pictures and texts of these rows.
+
+        ``pixel_values`` is uint8 (B, 3, h, w), which `jatlab.data.windows.to_tensors` scales and
+        normalises; ``input_ids`` and ``attention_mask`` are int64 (B, S), S the longest text.
         """
         rows = windows[:, 0]
         lengths = self._text_lengths(rows)
         ids = np.full((len(rows), lengths.max()), self.tokenizer.pad_id, np.int64)
-        for line, row, length in zip(ids, rows, lengths):
+        for line, row, length in zip(ids, rows, lengths, strict=True):
             line[0] = self.tokenizer.end_id
             line[1:length] = self.tokens[row][: length - 1]
         mask = np.arange(ids.shape[1]) < lengths[:, None]
@@ -135,55 +125,56 @@ class PictureSource:
             return np.stack(list(pool.map(self._decode, rows)))
 
     def _decode(self, row: int) -> np.ndarray:
-        return preprocess(
-            open_picture(self.pictures[row].tobytes(), f"{self.name}, picture {row}"), self.size
-        )
+        picture = open_picture(self.pictures[row].tobytes(), f"{self.name}, picture {row}")
+        return preprocess(picture, self.size)
 
     def describe(self, windows: np.ndarray) -> str:
         """Which pictures these are, for error messages."""
-        return f"{self.name}, picture{'s' if len(windows) > 1 else ''} {', '.join(map(str, windows[:8, 0]))}{' …' if len(windows) > 8 else ''}"
+        return describe_items(self.name, "picture", windows[:, 0])
 
     def split(self, fraction: float, seed: int) -> tuple[PictureSource, PictureSource | None]:
-        """Two sources: one to train on, one with ``fraction`` of the pictures held out (None if
-        that is none of them).
+        """A source to train on, and one with ``fraction`` of the pictures held out.
+
+        The second is None if the fraction rounds to no picture.
         """
         train, held = hold_out(self.episodes, fraction, seed)
-        return (self, None) if held is None else (self._only(train), self._only(held))
+        return (self, None) if held is None else (self._subset(train), self._subset(held))
 
-    def _only(self, rows: np.ndarray) -> PictureSource:
+    def _subset(self, rows: np.ndarray) -> PictureSource:
+        sizes = self.size, self.patches, self.row_tokens
         return PictureSource(
-            self.name,
-            self.pictures,
-            self.tokens,
-            self.content,
-            self.size,
-            self.patches,
-            self.row_tokens,
-            self.tokenizer,
-            rows,
+            self.name, self.pictures, self.tokens, self.content, *sizes, self.tokenizer, rows
         )
 
 
-# --- one picture
-# -------------------------------------------------------------------------------------------------------------
+# --- one picture ---
 
 
 def open_picture(source: bytes | str | Path | Image, where: str = "the picture") -> Image:
-    """A picture, from compressed bytes, a file or as it is, in RGB. Raises ValueError, beginning
-    with ``where``, for what is no picture or has a mode whose values cannot be read as colours of 8
-    bits; FileNotFoundError for a file that is not there.
+    """Open a picture and convert it to RGB.
+
+    Args:
+        source: compressed bytes, a file, or a picture that Pillow has opened.
+        where: the beginning of the error message.
+
+    Raises:
+        ValueError: for what is no picture, or has a mode that `check_mode` refuses.
+        FileNotFoundError: for a file that is not there.
     """
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(source, Image.Image):
         return _to_rgb(source, where)
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+        with Image.open(file) as picture:
             return _to_rgb(picture, where)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no picture at {source}") from None
+        raise FileNotFoundError(f"no picture at {file}") from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{where} cannot be decoded ({error}): give a whole PNG or JPEG") from None
+        raise ValueError(
+            f"{where} cannot be decoded ({error}): give a complete PNG or JPEG"
+        ) from None
 
 
 def _to_rgb(picture: Image, where: str) -> Image:
@@ -192,18 +183,21 @@ def _to_rgb(picture: Image, where: str) -> Image:
 
 
 def check_mode(picture: Image, where: str) -> None:
-    """Raise ValueError for a picture whose mode has no honest conversion to RGB: 16 bits, 32 bits,
-    real numbers, Lab.
+    """Raise ValueError for a picture whose values cannot be read as colours of 8 bits.
+
+    Such modes have 16 bits, 32 bits, real numbers, or Lab.
     """
-    if picture.mode not in MODES:
-        raise ValueError(
-            f"{where} has mode {picture.mode!r}, expected one of {', '.join(MODES)}: scale its values to 8 bits and save it as RGB or grey ('L')"
-        )
+    require(
+        picture.mode in MODES,
+        f"{where} has mode {picture.mode!r}, expected one of {', '.join(MODES)}: "
+        "scale its values to 8 bits and save it as RGB or grey ('L')",
+    )
 
 
 def preprocess(picture: Image, size: int) -> np.ndarray:
-    """An RGB picture as CLIP sees it, not yet scaled: shortest side resized to ``size`` (bicubic),
-    the middle cropped; uint8 (3, size, size).
+    """An RGB picture as CLIP prepares it, before scaling: uint8 (3, size, size).
+
+    The shortest side is resized to ``size`` (bicubic), and the middle cropped.
     """
     from PIL.Image import Resampling
 
@@ -211,104 +205,108 @@ def preprocess(picture: Image, size: int) -> np.ndarray:
     short, long = min(width, height), max(width, height)
     if short != size or long != size:
         side = max(int(size * long / short), size)
-        picture = picture.resize(
-            (size, side) if width <= height else (side, size), Resampling.BICUBIC
-        )
+        resized = (size, side) if width <= height else (side, size)
+        picture = picture.resize(resized, Resampling.BICUBIC)
     left, top = (picture.width - size) // 2, (picture.height - size) // 2
     return np.asarray(picture.crop((left, top, left + size, top + size))).transpose(2, 0, 1)
 
 
-def normalise(pixels):
-    """A tensor of uint8 pixels (B, 3, h, w) -> float32, scaled to [0, 1] and normalised with CLIP's
-    mean and deviation, on its device.
-    """
+def normalise(pixels: Tensor) -> Tensor:
+    """Pixels (B, 3, h, w), uint8 -> float32, normalised with CLIP's mean and standard deviation."""
     import torch
 
-    mean, std = (
-        torch.tensor(values, device=pixels.device)[:, None, None] for values in (MEAN, STD)
-    )
+    mean = torch.tensor(MEAN, device=pixels.device)[:, None, None]
+    std = torch.tensor(STD, device=pixels.device)[:, None, None]
     return (pixels.float() / 255 - mean) / std
 
 
-# --- from a task's name
-# ------------------------------------------------------------------------------------------------------
+# --- from a task's name ---
 
 
 def open_pictures(
     name: str,
     root: str | Path,
     config: JatConfig,
-    tokenizer: TextTokenizer,
+    tokenizer: TextTokenizer | None,
     max_timesteps: int | None = None,
     cache: str | Path | None = None,
     split: str = "train",
 ) -> PictureSource:
     """The pictures and texts under ``root/<name>/<split>``, for a model of ``config``.
 
-    Texts that do not fit behind the patches are cut, with a warning. Raises FileNotFoundError
-    without data; ValueError for a missing column, a picture that is damaged or of a wrong mode,
-    patches that leave no room for text, ids beyond the vocabulary.
+    Texts that do not fit behind the patches are cut, with a warning.
+
+    Args:
+        name: a task of pictures.
+        root: the folder of the data.
+        config: the model's; it says how large pictures and patches are, and how many positions and
+            ids there are.
+        tokenizer: turns the texts into ids; it must not be None.
+        max_timesteps: patches and tokens of a row are at most twice as many; default as many as the
+            model has positions.
+        cache: another folder for the flat files, for data that lies where nothing can be written.
+        split: "train" or "test".
+
+    Raises:
+        FileNotFoundError: without data.
+        ValueError: for no tokenizer, a missing column, a picture that is damaged or of a wrong
+            mode, patches that leave no room for text, and ids beyond the vocabulary.
     """
     row_tokens = row_length(name, config, max_timesteps)
     patches = count_patches(name, config, row_tokens)
-    check_vocabulary(name, config, tokenizer)
+    tokenizer = check_vocabulary(name, config, tokenizer)
+    files, home = language_files(root, name, split), cache_home(root, name, split, cache)
     columns, fingerprint = open_rows(
-        language_files(root, name, split), cache_home(root, name, split, cache), f"pictures {digest(tokenizer)}",
-        {"pictures": np.dtype(np.uint8), "tokens": TOKENS}, partial(_read_rows, tokenizer=tokenizer),
-    )  # fmt: skip
-    source = PictureSource(
-        name,
-        columns["pictures"],
-        columns["tokens"],
-        fingerprint,
-        config.image_size,
-        patches,
-        row_tokens,
-        tokenizer,
+        files,
+        home,
+        f"pictures {tokenizer_digest(tokenizer)}",
+        {"pictures": PIXELS, "tokens": TOKENS},
+        lambda file: _read_rows(file, tokenizer),
     )
-    if cut := int((columns["tokens"].lengths > row_tokens - patches - 1).sum()):
+    pictures, tokens, size = columns["pictures"], columns["tokens"], config.image_size
+    if cut := int((tokens.lengths > row_tokens - patches - 1).sum()):
         warnings.warn(
-            f"{name}: {cut} of {len(source.episodes)} texts are longer than the {row_tokens - patches - 2} tokens beside a picture and were cut",
+            f"{name}: {cut} of {len(tokens)} texts are longer than the "
+            f"{row_tokens - patches - 2} tokens beside a picture and were cut",
             stacklevel=2,
         )
-    return source
+    return PictureSource(name, pictures, tokens, fingerprint, size, patches, row_tokens, tokenizer)
 
 
 def count_patches(name: str, config: JatConfig, row_tokens: int) -> int:
     """Positions that a picture takes. Raises ValueError where they leave no room for text."""
     patches = (config.image_size // config.patch_size) ** 2
-    if row_tokens - patches < 3:
-        raise ValueError(
-            f"{name}: a picture takes {patches} positions of {row_tokens}, which leaves no room for text; use a smaller image_size or more positions"
-        )
+    require(
+        row_tokens - patches >= 3,
+        f"{name}: a picture takes {patches} positions of {row_tokens}, which leaves no room for "
+        "text; use a smaller image_size or more positions",
+    )
     return patches
 
 
-def _read_rows(file: Path, tokenizer: TextTokenizer) -> Iterator[dict[str, np.ndarray]]:
-    first = 0
-    for rows in read_columns(file, ("images", "text")):
-        for number, (image, ids) in enumerate(
-            zip(rows["images"], tokenize(rows["text"], tokenizer)), start=first
-        ):
-            yield {
-                "pictures": np.frombuffer(
-                    picture_bytes(image, f"{file}, picture {number}"), np.uint8
-                ),
-                "tokens": ids,
-            }
-        first += len(rows["text"])
+def _read_rows(file: Path, tokenizer: TextTokenizer) -> Iterator[FlatRow]:
+    number = 0
+    for columns in read_columns(file, ("images", "text")):
+        texts = tokenize(columns["text"], tokenizer)
+        for image, ids in zip(columns["images"], texts, strict=True):
+            data = picture_bytes(image, f"{file}, picture {number}")
+            yield {"pictures": np.frombuffer(data, PIXELS), "tokens": ids}
+            number += 1
 
 
-def picture_bytes(image: dict, where: str) -> bytes:
-    """The compressed bytes of one entry of an Image column; its mode is looked at, its pixels not
-    yet.
+def picture_bytes(image: dict[str, Any], where: str) -> bytes:
+    """The compressed bytes of one entry of an Image column.
+
+    The mode of the picture is checked here; the pixels are not decoded yet. Raises ValueError,
+    whose message begins with ``where``, for an entry without a picture.
     """
     from PIL import Image, UnidentifiedImageError
 
-    if not isinstance(image, dict) or not (image.get("bytes") or image.get("path")):
-        raise ValueError(
-            f"{where}: column 'images' holds neither bytes nor a path: expected the Image feature of the datasets library"
-        )
+    require(
+        isinstance(image, dict) and (image.get("bytes") or image.get("path")),
+        f"{where}: column 'images' holds neither bytes nor a path: "
+        "expected the Image feature of the datasets library",
+    )
     data = image["bytes"] or Path(image["path"]).read_bytes()
     try:
         check_mode(Image.open(io.BytesIO(data)), where)

@@ -1,12 +1,14 @@
-"""A task's episodes laid out flat, so that training reads them from disk without ever loading them
-whole.
+"""A task's episodes laid out flat, so that training reads from disk only what a batch needs.
 
-Parquet stores an episode as compressed lists; a batch needs a few timesteps from many episodes. So
-the first use of a task writes one plain file a column beside the Parquet
-(``<root>/<task>/cache/<fingerprint>/``), all timesteps of all episodes behind each other, and later
-uses map these files into memory. The operating system then keeps in memory what is being read, and
-nothing else. The fingerprint stands for the Parquet files (names, sizes, times): recording more
-episodes makes a new cache, and the old one is removed.
+Parquet stores an episode as compressed lists, but a batch needs a few timesteps of many episodes.
+So the first use of a task writes one plain file a column, all timesteps of all episodes one after
+another, and later uses map these files into memory. The operating system then keeps what is being
+read in memory, and nothing else.
+
+    <root>/<task>/cache/<fingerprint>/index.json, rewards.bin, …
+
+The fingerprint stands for the Parquet files (their names, sizes and times). Recording more episodes
+makes a new cache, and the old one is removed.
 """
 
 from __future__ import annotations
@@ -18,39 +20,48 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jatlab.data.columns import Episode, check_episode, column_names
+from jatlab.data.episodes import episode_files, read_episodes
+from jatlab.data.parquet import explain_full_disk
+from jatlab.utils.checks import require
+
 if TYPE_CHECKING:
     from jatlab.tasks import Task
 
 LAYOUT = 2  # raise it when the files change their meaning: old caches are then written anew
-DTYPES = {
+STORED_TYPES: dict[str, np.dtype] = {
     "continuous_observations": np.dtype(np.float32),
     "discrete_observations": np.dtype(np.uint16),  # ids of a vocabulary below 65,536
-    "text_observations": np.dtype(np.int32),  # which of the task's distinct texts
+    "text_observations": np.dtype(np.int32),  # indices into the task's distinct texts
     "image_observations": np.dtype(np.uint8),
     "continuous_actions": np.dtype(np.float32),
     "discrete_actions": np.dtype(np.uint16),
-    "rewards": np.dtype(
-        np.float32
-    ),  # already shifted: the one received on arriving at the timestep
+    "rewards": np.dtype(np.float32),  # shifted: the one received on arriving at the timestep
 }
 IDS = ("discrete_observations", "discrete_actions")  # columns of ids
+ABANDONED_AFTER = 86_400  # seconds: a temporary folder of this age is a killed process's
 
 
 @dataclass
 class EpisodeStore:
-    """All episodes of one task, flat: timestep t of episode e is row ``offsets[e] + t`` of every
-    column.
+    """All episodes of one task, flat: timestep t of episode e is row ``offsets[e] + t``.
 
-    ``columns`` maps the published column names to arrays of N rows (all timesteps), of the types in
-    ``DTYPES``; ``rewards`` is shifted, and ``text_observations`` holds indices into ``texts``, the
-    distinct texts. ``offsets`` is (E + 1,) int64. ``fingerprint`` changes when the episodes do, and
-    ``largest`` has the maximum of each integer column.
+    Attributes:
+        task: the task of the episodes.
+        columns: arrays of N rows (all timesteps) by column name, of the types in ``STORED_TYPES``.
+            ``rewards`` is shifted, see `arriving_rewards`; ``text_observations`` holds indices into
+            ``texts``. What can be indexed by rows as an array can stand in for an array.
+        offsets: (E + 1,) int64, the first row of each episode, and N.
+        texts: the distinct texts.
+        fingerprint: changes when the episodes do.
+        largest: the maximum of each column of ids.
     """
 
     task: Task
@@ -66,152 +77,118 @@ class EpisodeStore:
         return np.diff(self.offsets)
 
     @classmethod
-    def of_episodes(cls, task: Task, episodes: Iterable[dict]) -> EpisodeStore:
-        """The same, in memory, from episode dicts (``jatlab.data.episodes``). Raises ValueError for
-        an episode that cannot be trained on.
-        """
-        from jatlab.data.episodes import check_episode
+    def of_episodes(cls, task: Task, episodes: Iterable[Episode]) -> EpisodeStore:
+        """The store of these episodes, in memory.
 
+        Raises ValueError for no episodes, or one that `check_episode` refuses.
+        """
         texts: dict[str, int] = {}
         flat = []
         for index, episode in enumerate(episodes):
             check_episode(episode, task, index)
             flat.append(flatten(episode, texts, f"{task.name}, episode {index}"))
-        if not flat:
-            raise ValueError(f"{task.name}: no episodes")
-        columns = {name: np.concatenate([f[name] for f in flat]) for name in flat[0]}
-        offsets = np.cumsum([0, *(len(f["rewards"]) for f in flat)])
-        fingerprint = _digest(*(c.tobytes() for c in columns.values()), offsets.tobytes())
-        return cls(
-            task,
-            columns,
-            offsets,
-            list(texts),
-            fingerprint,
-            {name: int(columns[name].max()) for name in IDS if name in columns},
-        )
+        require(len(flat) > 0, f"{task.name}: no episodes")
+        columns, offsets = join_episodes(flat)
+        contents = [column.tobytes() for column in columns.values()]
+        fingerprint = _digest(*contents, offsets.tobytes())
+        return cls(task, columns, offsets, list(texts), fingerprint, largest_ids(columns))
 
     @classmethod
     def open(
         cls, task: Task, root: str | Path, split: str = "train", cache: str | Path | None = None
     ) -> EpisodeStore:
-        """The episodes under ``root/<task>/<split>``, mapped into memory; written flat first where
-        that has not been done.
+        """The episodes under ``root/<task>/<split>``, mapped into memory.
 
-        ``cache`` is another folder for the flat files, for data in a place that cannot be written
-        to. Raises FileNotFoundError without episodes, ValueError for episodes that cannot be
-        trained on (naming file, episode, column), OSError when the disk is full.
+        They are written flat first, where that has not been done.
+
+        Args:
+            task: the task.
+            root: the folder of the data.
+            split: "train" or "test".
+            cache: another folder for the flat files, for data that lies where nothing can be
+                written.
+
+        Raises:
+            FileNotFoundError: without episodes.
+            ValueError: for episodes that cannot be trained on; names the file, episode and column.
+            OSError: when the disk is full, or ``root`` cannot be written to.
         """
-        from jatlab.data.episodes import episode_files
-
         files = episode_files(Path(root) / task.name / split)
-        home = (Path(cache) / task.name if cache else Path(root) / task.name) / "cache"
-        fingerprint = _fingerprint(task, files)
-        if not _is_whole(home / fingerprint):
-            _write(task, files, home, fingerprint)
-        return _map(task, home / fingerprint)
+        home = Path(cache or root) / task.name / "cache"
+        folder = home / fingerprint_files(files, LAYOUT, task.name)
+        if not _is_complete(folder):
+            write_cache(folder, lambda temporary: _write(task, files, temporary), _is_complete)
+        return _map(task, folder)
 
 
-def flatten(episode: dict, texts: dict[str, int], where: str = "episode") -> dict[str, np.ndarray]:
-    """An episode's columns as they are stored. Texts are replaced by their number in ``texts``,
-    which grows by those it did not know.
+def flatten(episode: Episode, texts: dict[str, int], where: str = "episode") -> Episode:
+    """The columns of an episode as they are stored.
 
-    Raises ValueError, beginning with ``where``, for integers that are negative or above 65,535.
+    Args:
+        episode: the arrays, by column.
+        texts: the index of each text; texts that it does not have are added.
+        where: the beginning of the error message.
+
+    Raises:
+        ValueError: for ids that are negative or above 65,535.
     """
     columns = dict(episode)
     columns["rewards"] = arriving_rewards(np.asarray(episode["rewards"]))
     if "text_observations" in columns:
-        columns["text_observations"] = [
-            texts.setdefault(text, len(texts)) for text in columns["text_observations"]
-        ]
+        indices = [texts.setdefault(text, len(texts)) for text in columns["text_observations"]]
+        columns["text_observations"] = np.array(indices)
     return {
-        name: _convert(np.asarray(values), DTYPES[name], f"{where}, column {name!r}")
+        name: _convert(np.asarray(values), STORED_TYPES[name], f"{where}, column {name!r}")
         for name, values in columns.items()
-        if name in DTYPES
+        if name in STORED_TYPES
     }
 
 
 def arriving_rewards(rewards: np.ndarray) -> np.ndarray:
-    """(T,) rewards that came *after* each action -> (T,) rewards received on *arriving* at each
-    observation; the first is 0.
-    """
+    """Rewards (T,) that came *after* an action -> those received on *arriving*; the first is 0."""
     return np.concatenate([np.zeros(1, rewards.dtype), rewards[:-1]])
 
 
+def join_episodes(flat: list[Episode]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Flat episodes one after another: the columns, and the offsets (E + 1,) of the episodes."""
+    columns = {name: np.concatenate([episode[name] for episode in flat]) for name in flat[0]}
+    return columns, np.cumsum([0, *(len(episode["rewards"]) for episode in flat)])
+
+
+def largest_ids(columns: dict[str, np.ndarray]) -> dict[str, int]:
+    """The maximum of each column of ids."""
+    return {name: int(columns[name].max()) for name in IDS if name in columns}
+
+
 def _convert(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
-    if dtype == np.uint16 and values.size and not (0 <= values.min() and values.max() < 65_536):
-        raise ValueError(
-            f"{where}: values from {values.min()} to {values.max()}; expected 0 to 65535"
-        )
+    if dtype == np.uint16 and values.size:
+        low, high = values.min(), values.max()
+        message = f"{where}: values from {low} to {high}; expected 0 to 65535"
+        require(low >= 0 and high < 65_536, message)
     return values.astype(dtype, copy=False)
 
 
-# --- the files
-# -------------------------------------------------------------------------------------------------------------------------------
+# --- the files of a store ---
 
 
-def _fingerprint(task: Task, files: list[Path]) -> str:
-    """Sixteen hexadecimal digits that stand for these files as they are now."""
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return _digest(json.dumps([LAYOUT, task.name, stats]).encode())
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()[:16]
-
-
-def _write(task: Task, files: list[Path], home: Path, fingerprint: str) -> None:
-    """Write the flat files into a temporary folder and rename it: there is a whole cache or none."""
-    from jatlab.data.episodes import explain_full_disk
-
-    temporary = _temporary_folder(home, fingerprint)
-    try:
-        _write_columns(task, files, temporary)
-        _publish(temporary, home / fingerprint)
-    except OSError as error:
-        raise explain_full_disk(error, home) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _remove_others(home, fingerprint)
-
-
-def _temporary_folder(home: Path, fingerprint: str) -> Path:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{fingerprint}.", suffix=".tmp", dir=home))
-    except PermissionError as error:
-        raise PermissionError(
-            f"{home} cannot be written to; name a folder of your own for the flat copy of the data with cache="
-        ) from error
-
-
-def _write_columns(task: Task, files: list[Path], folder: Path) -> None:
-    from jatlab.data.episodes import column_names, read_episodes
-
+def _write(task: Task, files: list[Path], folder: Path) -> None:
     texts: dict[str, int] = {}
     lengths: list[int] = []
     shapes: dict[str, list[int]] = {}
     largest: dict[str, int] = {}
-    outputs = {name: open(folder / f"{name}.bin", "wb") for name in column_names(task)}
-    try:
-        for file in files:
-            for number, episode in enumerate(
-                read_episodes(file, task)
-            ):  # checks them: NaN, sizes, empty
-                for name, values in flatten(episode, texts, f"{file}, episode {number}").items():
-                    outputs[name].write(
-                        np.ascontiguousarray(values)
-                    )  # unlike tofile, says when the disk is full
-                    shapes[name] = list(values.shape[1:])
-                    if name in IDS:
-                        largest[name] = max(largest.get(name, 0), int(values.max()))
-                lengths.append(len(episode["rewards"]))
-    finally:
-        for output in outputs.values():
-            output.close()
+    with ExitStack() as stack:
+        outputs = {
+            name: stack.enter_context(open(folder / f"{name}.bin", "wb"))
+            for name in column_names(task)
+        }
+        for episode, where in _read_all(files, task):
+            for name, values in flatten(episode, texts, where).items():
+                # unlike `ndarray.tofile`, `write` says when the disk is full
+                outputs[name].write(np.ascontiguousarray(values).data)
+                shapes[name] = list(values.shape[1:])
+                if name in IDS:
+                    largest[name] = max(largest.get(name, 0), int(values.max()))
+            lengths.append(len(episode["rewards"]))
     index = {
         "task": task.name,
         "lengths": lengths,
@@ -222,41 +199,26 @@ def _write_columns(task: Task, files: list[Path], folder: Path) -> None:
     (folder / "index.json").write_text(json.dumps(index))
 
 
-def _publish(temporary: Path, target: Path, whole: Callable[[Path], bool] | None = None) -> None:
-    whole = whole or _is_whole
-    if target.exists() and not whole(target):
-        shutil.rmtree(target)
-    try:
-        os.rename(temporary, target)
-    except OSError:
-        if not whole(target):  # else another process was faster, with the same files
-            raise
+def _read_all(files: list[Path], task: Task) -> Iterable[tuple[Episode, str]]:
+    """Every episode, checked, and where it comes from."""
+    for file in files:
+        for number, episode in enumerate(read_episodes(file, task)):
+            yield episode, f"{file}, episode {number}"
 
 
-def _remove_others(home: Path, fingerprint: str) -> None:
-    """Remove caches of earlier episodes (who has one open keeps reading it), and what a kill while
-    writing has left a day ago or longer.
-    """
-    for folder in home.iterdir():
-        being_written = (
-            folder.name.endswith(".tmp") and time.time() - folder.stat().st_mtime < 86_400
-        )
-        if folder.name != fingerprint and not being_written:
-            shutil.rmtree(folder, ignore_errors=True)
+def _is_complete(folder: Path) -> bool:
+    """Whether every file is there in its full size.
 
-
-def _is_whole(folder: Path) -> bool:
-    """Whether every file is there in its full size (a machine that loses power may keep the name
-    and lose the content).
+    A machine that loses power may keep the name of a file and lose its content.
     """
     try:
         index = json.loads((folder / "index.json").read_text())
         rows = sum(index["lengths"])
-        sizes = {
-            name: rows * DTYPES[name].itemsize * int(np.prod(shape))
+        return all(
+            (folder / f"{name}.bin").stat().st_size
+            == rows * STORED_TYPES[name].itemsize * int(np.prod(shape))
             for name, shape in index["shapes"].items()
-        }
-        return all((folder / f"{name}.bin").stat().st_size == size for name, size in sizes.items())
+        )
     except (OSError, ValueError, KeyError):
         return False
 
@@ -264,8 +226,85 @@ def _is_whole(folder: Path) -> bool:
 def _map(task: Task, folder: Path) -> EpisodeStore:
     index = json.loads((folder / "index.json").read_text())
     offsets = np.cumsum([0, *index["lengths"]])
-    columns = {
-        name: np.memmap(folder / f"{name}.bin", DTYPES[name], "r", shape=(int(offsets[-1]), *shape))
-        for name, shape in index["shapes"].items()
-    }  # fmt: skip
+    columns: dict[str, np.ndarray] = {}
+    for name, shape in index["shapes"].items():
+        shape = (int(offsets[-1]), *shape)
+        columns[name] = np.memmap(folder / f"{name}.bin", STORED_TYPES[name], "r", shape=shape)
     return EpisodeStore(task, columns, offsets, index["texts"], folder.name, index["largest"])
+
+
+# --- caches: folders named by a fingerprint, complete or absent ---
+
+
+def fingerprint_files(files: list[Path], *facts: int | str) -> str:
+    """Sixteen hexadecimal digits for these files as they are now, and for how they are read."""
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return _digest(json.dumps([*facts, stats]).encode())
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def write_cache(
+    folder: Path, write: Callable[[Path], None], is_complete: Callable[[Path], bool]
+) -> None:
+    """Let ``write`` fill a temporary folder, then rename it to ``folder``.
+
+    The folders beside ``folder`` are caches of earlier data; they are removed. A process that has
+    one of them open keeps reading it.
+
+    Args:
+        folder: the cache; an incomplete one is replaced.
+        write: writes the files into the folder that it is given.
+        is_complete: whether a folder holds all the files that ``write`` makes.
+
+    Raises:
+        PermissionError: where nothing can be written beside ``folder``.
+        OSError: when the disk is full; nothing is left behind then.
+    """
+    temporary = _temporary_folder(folder)
+    try:
+        write(temporary)
+        _publish(temporary, folder, is_complete)
+    except OSError as error:
+        raise explain_full_disk(error, folder.parent) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _remove_others(folder)
+
+
+def _temporary_folder(folder: Path) -> Path:
+    home = folder.parent
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".tmp", dir=home))
+    except PermissionError as error:
+        raise PermissionError(
+            f"{home} cannot be written to; "
+            "name a folder of your own for the flat copy of the data with cache="
+        ) from error
+
+
+def _publish(temporary: Path, folder: Path, is_complete: Callable[[Path], bool]) -> None:
+    if folder.exists() and not is_complete(folder):
+        shutil.rmtree(folder)
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        if not is_complete(folder):  # else another process was faster, with the same files
+            raise
+
+
+def _remove_others(folder: Path) -> None:
+    for other in folder.parent.iterdir():
+        if other.name != folder.name and not _is_being_written(other):
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _is_being_written(folder: Path) -> bool:
+    is_temporary = folder.name.endswith(".tmp")
+    return is_temporary and time.time() - folder.stat().st_mtime < ABANDONED_AFTER

@@ -1,17 +1,8 @@
-"""Episodes -> windows -> batches, for one task.
+"""Episodes -> windows -> batches: the source of episodes, and opening any task's source.
 
 An episode is cut from its start into consecutive windows of at most ``max_timesteps``; the last one
-is shorter. A batch puts some windows side by side, padded on the right, under the model's argument
-names. The reward beside an observation is the one received on arriving there.
-
-A *source* is what the mixture (``jatlab.data.mixture``) draws from. `WindowSource` is the one for
-episodes. Another kind, such as text or captioned pictures, is another class with the same few
-names:
-
-- ``name``, ``fingerprint``: what it is called, and a string that changes when its content does;
-- ``windows(rng) -> (n, 2) int64``: one epoch, a row ``[start, length]`` for each window, in timesteps (or tokens);
-- ``batch(windows) -> dict``: the arrays of some of these rows, with the model's argument names;
-- ``describe(windows) -> str``: where they come from, for error messages.
+is shorter. A batch puts several windows side by side, padded on the right, under the model's
+argument names. The reward beside an observation is the one received on arriving there.
 """
 
 from __future__ import annotations
@@ -22,13 +13,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jatlab.data.pictures import PictureSource, normalise, open_pictures
+from jatlab.data.sources import Batch, describe_items
 from jatlab.data.storage import EpisodeStore
+from jatlab.data.text import TextSource, open_text
+from jatlab.utils.checks import require
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from jatlab.model.config import JatConfig
     from jatlab.model.tokenization import TextTokenizer
 
-Batch = dict[str, np.ndarray]
+__all__ = ["Batch", "WindowSource", "cut_windows", "open_source", "source_for", "to_tensors"]
 
 
 def cut_windows(
@@ -37,15 +35,20 @@ def cut_windows(
     starts: np.ndarray | None = None,
     firsts: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Cut episodes of these lengths into windows: (E,) -> (n, 2) int64 rows [start, length], in
-    order.
-
-    ``starts`` (E,) is the row at which each episode begins (by default they follow each other);
-    ``firsts`` (E,) makes each episode's first window that long (1 to ``max_timesteps``) instead of
-    full. Every timestep lies in exactly one window.
+    """Cut episodes into windows; every timestep lies in exactly one.
 
     >>> cut_windows(np.array([5, 2]), 3).tolist()
     [[0, 3], [3, 2], [5, 2]]
+
+    Args:
+        lengths: the episodes' timesteps, (E,).
+        max_timesteps: the longest window.
+        starts: (E,) the row at which each episode begins; by default they follow each other.
+        firsts: (E,) the length of each episode's first window, 1 to ``max_timesteps``; by default
+            it is full.
+
+    Returns:
+        (n, 2) int64 [start, length], in order.
     """
     lengths = np.asarray(lengths, np.int64)
     starts = np.cumsum(lengths) - lengths if starts is None else starts
@@ -62,10 +65,17 @@ def cut_windows(
 class WindowSource:
     """The windows of one task's episodes.
 
-    ``store``: the episodes. ``max_timesteps``: the longest window. ``text_ids`` (texts, S) int64:
-    the tokens of ``store.texts``, put behind the integers of a discrete observation. ``episodes``:
-    which of them to use (default all). ``random_start``: in each epoch, cut long episodes at other
-    places. ``loss_weight``: in place of the task's. Raises ValueError if there is nothing to use.
+    Args:
+        store: the episodes.
+        max_timesteps: the longest window.
+        text_ids: (texts, S) int64, the tokens of ``store.texts``, which follow the integers of a
+            discrete observation.
+        episodes: the episodes to use; default all.
+        random_start: whether each epoch cuts long episodes at other places.
+        loss_weight: the weight of the losses; default the task's.
+
+    Raises:
+        ValueError: if there are no episodes to use.
     """
 
     def __init__(
@@ -83,53 +93,48 @@ class WindowSource:
         self.episodes = np.arange(len(store.lengths)) if episodes is None else episodes
         self.random_start = random_start
         self.loss_weight = store.task.loss_weight if loss_weight is None else loss_weight
-        if len(self.episodes) == 0:
-            raise ValueError(f"{self.name}: no episodes to train on")
+        require(len(self.episodes) > 0, f"{self.name}: no episodes to train on")
 
     @property
     def name(self) -> str:
+        """The task."""
         return self.store.task.name
 
     @property
     def fingerprint(self) -> str:
+        """Changes when the episodes or the longest window do."""
         return f"{self.store.fingerprint}-{self.max_timesteps}-{len(self.episodes)}"
 
     @property
     def timesteps(self) -> int:
-        """Timesteps in all episodes used."""
+        """Timesteps of all episodes in use."""
         return int(self.store.lengths[self.episodes].sum())
 
     def windows(self, rng: np.random.Generator) -> np.ndarray:
-        """One epoch's windows, (n, 2) int64 rows [start, length]: every timestep once. ``rng``
-        matters only with ``random_start``.
+        """One epoch's windows, (n, 2) int64 [start, length]: every timestep once.
+
+        ``rng`` matters only with ``random_start``. Episodes that fit into one window stay whole.
         """
         lengths, starts = self.store.lengths[self.episodes], self.store.offsets[self.episodes]
         firsts = None
-        if self.random_start:  # episodes that fit into one window stay whole
-            firsts = np.where(
-                lengths > self.max_timesteps,
-                rng.integers(1, self.max_timesteps + 1, len(lengths)),
-                self.max_timesteps,
-            )
+        if self.random_start:
+            drawn = rng.integers(1, self.max_timesteps + 1, len(lengths))
+            firsts = np.where(lengths > self.max_timesteps, drawn, self.max_timesteps)
         return cut_windows(lengths, self.max_timesteps, starts, firsts)
 
     def batch(self, windows: np.ndarray) -> Batch:
-        """The (B, 2) ``windows`` side by side: arrays (B, T, ...) under the model's names, T the
-        longest, zeros where ``attention_mask`` is 0.
+        """These windows (B, 2) side by side: arrays (B, T, ...) under the model's argument names.
 
-        Images are still uint8; `to_tensors` scales them.
+        T is the longest window. Where ``attention_mask`` is 0, all is zero. Images are still uint8;
+        `to_tensors` scales them.
         """
         starts, lengths = windows[:, 0], windows[:, 1]
         steps = np.arange(lengths.max())  # (T,)
         mask = steps < lengths[:, None]  # (B, T)
-        rows = starts[:, None] + np.minimum(
-            steps, lengths[:, None] - 1
-        )  # padding repeats a row of its own window, then is zeroed
-        batch = {
-            name: self._gather(name, rows, mask)
-            for name in self.store.columns
-            if name != "text_observations"
-        }
+        # padding repeats the window's last row, and is then zeroed
+        rows = starts[:, None] + np.minimum(steps, lengths[:, None] - 1)
+        names = [name for name in self.store.columns if name != "text_observations"]
+        batch = {name: self._gather(name, rows, mask) for name in names}
         batch["attention_mask"] = mask.astype(np.int64)
         batch["loss_weight"] = np.full(mask.shape, self.loss_weight, np.float32)
         return batch
@@ -145,35 +150,33 @@ class WindowSource:
     def describe(self, windows: np.ndarray) -> str:
         """Which episodes these windows are from, for error messages."""
         episodes = np.unique(np.searchsorted(self.store.offsets, windows[:, 0], side="right") - 1)
-        some = ", ".join(map(str, episodes[:8]))
-        return f"{self.name}, episode{'s' if len(episodes) > 1 else ''} {some}{' …' if len(episodes) > 8 else ''}"
+        return describe_items(self.name, "episode", episodes)
 
     def split(self, fraction: float, seed: int) -> tuple[WindowSource, WindowSource | None]:
-        """Two sources: one to train on, one with ``fraction`` of the *episodes* held out (None if
-        that is none of them).
+        """A source to train on, and one with ``fraction`` of the *episodes* held out.
 
-        Whole episodes, because windows of one episode resemble each other. At least one is left to
-        train on. Where more are recorded behind them, such as corrections, nearly the same are held
-        out, so that an agent trained on is not tested on what it has learnt.
+        Whole episodes are held out, because windows of one episode resemble each other. At least
+        one is left to train on; the second source is None if the fraction rounds to no episode.
+
+        Where more episodes are recorded later, such as relabelled ones, nearly the same are held
+        out. So an agent that is trained further is not tested on what it has learnt.
         """
         count = min(round(len(self.episodes) * fraction), len(self.episodes) - 1)
         if count == 0:
             return self, None
-        draws = np.random.default_rng(seed).random(len(self.store.lengths))[
-            self.episodes
-        ]  # an episode's does not depend on those behind it
+        # an episode's draw does not depend on the episodes behind it
+        draws = np.random.default_rng(seed).random(len(self.store.lengths))[self.episodes]
         held = draws <= np.partition(draws, count - 1)[count - 1]
-        train, val = self.episodes[~held], self.episodes[held]
-        return self._only(train, self.random_start), self._only(val, False)
+        train, validation = self.episodes[~held], self.episodes[held]
+        return self._subset(train, self.random_start), self._subset(validation, False)
 
-    def _only(self, episodes: np.ndarray, random_start: bool) -> WindowSource:
+    def _subset(self, episodes: np.ndarray, random_start: bool) -> WindowSource:
         return WindowSource(
             self.store, self.max_timesteps, self.text_ids, episodes, random_start, self.loss_weight
         )
 
 
-# --- from a task's name, for a model
-# -----------------------------------------------------------------------------------------
+# --- from a task's name, for a model ---
 
 
 def open_source(
@@ -185,32 +188,43 @@ def open_source(
     cache: str | Path | None = None,
     random_start: bool = False,
     loss_weight: float | None = None,
-):
-    """The source of task ``name`` under ``root``, for a model of ``config``: `WindowSource`,
-    `TextSource` or `PictureSource`, as the task is.
+) -> WindowSource | TextSource | PictureSource:
+    """The source of task ``name`` under ``root``, for a model of ``config``.
 
-    For episodes see `source_for` and `EpisodeStore.open`, for the others `open_text` and
-    `open_pictures`. Raises ValueError for a ``loss_weight`` of text: its loss has none; say how
-    often the task has its turn instead.
+    Args:
+        name: a task of control, text or pictures.
+        root: the folder of the data.
+        config: the model's; it limits the windows, the sizes of vectors, and the ids.
+        tokenizer: needed where the task has texts.
+        max_timesteps: the longest window; default see `source_for`. Text has twice as many tokens.
+        cache: another folder for the flat files, for data that lies where nothing can be written.
+        random_start: whether each epoch cuts long episodes at other places.
+        loss_weight: the weight of the losses; default the task's.
+
+    Raises:
+        FileNotFoundError: without data.
+        ValueError: for a ``loss_weight`` of text, whose loss has none, and for what `source_for`,
+            `EpisodeStore.open`, `open_text` and `open_pictures` refuse.
     """
     from jatlab.tasks import get_task
 
     task = get_task(name)
-    if not task.playable:
-        if loss_weight is not None:
-            raise ValueError(
-                f"{name}: the loss of text has no weight; use task_weights to train on it more or less often"
-            )
-        return _opener(task)(name, root, config, tokenizer, max_timesteps, cache)
-    store = EpisodeStore.open(task, root, cache=cache)
-    return source_for(store, config, tokenizer, max_timesteps, random_start, loss_weight)
+    if task.playable:
+        store = EpisodeStore.open(task, root, cache=cache)
+        return source_for(store, config, tokenizer, max_timesteps, random_start, loss_weight)
+    check_no_weight(name, loss_weight)
+    if task.observation == "picture":
+        return open_pictures(name, root, config, tokenizer, max_timesteps, cache)
+    return open_text(name, root, config, tokenizer, max_timesteps, cache)
 
 
-def _opener(task):
-    from jatlab.data.pictures import open_pictures
-    from jatlab.data.text import open_text
-
-    return open_pictures if task.observation == "picture" else open_text
+def check_no_weight(name: str, loss_weight: float | None) -> None:
+    """Raise ValueError for a ``loss_weight`` of text."""
+    require(
+        loss_weight is None,
+        f"{name}: the loss of text has no weight; "
+        "use task_weights to train on it more or less often",
+    )
 
 
 def source_for(
@@ -221,74 +235,87 @@ def source_for(
     random_start: bool = False,
     loss_weight: float | None = None,
 ) -> WindowSource:
-    """The windows of ``store`` for a model of ``config``: as long as its positions and the task
-    allow, or ``max_timesteps``.
+    """The windows of ``store`` for a model of ``config``.
 
-    ``tokenizer`` is needed where the task has texts; each distinct text is tokenized once. Raises
-    ValueError for a window longer than the model's positions, and for sizes or ids that do not fit
-    into the model.
+    Args:
+        store: the episodes.
+        config: the model's.
+        tokenizer: needed where the task has texts; each distinct text is tokenized once.
+        max_timesteps: the longest window; default as long as the model's positions and the task
+            allow.
+        random_start: whether each epoch cuts long episodes at other places.
+        loss_weight: the weight of the losses; default the task's.
+
+    Raises:
+        ValueError: for windows longer than the model's positions, and for sizes or ids that do not
+            fit into the model.
     """
     limit = max_timesteps or config.window(store.task)
     _check_fit(store, config, limit)
-    return WindowSource(
-        store, limit, _tokenize(store, config, tokenizer), None, random_start, loss_weight
-    )
+    text_ids = _tokenize(store, config, tokenizer)
+    return WindowSource(store, limit, text_ids, None, random_start, loss_weight)
 
 
 def _check_fit(store: EpisodeStore, config: JatConfig, limit: int) -> None:
     task = store.task
-    if limit > config.max_timesteps:
-        raise ValueError(
-            f"{task.name}: windows of {limit} timesteps are {2 * limit} tokens, but the model has {config.max_position_embeddings} positions; "
-            f"use max_timesteps={config.max_timesteps} or fewer"
-        )
-    # a continuous observation is stored beside its reward
-    wide = task.observation_size + 1 if task.observation == "continuous" else 0
-    if (
-        max(wide, task.action_size if task.action == "continuous" else 0)
-        > config.max_continuous_size
-    ):
-        raise ValueError(
-            f"{task.name} has more features than the model's max_continuous_size of {config.max_continuous_size}"
-        )
+    require(
+        limit <= config.max_timesteps,
+        f"{task.name}: windows of {limit} timesteps are {2 * limit} tokens, but the model has "
+        f"{config.max_position_embeddings} positions; "
+        f"use max_timesteps={config.max_timesteps} or fewer",
+    )
+    # a continuous observation is embedded together with its reward
+    observation = task.observation_size + 1 if task.observation == "continuous" else 0
+    action = task.action_size if task.action == "continuous" else 0
+    require(
+        max(observation, action) <= config.max_continuous_size,
+        f"{task.name} has more features than the model's max_continuous_size "
+        f"of {config.max_continuous_size}",
+    )
     for column, largest in store.largest.items():
-        if largest >= config.vocab_size:
-            raise ValueError(
-                f"{task.name}: {column} reach {largest}, but the model's vocab_size is {config.vocab_size}"
-            )
+        require(
+            largest < config.vocab_size,
+            f"{task.name}: {column} reach {largest}, "
+            f"but the model's vocab_size is {config.vocab_size}",
+        )
 
 
 def _tokenize(
     store: EpisodeStore, config: JatConfig, tokenizer: TextTokenizer | None
 ) -> np.ndarray | None:
-    """(texts, S) ids of each distinct text, S so many that a discrete observation has
-    ``max_discrete_value`` integers.
+    """The ids of each distinct text, (texts, S); None for a task without texts.
+
+    S is so large that a discrete observation has ``max_discrete_value`` integers.
     """
     if "text_observations" not in store.columns:
         return None
-    room = config.max_discrete_value - store.task.observation_size
-    if room < 0:
-        raise ValueError(
-            f"{store.task.name}: {store.task.observation_size} integers do not fit into max_discrete_value={config.max_discrete_value}"
-        )
+    name, size = store.task.name, store.task.observation_size
+    room = config.max_discrete_value - size
+    require(
+        room >= 0,
+        f"{name}: {size} integers do not fit into max_discrete_value={config.max_discrete_value}",
+    )
     if tokenizer is None:
-        raise ValueError(f"{store.task.name} has missions: open_source needs a tokenizer")
-    if tokenizer.vocab_size > config.vocab_size:
-        raise ValueError(
-            f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocab_size is {config.vocab_size}"
-        )
+        raise ValueError(f"{name} has missions: open_source needs a tokenizer")
+    require(
+        tokenizer.vocab_size <= config.vocab_size,
+        f"the tokenizer has {tokenizer.vocab_size} ids, "
+        f"the model's vocab_size is {config.vocab_size}",
+    )
     ids = tokenizer.encode_batch(store.texts, room + 1)
     if cut := int((ids[:, room] != tokenizer.pad_id).sum()):
         warnings.warn(
-            f"{store.task.name}: {cut} of {len(store.texts)} texts are longer than {room} tokens and were cut",
+            f"{name}: {cut} of {len(store.texts)} texts are longer than {room} tokens and were cut",
             stacklevel=2,
         )
     return ids[:, :room]
 
 
-def to_tensors(batch: Batch, device=None) -> dict:
-    """NumPy arrays -> torch tensors on ``device``. Frames become float32 in [-1, 1] there, pictures
-    are normalised as CLIP's: so a quarter is copied.
+def to_tensors(batch: Batch, device: torch.device | str | None = None) -> dict[str, Tensor]:
+    """NumPy arrays -> torch tensors on ``device``.
+
+    Bytes are copied there and become float32 on the device, so that a quarter is copied: frames in
+    [-1, 1], pictures normalised as CLIP's.
     """
     import torch
 
@@ -299,7 +326,5 @@ def to_tensors(batch: Batch, device=None) -> dict:
     if "image_observations" in tensors:
         tensors["image_observations"] = tensors["image_observations"].float().div_(127.5).sub_(1)
     if "pixel_values" in tensors:
-        from jatlab.data.pictures import normalise
-
         tensors["pixel_values"] = normalise(tensors["pixel_values"])
     return tensors

@@ -1,6 +1,4 @@
-"""Episodes on disk: they come back as they were, other libraries read them, and bad ones are
-refused by name.
-"""
+"""Episodes on disk: they come back unchanged, other libraries read them, bad ones are refused."""
 
 from types import SimpleNamespace
 
@@ -59,7 +57,7 @@ def test_round_trip_is_exact(task, tmp_path):
     )
     back = read_episodes(path, task)
     assert [len(e["rewards"]) for e in back] == [3, 1, 7]
-    for written, read in zip(episodes, back):
+    for written, read in zip(episodes, back, strict=True):
         assert set(read) == set(column_names(task))
         for column, values in written.items():
             assert read[column].dtype == values.dtype and read[column].shape == values.shape
@@ -70,11 +68,8 @@ def test_round_trip_is_exact(task, tmp_path):
 
 def test_the_same_episodes_give_the_same_bytes(tmp_path):
     episodes = [make_episode(GO_TO, 5)]
-    a, b = (
-        write_episodes(tmp_path / name, episodes, GO_TO).read_bytes()
-        for name in ("a.parquet", "b.parquet")
-    )
-    assert a == b
+    a, b = (write_episodes(tmp_path / f"{name}.parquet", episodes, GO_TO) for name in "ab")
+    assert a.read_bytes() == b.read_bytes()
 
 
 def test_a_folder_is_read_in_the_order_of_its_files(tmp_path):
@@ -101,10 +96,8 @@ def test_the_datasets_library_reads_the_columns(task, tmp_path):
     first = rows[0]
     assert np.allclose(first["rewards"], episode["rewards"])
     if task is PONG:
-        assert (
-            np.asarray(first["image_observations"][1]).transpose(2, 0, 1)
-            == episode["image_observations"][1]
-        ).all()
+        frames = np.asarray(first["image_observations"][1]).transpose(2, 0, 1)
+        assert (frames == episode["image_observations"][1]).all()
     elif task is GO_TO:
         assert first["text_observations"] == ["go to the réd ball"] * 4
         assert (np.array(first["discrete_observations"]) == episode["discrete_observations"]).all()
@@ -189,14 +182,12 @@ def test_empty_and_incomplete_episodes_are_refused(tmp_path):
 def test_a_damaged_file_is_named(damage, tmp_path):
     path = write_episodes(tmp_path / "00000.parquet", [make_episode(REACH, 50)], REACH)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match="00000.parquet: not a whole Parquet file"):
+    with pytest.raises(ValueError, match="00000.parquet: not a complete Parquet file"):
         read_episodes(path, REACH)
 
 
 def test_foreign_files_are_checked_too(tmp_path):
-    """Parquet that something else wrote: a missing column, a NaN, sizes that change within an
-    episode.
-    """
+    """Files that something else wrote: a missing column, a NaN, sizes that change in an episode."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -205,15 +196,12 @@ def test_foreign_files_are_checked_too(tmp_path):
         "continuous_actions": [[[0.0] * 4] * 2],
         "rewards": [[1.0, 2.0]],
     }
+    without_rewards = {k: v for k, v in good.items() if k != "rewards"}
+    unequal = [[[0.0] * 4, [0.0] * 3]]
     cases = {
-        "column 'rewards' is missing for metaworld-reach": {
-            k: v for k, v in good.items() if k != "rewards"
-        },
+        "column 'rewards' is missing for metaworld-reach": without_rewards,
         "column 'rewards': NaN": {**good, "rewards": [[1.0, float("nan")]]},
-        "timesteps of different sizes: 3, 4": {
-            **good,
-            "continuous_actions": [[[0.0] * 4, [0.0] * 3]],
-        },
+        "timesteps of different sizes: 3, 4": {**good, "continuous_actions": unequal},
         "expected a list of values": {**good, "rewards": [1.0]},
         "cannot be read as float32": {**good, "rewards": [["a", "b"]]},
         "the episode is empty": {k: [[]] for k in good},
@@ -223,7 +211,5 @@ def test_foreign_files_are_checked_too(tmp_path):
         with pytest.raises(ValueError, match=message):
             read_episodes(tmp_path / "x.parquet", REACH)
     pq.write_table(pa.table(good), tmp_path / "x.parquet")
-    assert (
-        read_episodes(tmp_path / "x.parquet", REACH)[0]["continuous_observations"].dtype
-        == np.float32
-    )
+    (episode,) = read_episodes(tmp_path / "x.parquet", REACH)
+    assert episode["continuous_observations"].dtype == np.float32

@@ -1,6 +1,4 @@
-"""The sequence of batches: each window once an epoch, shares by weight, the same after resuming and
-over several processes.
-"""
+"""The sequence of batches: each window once an epoch, shares by weight, the same after resuming."""
 
 import itertools
 import json
@@ -11,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jatlab.data.mixture import BatchPlan, Mixture, cut_batches, prefetch
+from jatlab.data.mixture import BatchPlan, Mixture, prefetch
 from jatlab.data.storage import EpisodeStore
 from jatlab.data.windows import WindowSource
 from jatlab.tasks import get_task
@@ -38,9 +36,14 @@ class Lengths:
 
 lengths = st.lists(st.integers(1, 64), min_size=1, max_size=40)
 several = st.lists(lengths, min_size=1, max_size=4).map(
-    lambda all: [Lengths(n, ls) for n, ls in zip(NAMES, all)]
+    lambda each: [Lengths(*pair) for pair in zip(NAMES, each, strict=False)]
 )
 weights = st.lists(st.sampled_from([0.5, 1.0, 3.0]), min_size=4, max_size=4)
+
+
+def mix(sources, batch_timesteps, weights, seed):
+    names = [source.name for source in sources]
+    return Mixture(sources, batch_timesteps, dict(zip(names, weights, strict=False)), seed)
 
 
 def take(mixture, count):
@@ -51,32 +54,7 @@ def content(plan):
     return plan.number, plan.task, plan.windows.tolist(), plan.share
 
 
-# --- batches
-# -----------------------------------------------------------------------------------------------------------------
-
-
-@given(lengths, st.integers(1, 500), st.integers(0, 3))
-def test_batches_have_each_window_once_and_are_not_too_large(lengths, batch_timesteps, seed):
-    lengths = np.array(lengths)
-    batches = cut_batches(lengths, batch_timesteps, np.random.default_rng(seed))
-    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
-    assert all(len(b) == 1 or lengths[b].max() * len(b) <= batch_timesteps for b in batches)
-    assert all(lengths[b].sum() >= 0.7 * lengths[b].max() * len(b) for b in batches)
-
-
-@pytest.mark.parametrize("batch_timesteps", [512, 1024, 2048])
-def test_short_episodes_of_many_lengths_train_on_little_padding(batch_timesteps):
-    lengths = np.clip(
-        np.random.default_rng(0).geometric(1 / 9, 4000), 1, 64
-    )  # like BabyAI's simple levels
-    batches = cut_batches(lengths, batch_timesteps, np.random.default_rng(1))
-    padded = sum(lengths[b].max() * len(b) for b in batches)
-    one_by_one = np.random.default_rng(1).permutation(lengths).reshape(-1, 40)
-    assert 1 - lengths.sum() / padded < 0.10 < 1 - lengths.sum() / (one_by_one.max(1) * 40).sum()
-
-
-# --- epochs and shares
-# -------------------------------------------------------------------------------------------------------
+# --- epochs and shares ---
 
 
 @settings(deadline=None, max_examples=40)
@@ -84,21 +62,19 @@ def test_short_episodes_of_many_lengths_train_on_little_padding(batch_timesteps)
 def test_a_task_sees_each_window_once_in_each_of_its_epochs(
     sources, weights, batch_timesteps, seed
 ):
-    mixture = Mixture(sources, batch_timesteps, dict(zip([s.name for s in sources], weights)), seed)
+    mixture = mix(sources, batch_timesteps, weights, seed)
     seen = {s.name: [] for s in sources}
     for plan in take(mixture, 60):
         seen[plan.task] += plan.windows[:, 0].tolist()
     for source in sources:
         every = sorted(source.windows(None)[:, 0])
-        epochs = [
-            seen[source.name][i : i + len(every)]
-            for i in range(0, len(seen[source.name]), len(every))
-        ]
+        ours, size = seen[source.name], len(every)
+        epochs = [ours[i : i + size] for i in range(0, len(ours), size)]
         assert all(sorted(epoch) == every for epoch in epochs[:-1])
         assert not epochs or len(set(epochs[-1])) == len(epochs[-1])
 
 
-def test_epochs_differ_and_seeds_differ_and_the_same_seed_is_the_same():
+def test_epochs_and_seeds_differ_but_not_the_same_seed():
     def orders(seed):
         mixture = Mixture([Lengths(NAMES[0], [5] * 50)], 20, seed=seed)
         return [[p.windows.tolist() for p in take(mixture, 13)] for _ in range(2)]
@@ -108,15 +84,14 @@ def test_epochs_differ_and_seeds_differ_and_the_same_seed_is_the_same():
 
 
 @given(weights, st.integers(0, 5))
-def test_turns_follow_the_weights_at_all_times(weights, seed):
-    sources = [Lengths(name, [3, 4]) for name in NAMES]
-    mixture, counts = Mixture(sources, 4, dict(zip(NAMES, weights)), seed), Counter()
+def test_batches_follow_the_sampling_weights_at_all_times(weights, seed):
+    mixture = mix([Lengths(name, [3, 4]) for name in NAMES], 4, weights, seed)
+    shares = dict(zip(NAMES, np.array(weights) / sum(weights), strict=True))
+    counts = Counter()
     for number, plan in enumerate(take(mixture, 100), 1):
         counts[plan.task] += 1
-        for name, weight in zip(NAMES, weights):
-            assert abs(counts[name] - number * weight / sum(weights)) <= 1 + weight / sum(
-                weights
-            ) * len(NAMES)
+        for name, share in shares.items():
+            assert abs(counts[name] - number * share) <= 1 + share * len(NAMES)
 
 
 def test_the_order_of_tasks_is_not_a_fixed_round():
@@ -134,8 +109,7 @@ def test_shares_let_every_timestep_of_an_epoch_count_the_same(lengths, batch_tim
     assert np.allclose([p.share / p.timesteps for p in plans], len(plans) / sum(lengths))
 
 
-# --- resuming and processes
-# --------------------------------------------------------------------------------------------------
+# --- resuming and processes ---
 
 
 @settings(deadline=None, max_examples=40)
@@ -143,12 +117,7 @@ def test_shares_let_every_timestep_of_an_epoch_count_the_same(lengths, batch_tim
 def test_resuming_anywhere_gives_the_rest_of_the_sequence(
     sources, weights, batch_timesteps, seed, cut
 ):
-    def fresh():
-        return Mixture(
-            sources, batch_timesteps, dict(zip([s.name for s in sources], weights)), seed
-        )
-
-    before, after = fresh(), fresh()
+    before, after = (mix(sources, batch_timesteps, weights, seed) for _ in range(2))
     plans = take(before, cut)
     after.load_state_dict(json.loads(json.dumps(plans[-1].state)))
     assert [content(p) for p in take(after, 20)] == [content(p) for p in take(before, 20)]
@@ -159,18 +128,14 @@ def test_resuming_anywhere_gives_the_rest_of_the_sequence(
 def test_processes_share_the_sequence_without_overlap(
     sources, processes, accumulate, batch_timesteps
 ):
-    whole = [
-        content(p) for p in take(Mixture(sources, batch_timesteps), 5 * processes * accumulate)
-    ]
+    per_step = processes * accumulate
+    every = [content(p) for p in take(Mixture(sources, batch_timesteps), 5 * per_step)]
     shares = []
     for process in range(processes):
-        steps = prefetch(
-            Mixture(sources, batch_timesteps), processes * accumulate, process, processes
-        )
-        shares += [
-            content(p) for plans, _ in itertools.islice(steps, 5) for p in plans[process::processes]
-        ]
-    assert sorted(shares) == sorted(whole)
+        steps = prefetch(Mixture(sources, batch_timesteps), per_step, process, processes)
+        for plans, _ in itertools.islice(steps, 5):
+            shares += [content(p) for p in plans[process::processes]]
+    assert sorted(shares) == sorted(every)
 
 
 def test_prefetched_arrays_are_those_of_the_plans():
@@ -190,9 +155,8 @@ def test_an_error_while_preparing_comes_out():
 
 def test_random_starts_resume_as_well():
     rng, task = np.random.default_rng(0), get_task("metaworld-reach")
-    store = EpisodeStore.of_episodes(
-        task, [make_episode(task, length, rng) for length in (30, 7, 50)]
-    )
+    episodes = [make_episode(task, length, rng) for length in (30, 7, 50)]
+    store = EpisodeStore.of_episodes(task, episodes)
 
     def fresh():
         return Mixture([WindowSource(store, 8, random_start=True)], 24)
@@ -202,24 +166,19 @@ def test_random_starts_resume_as_well():
     assert [content(p) for p in take(after, 30)] == [content(p) for p in take(before, 30)]
 
 
-# --- bad input
-# ---------------------------------------------------------------------------------------------------------------
+# --- bad input ---
 
 
 def test_a_state_of_other_data_or_settings_is_refused():
-    state = Mixture([Lengths(NAMES[0], [1, 2])], 3).state_dict()
+    source, longer = Lengths(NAMES[0], [1, 2]), Lengths(NAMES[0], [1, 2, 3])
+    state = Mixture([source], 3).state_dict()
+    changed = "batch_timesteps was 3 when this state was saved and is 4 now"
     for other, message in (
-        (Mixture([Lengths(NAMES[0], [1, 2, 3])], 3), "episodes of metaworld-reach are not those"),
-        (
-            Mixture([Lengths(NAMES[0], [1, 2]), Lengths(NAMES[1], [1])], 3),
-            "episodes of metaworld-door-close",
-        ),
-        (
-            Mixture([Lengths(NAMES[0], [1, 2])], 4),
-            "batch_timesteps was 3 when this state was saved and is 4 now",
-        ),
-        (Mixture([Lengths(NAMES[0], [1, 2])], 3, seed=1), "seed was 0"),
-        (Mixture([Lengths(NAMES[0], [1, 2])], 3, {NAMES[0]: 2}), "weights was"),
+        (Mixture([longer], 3), "episodes of metaworld-reach are not those"),
+        (Mixture([source, Lengths(NAMES[1], [1])], 3), "episodes of metaworld-door-close"),
+        (Mixture([source], 4), changed),
+        (Mixture([source], 3, seed=1), "seed was 0"),
+        (Mixture([source], 3, {NAMES[0]: 2}), "weights was"),
     ):
         with pytest.raises(ValueError, match=message):
             other.load_state_dict(state)
@@ -245,15 +204,6 @@ def test_a_plan_says_what_it_is():
     rng, task = np.random.default_rng(0), get_task("metaworld-reach")
     store = EpisodeStore.of_episodes(task, [make_episode(task, 5, rng) for _ in range(12)])
     source = WindowSource(store, 4)
-    assert (
-        str(BatchPlan(7, source, source.windows(None)[2:5]))
-        == "batch 7 (metaworld-reach, episodes 1, 2)"
-    )
-    assert str(BatchPlan(7, source, source.windows(None))).endswith(
-        "episodes 0, 1, 2, 3, 4, 5, 6, 7 …)"
-    )
-
-
-def test_a_window_without_timesteps_is_refused():
-    with pytest.raises(ValueError, match="a window of 0 timesteps"):
-        cut_batches(np.array([3, 0]), 8, np.random.default_rng(0))
+    windows = source.windows(None)
+    assert str(BatchPlan(7, source, windows[2:5])) == "batch 7 (metaworld-reach, episodes 1, 2)"
+    assert str(BatchPlan(7, source, windows)).endswith("episodes 0, 1, 2, 3, 4, 5, 6, 7 …)")

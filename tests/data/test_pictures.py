@@ -1,6 +1,4 @@
-"""Pictures with text: preprocessed as CLIP does, patches first, and refused where they are no
-pictures.
-"""
+"""Pictures with text: preprocessed as CLIP does, patches first, refused where they are none."""
 
 import numpy as np
 import pytest
@@ -17,19 +15,27 @@ from tests.support.language_data import as_bytes, picture, write_pictures
 NANO = JatConfig.preset("nano")
 
 
-@pytest.mark.parametrize(
-    "size",
-    [(640, 480), (333, 500), (112, 112), (60, 200), (1000, 90), (113, 112), (224, 225), (37, 37)],
-)
+SIZES = [
+    (640, 480),
+    (333, 500),
+    (112, 112),
+    (60, 200),
+    (1000, 90),
+    (113, 112),
+    (224, 225),
+    (37, 37),
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("side", [224, 112])
 def test_preprocessing_equals_clip(size, side):
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    image = picture(3, *size)
-    theirs = CLIPImageProcessorPil(
-        size={"shortest_edge": side}, crop_size={"height": side, "width": side}
-    )(image, return_tensors="np")["pixel_values"]
-    ours = normalise(torch.from_numpy(preprocess(image, side))[None]).numpy()
+    image, square = picture(3, *size), {"height": side, "width": side}
+    processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square)
+    theirs = processor(image, return_tensors="np")["pixel_values"]
+    ours = normalise(torch.from_numpy(preprocess(image, side).copy())[None]).numpy()
     assert ours.shape == theirs.shape == (1, 3, side, side)
     assert np.abs(ours - theirs).max() < 1e-2
 
@@ -40,7 +46,7 @@ def test_pictures_of_other_modes_become_rgb_as_clip_makes_them(mode):
 
     image = picture(5, 130, 120, mode)
     theirs = CLIPImageProcessorPil()(image, return_tensors="np")["pixel_values"]
-    ours = normalise(torch.from_numpy(preprocess(open_picture(image), 224))[None]).numpy()
+    ours = normalise(torch.from_numpy(preprocess(open_picture(image), 224).copy())[None]).numpy()
     assert np.abs(ours - theirs).max() < 1e-2
 
 
@@ -72,22 +78,20 @@ def test_what_is_no_picture_is_refused(tmp_path):
 
 
 def test_a_row_is_the_picture_then_its_text_between_end_marks(tmp_path, tokenizer):
-    pictures, texts = (
-        [picture(i, 30 + i, 40) for i in range(6)],
-        [f"a red ball {'and a box ' * i}" for i in range(6)],
-    )
+    pictures = [picture(i, 30 + i, 40) for i in range(6)]
+    texts = [f"a red ball {'and a box ' * i}" for i in range(6)]
     write_pictures(tmp_path, "conceptual-captions", [as_bytes(p, "PNG") for p in pictures], texts)
     source = open_source("conceptual-captions", tmp_path, NANO, tokenizer)
     windows = source.windows(np.random.default_rng(0))
     batch = source.batch(windows)
-    assert (
-        batch["pixel_values"].shape == (6, 3, 112, 112) and batch["pixel_values"].dtype == np.uint8
-    )
+    pixels = batch["pixel_values"]
+    assert pixels.shape == (6, 3, 112, 112) and pixels.dtype == np.uint8
     for i in range(6):
-        ids = batch["input_ids"][i][batch["attention_mask"][i] == 1]
+        mask = batch["attention_mask"][i]
+        ids, padding = batch["input_ids"][i][mask == 1], batch["input_ids"][i][mask == 0]
         assert ids.tolist() == [tokenizer.end_id, *tokenizer.encode(texts[i]), tokenizer.end_id]
-        assert (batch["input_ids"][i][batch["attention_mask"][i] == 0] == tokenizer.pad_id).all()
-        assert np.array_equal(batch["pixel_values"][i], preprocess(pictures[i], 112))
+        assert (padding == tokenizer.pad_id).all()
+        assert np.array_equal(pixels[i], preprocess(pictures[i], 112))
         assert windows[i, 1] == (49 + len(ids) + 1) // 2
     tensors = to_tensors(batch)
     assert tensors["pixel_values"].dtype == torch.float32 and abs(tensors["pixel_values"]).max() < 3
@@ -95,17 +99,14 @@ def test_a_row_is_the_picture_then_its_text_between_end_marks(tmp_path, tokenize
 
 def test_patches_and_text_share_the_positions(tmp_path, tokenizer):
     write_pictures(tmp_path, "ok-vqa", [picture(0)], ["Q: " + "word " * 200 + "? A: yes"])
-    with pytest.warns(
-        UserWarning,
-        match="1 of 1 texts are longer than the 77 tokens beside a picture and were cut",
-    ):
+    message = "1 of 1 texts are longer than the 77 tokens beside a picture and were cut"
+    with pytest.warns(UserWarning, match=message):
         source = open_source("ok-vqa", tmp_path, NANO, tokenizer)
     batch = source.batch(source.windows(np.random.default_rng(0)))
     assert 49 + batch["input_ids"].shape[1] == NANO.max_position_embeddings
     assert torch.isfinite(JatModel(NANO)(**to_tensors(batch)).loss)
-    with pytest.raises(
-        ValueError, match="a picture takes 49 positions of 50, which leaves no room for text"
-    ):
+    message = "a picture takes 49 positions of 50, which leaves no room for text"
+    with pytest.raises(ValueError, match=message):
         open_source("ok-vqa", tmp_path, NANO.replace(max_position_embeddings=50), tokenizer)
 
 
@@ -116,25 +117,17 @@ def test_the_loss_is_that_of_the_text_alone_and_sees_the_picture():
     ids = torch.randint(2, 40, (2, 6))
     pixels = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
-        output, other = (
-            model(input_ids=ids, pixel_values=pixels),
-            model(input_ids=ids, pixel_values=pixels + 1),
-        )
+        output, other = (model(input_ids=ids, pixel_values=p) for p in (pixels, pixels + 1))
     assert output.logits.shape == (2, 4 + 6, 40)
-    expected = torch.nn.functional.cross_entropy(
-        output.logits[:, 4:-1].flatten(0, 1), ids[:, 1:].flatten()
-    )
+    predictions = output.logits[:, 4:-1].flatten(0, 1)
+    expected = torch.nn.functional.cross_entropy(predictions, ids[:, 1:].flatten())
     assert output.loss == pytest.approx(expected.item(), abs=1e-5)
     assert abs(other.loss - output.loss) > 1e-6
 
 
 def test_split_and_fingerprint(tmp_path, tokenizer):
-    write_pictures(
-        tmp_path,
-        "ok-vqa",
-        [picture(i) for i in range(10)],
-        [f"Q: which? A: {i}" for i in range(10)],
-    )
+    pictures, texts = [picture(i) for i in range(10)], [f"Q: which? A: {i}" for i in range(10)]
+    write_pictures(tmp_path, "ok-vqa", pictures, texts)
     source = open_pictures("ok-vqa", tmp_path, NANO, tokenizer)
     train, held = source.split(0.3, seed=1)
     assert len(held.episodes) == 3 and sorted([*train.episodes, *held.episodes]) == list(range(10))

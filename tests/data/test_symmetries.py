@@ -1,6 +1,4 @@
-"""Another view of a demonstration is the demonstration of another world: checked in the environment
-itself.
-"""
+"""Another view of a demonstration is one of another world: checked in the environment."""
 
 import numpy as np
 import pytest
@@ -39,35 +37,27 @@ def test_colours_change_places_in_grid_and_mission(tokenizer):
     batch = one_window([grid], "go to the red ball after you pick up a grey box", [2], tokenizer)
     swapped = GridSymmetries(tokenizer)(batch, Fixed([5, 1, 2, 3, 4, 0], mirrored=False))
     assert swapped["discrete_observations"][0, 0, 1:10].tolist() == [6, 5, 0, 2, 5, 0, 7, 0, 0]
-    assert (
-        tokenizer.decode(swapped["discrete_observations"][0, 0, 148:])
-        == "go to the grey ball after you pick up a red box"
-    )
+    mission = tokenizer.decode(swapped["discrete_observations"][0, 0, 148:])
+    assert mission == "go to the grey ball after you pick up a red box"
     assert swapped["discrete_actions"].tolist() == [[2]]
     assert batch["discrete_observations"][0, 0, 2] == 0  # the original is untouched
 
 
 def test_a_mirrored_world_unfolds_as_the_mirror_says(tokenizer):
-    """Reflect a real room, play the exchanged turns in it, and see what the mirror showed at every
-    step.
-    """
+    """A reflected room, played with left and right exchanged, shows what the mirror shows."""
     env = make_env("babyai-go-to-local")
     for seed in range(5):
         actions = np.random.default_rng(seed).integers(0, 3, 25)
         plain, mission = play(env, seed, actions, reflect=False)
-        exchanged, actions = (
-            np.where(actions == 0, 1, np.where(actions == 1, 0, actions))[: len(plain)],
-            actions[: len(plain)],
-        )
+        actions = actions[: len(plain)]
+        exchanged = np.where(actions == 0, 1, np.where(actions == 1, 0, actions))
         reflected, _ = play(env, seed, exchanged, reflect=True)
-        mirror = GridSymmetries(tokenizer)(
-            one_window(plain, mission, actions, tokenizer), Fixed(range(6), mirrored=True)
-        )
+        window = one_window(plain, mission, actions, tokenizer)
+        mirror = GridSymmetries(tokenizer)(window, Fixed(range(6), mirrored=True))
         assert mirror["discrete_actions"][0].tolist() == exchanged.tolist()
-        np.testing.assert_array_equal(
-            mirror["discrete_observations"][0, :, 0], [o[0] for o in reflected]
-        )
-        agree = (mirror["discrete_observations"][0, :, 1:148] == np.stack(reflected)[:, 1:]).mean()
+        seen = mirror["discrete_observations"][0]
+        np.testing.assert_array_equal(seen[:, 0], [o[0] for o in reflected])
+        agree = (seen[:, 1:148] == np.stack(reflected)[:, 1:]).mean()
         assert agree == 1.0, f"seed {seed}: {agree:.3f} of the grid values"
 
 
@@ -93,9 +83,8 @@ def flat(observation):
 def reflect_world(world):
     """East and west change places: cells, the agent and the way it faces."""
     grid = world.grid
-    cells = [
-        [grid.get(grid.width - 1 - x, y) for x in range(grid.width)] for y in range(grid.height)
-    ]
+    columns = range(grid.width - 1, -1, -1)
+    cells = [[grid.get(x, y) for x in columns] for y in range(grid.height)]
     for y, row in enumerate(cells):
         for x, cell in enumerate(row):
             grid.set(x, y, cell)
@@ -120,17 +109,17 @@ def test_views_differ_between_windows_and_repeat_with_the_seed(tokenizer):
     grid[1:4] = (6, 0, 0)
     one = one_window([grid], "go to the red ball", [2], tokenizer)
     many = {name: np.repeat(value, 600, axis=0) for name, value in one.items()}
-    views = [
-        GridSymmetries(tokenizer)(many, np.random.default_rng(7))["discrete_observations"]
-        for _ in range(2)
-    ]
-    np.testing.assert_array_equal(*views)
-    balls = views[0][:, 0, 1:148].reshape(600, 49, 3)
+    draw = GridSymmetries(tokenizer)
+    view, again = (draw(many, np.random.default_rng(7))["discrete_observations"] for _ in range(2))
+    np.testing.assert_array_equal(view, again)
+    balls = view[:, 0, 1:148].reshape(600, 49, 3)
     colours = balls[balls[..., 0] == 6][:, 1]
     assert len(colours) == 600
     np.testing.assert_allclose(np.bincount(colours, minlength=6) / 600, 1 / 6, atol=0.06)
-    named = [tokenizer.decode(row) for row in views[0][:, 0, 148:]]
-    assert all(name == f"go to the {COLOURS[c]} ball" for name, c in zip(named, colours))
+    named = [tokenizer.decode(row) for row in view[:, 0, 148:]]
+    assert all(
+        name == f"go to the {COLOURS[c]} ball" for name, c in zip(named, colours, strict=True)
+    )
 
 
 def test_a_tokenizer_that_splits_a_colour_is_told():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jatlab.data.flat import Rows
 from jatlab.data.mixture import Mixture, cut_batches
+from jatlab.data.rows import Rows
 from jatlab.data.text import TextSource, open_text
 from jatlab.data.windows import open_source
 from jatlab.model.config import JatConfig
@@ -21,19 +21,12 @@ NANO = JatConfig.preset("nano")
 def source_of(lengths, row_tokens, shift=True):
     """Documents whose tokens are all different: 1, 2, 3 …"""
     offsets = np.cumsum([0, *lengths])
-    return TextSource(
-        "python-docs",
-        Rows(np.arange(1, offsets[-1] + 1, dtype=np.uint32), offsets),
-        "made-up",
-        row_tokens,
-        pad_id=0,
-        shift=shift,
-    )
+    tokens = Rows(np.arange(1, offsets[-1] + 1, dtype=np.uint32), offsets)
+    return TextSource("python-docs", tokens, "made-up", row_tokens, pad_id=0, shift=shift)
 
 
-@example(
-    lengths=[3], half=2, seed=1, shift=True
-)  # a first row of two tokens, and then one token alone
+# the example: a first row of two tokens, and then a single token
+@example(lengths=[3], half=2, seed=1, shift=True)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=30),
     half=st.integers(1, 20),
@@ -53,12 +46,11 @@ def test_every_token_is_in_exactly_one_row_of_an_epoch(lengths, half, seed, shif
         seen.extend(batch["input_ids"][batch["attention_mask"] == 1])
     assert sorted(seen) == list(range(1, sum(lengths) + 1))
     if sum(lengths) > 1 and half > 1:
-        assert source.batch(windows)["attention_mask"].sum(1).min() > 1, (
-            "a row of one token has nothing to predict"
-        )
+        shortest = source.batch(windows)["attention_mask"].sum(1).min()
+        assert shortest > 1, "a row of one token has nothing to predict"
 
 
-def test_rows_are_cut_elsewhere_in_each_epoch_and_the_same_for_the_same_seed():
+def test_each_seed_cuts_rows_elsewhere_and_always_the_same():
     source = source_of([500, 300], 16)
     first, again, other = (source.windows(np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
@@ -74,10 +66,9 @@ def test_documents_follow_each_other_each_closed_by_the_end_mark(tmp_path, token
     source.shift = False
     batch = source.batch(source.windows(np.random.default_rng(0)))
     ids = batch["input_ids"][batch["attention_mask"] == 1]
-    ends = np.flatnonzero(ids == tokenizer.end_id)
-    assert [
-        tokenizer.decode(part[part != tokenizer.end_id]) for part in np.split(ids, ends + 1)[:-1]
-    ] == [text for text in texts if text.strip()]
+    parts = np.split(ids, np.flatnonzero(ids == tokenizer.end_id) + 1)[:-1]
+    decoded = [tokenizer.decode(part[part != tokenizer.end_id]) for part in parts]
+    assert decoded == [text for text in texts if text.strip()]
 
 
 def test_split_holds_out_whole_documents(tmp_path, tokenizer):
@@ -89,28 +80,6 @@ def test_split_holds_out_whole_documents(tmp_path, tokenizer):
     ids = [s.batch(s.windows(np.random.default_rng(0))) for s in (train, held)]
     assert sum(batch["attention_mask"].sum() for batch in ids) == source.total
     assert source.split(0.0, seed=0) == (source, None)
-
-
-def test_flat_copy_is_made_once_and_anew_when_the_data_or_the_tokenizer_change(
-    tmp_path, tokenizer, monkeypatch
-):
-    write_texts(tmp_path, "oscar", documents(5))
-    first = open_text("oscar", tmp_path, NANO, tokenizer)
-    with monkeypatch.context() as patch:
-        patch.setattr("jatlab.data.text._read_tokens", lambda *_: pytest.fail("read again"))
-        assert open_text("oscar", tmp_path, NANO, tokenizer).fingerprint == first.fingerprint
-    write_texts(tmp_path, "oscar", documents(5, seed=1), file="00001")
-    more = open_text("oscar", tmp_path, NANO, tokenizer)
-    assert more.fingerprint != first.fingerprint and len(more.episodes) == 10
-    other = open_text("oscar", tmp_path, NANO, TextTokenizer.train(documents(5), 300))
-    assert other.content != more.content
-
-
-def test_a_damaged_flat_copy_is_written_anew(tmp_path, tokenizer):
-    write_texts(tmp_path, "oscar", documents(5))
-    total = open_text("oscar", tmp_path, NANO, tokenizer).total
-    next((tmp_path / "oscar").glob("cache/train/*/tokens.bin")).write_bytes(b"12")
-    assert open_text("oscar", tmp_path, NANO, tokenizer).total == total
 
 
 def test_the_mixture_counts_two_tokens_as_a_timestep(tmp_path, tokenizer):
@@ -127,41 +96,30 @@ def refuse(tmp_path, table, match, name="wikipedia", **changes):
     path.parent.mkdir(parents=True, exist_ok=True)
     if table is not None:
         pq.write_table(table, path)
+    arguments = {"config": NANO, "tokenizer": TextTokenizer.load()} | changes
     with pytest.raises(ValueError, match=match):
-        open_source(
-            name, tmp_path, **({"config": NANO, "tokenizer": TextTokenizer.load()} | changes)
-        )
+        open_source(name, tmp_path, **arguments)
 
 
 def test_what_is_no_text_is_refused_by_name(tmp_path):
-    refuse(
-        tmp_path,
-        pa.table({"title": ["a"], "id": [1]}),
-        r"00000.parquet: column 'text' is missing; the file has title, id",
-    )
+    table = pa.table({"title": ["a"], "id": [1]})
+    refuse(tmp_path, table, r"00000.parquet: column 'text' is missing; the file has title, id")
     refuse(tmp_path, pa.table({"text": [1, 2]}), r"column 'text' holds int64, expected strings")
     refuse(tmp_path, pa.table({"text": ["a", None]}), r"row 1 has nothing in column 'text'")
     refuse(tmp_path, pa.table({"text": ["", " \n"]}), r"wikipedia: no documents")
     (tmp_path / "wikipedia/train/00000.parquet").write_bytes(b"PAR1 and then nothing")
-    refuse(tmp_path, None, "not a whole Parquet file")
+    refuse(tmp_path, None, "not a complete Parquet file")
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path):
     table = pa.table({"text": ["a b c"]})
     refuse(tmp_path, table, "needs a tokenizer", tokenizer=None)
-    refuse(
-        tmp_path,
-        table,
-        "3072 ids, the model's vocab_size is 100",
-        config=NANO.replace(vocab_size=100),
-    )
-    refuse(
-        tmp_path, table, "rows of 200 tokens, but the model has 128 positions", max_timesteps=100
-    )
+    few = NANO.replace(vocab_size=100)
+    refuse(tmp_path, table, "3072 ids, the model's vocab_size is 100", config=few)
+    message = "rows of 200 tokens, but the model has 128 positions"
+    refuse(tmp_path, table, message, max_timesteps=100)
     refuse(tmp_path, table, "the loss of text has no weight", loss_weight=2.0)
-    for name, hint in (
-        ("oscar", "published data set"),
-        ("python-docs", "jatlab record python-docs"),
-    ):
+    hints = {"oscar": "published data set", "python-docs": "jatlab record python-docs"}
+    for name, hint in hints.items():
         with pytest.raises(FileNotFoundError, match=hint):
             open_source(name, tmp_path, NANO, TextTokenizer.load())

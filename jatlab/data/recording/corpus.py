@@ -1,8 +1,8 @@
 """Text that every machine has: the missions of BabyAI, and the documentation inside CPython.
 
-`python -m jatlab.data.recording.corpus` trains the package's tokenizer on both. `split_documents`
-makes a corpus of the documentation: whole documents for training, others for testing, and of these
-only paragraphs that training does not have.
+``python -m jatlab.data.recording.corpus`` trains the package's tokenizer on both.
+`split_documents` makes a corpus of the documentation: documents for training, other documents for
+testing, and of the latter only the paragraphs that training does not have.
 """
 
 from __future__ import annotations
@@ -16,20 +16,14 @@ from pathlib import Path
 from zlib import crc32
 
 TEST_ONE_IN = 20  # documents
-RUN = 8  # words: runs of so many are compared
+RUN = 8  # words: paragraphs are compared by their runs of so many
 SHARED = 0.3  # a paragraph that shares more of its runs with training is no test
-LEFT_OUT = (
-    "test",
-    "tests",
-    "idle_test",
-    "site-packages",
-    "dist-packages",
-    "__pycache__",
-)  # folders of the standard library
+# folders of the standard library that are left out
+LEFT_OUT = ("test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__")
 
 
 def missions(per_task: int = 200) -> Iterator[str]:
-    """The missions of the first `per_task` seeds of every BabyAI task."""
+    """The missions of the first ``per_task`` seeds of every BabyAI task."""
     from jatlab.tasks import make_env, task_names
 
     for name in task_names("babyai"):
@@ -40,8 +34,10 @@ def missions(per_task: int = 200) -> Iterator[str]:
 
 
 def documentation() -> Iterator[str]:
-    """The language reference's topics as `help()` shows them, then the docstrings of the standard
-    library's modules, paragraph by paragraph.
+    """The paragraphs that the tokenizer learns from.
+
+    They come from the language reference's topics, as ``help()`` shows them, and from the
+    docstrings of the standard library's modules.
     """
     for text in (*_topics(), *_docstrings("*.py")):
         yield from _paragraphs(text)
@@ -77,28 +73,26 @@ def _paragraphs(text: str) -> list[str]:
     return [paragraph for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
-# --- train and test
-# ----------------------------------------------------------------------------------------------------------
+# --- train and test ---
 
 
 def split_documents(texts: Iterable[str]) -> tuple[list[str], list[str]]:
     """Documents for training and for testing, decided by each one's digest.
 
     Docstrings are often copied. So a paragraph of a test document is left out where training has
-    the same words, or more than three tenths of its runs of eight words; a document of which
-    nothing is left is left out.
+    the same words, or more than three tenths of its runs of eight words. A document of which no
+    paragraph remains is left out.
     """
-    groups: tuple[list[str], list[str]] = [], []
+    train: list[str] = []
+    test: list[str] = []
     for text in texts:
-        groups[crc32(text.encode()) % TEST_ONE_IN == 0].append(text)
-    known = {
-        run for text in groups[0] for paragraph in _paragraphs(text) for run in _runs(paragraph)
-    }
-    kept = ("\n\n".join(p for p in _paragraphs(text) if _is_new(p, known)) for text in groups[1])
-    return groups[0], [text for text in kept if text]
+        (test if crc32(text.encode()) % TEST_ONE_IN == 0 else train).append(text)
+    known = {run for text in train for paragraph in _paragraphs(text) for run in _runs(paragraph)}
+    kept = ("\n\n".join(p for p in _paragraphs(text) if _is_new(p, known)) for text in test)
+    return train, [text for text in kept if text]
 
 
-def _is_new(paragraph: str, known: set) -> bool:
+def _is_new(paragraph: str, known: set[tuple[str, ...]]) -> bool:
     runs = _runs(paragraph)
     return bool(runs) and sum(run in known for run in runs) <= SHARED * len(runs)
 
@@ -117,7 +111,8 @@ def main(vocab_size: int = 3072) -> None:
     OWN.parent.mkdir(exist_ok=True)
     TextTokenizer.train(texts, vocab_size).save(OWN)
     print(
-        f"{OWN.name}: {vocab_size} tokens learnt from {len(texts):,} texts, {sum(map(len, texts)):,} characters"
+        f"{OWN.name}: {vocab_size} tokens learnt from {len(texts):,} texts, "
+        f"{sum(map(len, texts)):,} characters"
     )
 
 

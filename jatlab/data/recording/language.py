@@ -1,46 +1,43 @@
-"""Recording what the package brings along: documents of CPython, captions of MiniGrid scenes,
-questions about them.
+"""Recording texts and pictures: CPython's documents, captions of scenes, questions about them.
 
-    <root>/<task>/train/00000.parquet …   column ``text``; pictures also ``images`` (the Image feature of the datasets library): the published columns
-    <root>/<task>/test/00000.parquet …    other documents, other scenes, never seen in training
-    <root>/<task>/recording.json          what was recorded, from what
+    <root>/<task>/train/00000.parquet …   column ``text``; pictures also have ``images`` (the Image
+                                          feature of the datasets library): the published columns
+    <root>/<task>/test/00000.parquet …    other documents and scenes, which training never has
+    <root>/<task>/recording.json          what was recorded, and from what
 
-Scene i of training has seed ``seed + i``, of testing 1,000,000 + i. A shard depends on nothing but
-its seeds: any number of workers makes the same files, and those that are there are kept.
+Scene i of training has seed ``seed + i``, scene i of testing 1,000,000 + ``seed`` + i. A file
+depends on its seeds only. So any number of workers makes the same files, and those that exist are
+kept.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from platform import python_version
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from jatlab.utils.files import atomic_write, write_json
+from jatlab.data.parquet import Notes, read_notes, write_table
+from jatlab.data.recording.corpus import documents, split_documents
+from jatlab.data.recording.scenes import FIRST_TEST_SEED, as_text, caption, draw_scene, questions
+from jatlab.data.rows import RECORDED, how_to_get, language_files
+from jatlab.utils.checks import require
+from jatlab.utils.files import write_json
 from jatlab.utils.workers import run_jobs
 
-TASKS = ("python-docs", "minigrid-captions", "minigrid-questions")
-SHARD = 500  # scenes a file
+Summary = dict[str, Any]  # what recording.json says about a task
+
+SHARD = 500  # scenes of a file
 TEST_SHARE = 0.1  # scenes of testing for one of training
 PAIRS = {"train": 3, "test": 1}  # questions about one scene
 LAST_TRAIN_SEED = 99_999
-_NOTES = b"jatlab"
-_IMAGES = json.dumps(
-    {
-        "info": {
-            "features": {
-                "images": {"_type": "Image"},
-                "text": {"dtype": "string", "_type": "Value"},
-            }
-        }
-    }
-).encode()
+_FEATURES = {"images": {"_type": "Image"}, "text": {"dtype": "string", "_type": "Value"}}
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,6 @@ class SceneJob:
     path: str
 
 
-def how_to_get(name: str) -> str:
-    """What to do for the data of a task of text or pictures."""
-    if name in TASKS:
-        return f"record it with `jatlab record {name}`"
-    return f"{name} is part of the published data set: fetch it with `jatlab fetch {name}`, or put Parquet files with its columns there"
-
-
 def record_language(
     names: list[str],
     root: Path,
@@ -68,102 +58,105 @@ def record_language(
     workers: int = 2,
     seed: int = 0,
     progress: bool = True,
-) -> dict[str, dict]:
-    """Record these tasks, train and test, and return what each ``recording.json`` says.
+) -> dict[str, Summary]:
+    """Record tasks of text and pictures, for training and testing.
 
-    ``scenes`` of training for each task of pictures (a tenth of that for testing); the documents
-    are always all recorded. Raises ValueError for a task that is published rather than recorded and
-    for seeds out of range, OSError when the disk is full, ImportError without MiniGrid.
+    Args:
+        names: some of `jatlab.data.rows.RECORDED`.
+        root: the folder of the data.
+        scenes: scenes of training for each task of pictures; a tenth of that is recorded for
+            testing. Documents are always all recorded.
+        workers: processes that draw scenes; 0 draws in this one.
+        seed: of the first scene.
+        progress: show a bar, and print a line for each task.
+
+    Returns:
+        What each task's ``recording.json`` says.
+
+    Raises:
+        ValueError: for a task that is published rather than recorded, and seeds out of range.
+        OSError: when the disk is full.
+        ImportError: without MiniGrid.
     """
     for name in names:
-        if name not in TASKS:
-            raise ValueError(
-                f"{name} cannot be recorded: {how_to_get(name)}; recordable are {', '.join(TASKS)}"
-            )
-    if scenes < 1 or seed < 0 or seed + scenes > LAST_TRAIN_SEED + 1:
-        raise ValueError(
-            f"scenes of training have seeds 0 to {LAST_TRAIN_SEED:,}: {scenes} from seed {seed} do not fit"
+        require(
+            name in RECORDED,
+            f"{name} cannot be recorded: {how_to_get(name)}; recordable are {', '.join(RECORDED)}",
         )
-    summaries = {name: _record_documents(root) for name in names if name == "python-docs"}
-    jobs = [
-        job for name in names if name != "python-docs" for job in _missing(name, root, scenes, seed)
-    ]
+    require(
+        scenes >= 1 and seed >= 0 and seed + scenes <= LAST_TRAIN_SEED + 1,
+        f"scenes of training have seeds 0 to {LAST_TRAIN_SEED:,}: "
+        f"{scenes} from seed {seed} do not fit",
+    )
+    pictures = [name for name in names if name != "python-docs"]
+    summaries = {name: _record_documents(root) for name in names if name not in pictures}
+    jobs = [job for name in pictures for job in _missing(name, root, scenes, seed)]
     _run(jobs, workers, progress)
-    summaries |= {
-        name: _summarise_scenes(name, root, seed) for name in names if name != "python-docs"
-    }
+    summaries |= {name: _summarise_scenes(name, root, seed) for name in pictures}
     if progress:
         print("\n".join(report_line(summaries[name]) for name in names))
     return {name: summaries[name] for name in names}
 
 
-def report_line(summary: dict) -> str:
+def report_line(summary: Summary) -> str:
     """A recording in one line."""
-    counts = ", ".join(
-        f"{summary[split]['rows']:,} {summary['unit']} to {verb}"
-        for split, verb in (("train", "learn from"), ("test", "test with"))
+    train, test, unit = summary["train"], summary["test"], summary["unit"]
+    return (
+        f"{summary['task']}: {train['rows']:,} {unit} to learn from, "
+        f"{test['rows']:,} {unit} to test with; "
+        f"{train['characters']:,} and {test['characters']:,} characters"
     )
-    return f"{summary['task']}: {counts}; {summary['train']['characters']:,} and {summary['test']['characters']:,} characters"
 
 
-# --- documents
-# ---------------------------------------------------------------------------------------------------------------
+# --- documents ---
 
 
-def _record_documents(root: Path) -> dict:
-    from jatlab.data.recording.corpus import documents, split_documents
-
-    summary = {
-        "task": "python-docs",
-        "unit": "documents",
-        "source": f"pydoc_data.topics and docstrings of the standard library, CPython {python_version()}",
-    }
-    for split, texts in zip(("train", "test"), split_documents(documents())):
+def _record_documents(root: Path) -> Summary:
+    origin = f"pydoc_data.topics and docstrings of the standard library, CPython {python_version()}"
+    summary: Summary = {"task": "python-docs", "unit": "documents", "source": origin}
+    for split, texts in zip(("train", "test"), split_documents(documents()), strict=True):
         write_rows(root / "python-docs" / split / "00000.parquet", {"text": texts})
         summary[split] = {"rows": len(texts), "characters": sum(map(len, texts))}
     write_json(root / "python-docs" / "recording.json", summary)
     return summary
 
 
-# --- scenes
-# ------------------------------------------------------------------------------------------------------------------
+# --- scenes ---
 
 
 def _missing(name: str, root: Path, scenes: int, seed: int) -> list[SceneJob]:
-    from jatlab.data.recording.scenes import FIRST_TEST_SEED
-
+    """The files of a task that are not there, or have fewer scenes."""
     wanted = (
         ("train", seed, scenes),
         ("test", FIRST_TEST_SEED + seed, max(1, round(scenes * TEST_SHARE))),
     )
-    jobs = [
-        SceneJob(name, split, start + first, min(SHARD, count - first), str(root / name / split / f"{first // SHARD:05d}.parquet"))
-        for split, start, count in wanted for first in range(0, count, SHARD)
-    ]  # fmt: skip
-    return [job for job in jobs if _recorded(job) < job.count]
+    jobs = []
+    for split, start, total in wanted:
+        for index, first in enumerate(range(0, total, SHARD)):
+            path = root / name / split / f"{index:05d}.parquet"
+            count = min(SHARD, total - first)
+            job = SceneJob(name, split, start + first, count, str(path))
+            if _recorded(job) < count:
+                jobs.append(job)
+    return jobs
 
 
 def _recorded(job: SceneJob) -> int:
-    """How many scenes the shard's file holds: 0 if there is none. ValueError if they have other
-    seeds.
-    """
+    """How many scenes the file has: 0 if there is none. ValueError if they have other seeds."""
     if not Path(job.path).exists():
         return 0
-    notes = read_notes(Path(job.path))
-    if notes.get("first") != job.first:
-        raise ValueError(
-            f"{job.path} begins with seed {notes.get('first')}, now it would be {job.first}; record into another folder, or delete that one"
-        )
+    notes = read_notes(job.path)
+    require(
+        notes.get("first") == job.first,
+        f"{job.path} begins with seed {notes.get('first')}, now it would be {job.first}; "
+        "record into another folder, or delete that one",
+    )
     return notes["count"]
 
 
 def _run(jobs: list[SceneJob], workers: int, progress: bool) -> None:
-    with tqdm(
-        total=sum(job.count for job in jobs),
-        unit=" scenes",
-        disable=not progress or not jobs,
-        dynamic_ncols=True,
-    ) as bar:
+    total, hidden = sum(job.count for job in jobs), not progress or not jobs
+    with tqdm(total=total, unit=" scenes", disable=hidden, dynamic_ncols=True) as bar:
         for kind, job, value in run_jobs(record_scenes, jobs, workers):
             if kind == "progress":
                 bar.set_description(job.task, refresh=False)
@@ -171,9 +164,7 @@ def _run(jobs: list[SceneJob], workers: int, progress: bool) -> None:
 
 
 def record_scenes(job: SceneJob, report: Callable[[int], None]) -> None:
-    """Draw and write one shard (in a worker)."""
-    from jatlab.data.recording.scenes import as_text, caption, draw_scene, questions
-
+    """Draw and write one file, in a worker; ``report`` gets 1 for each scene."""
     rows: dict[str, list] = {"images": [], "text": []}
     for seed in range(job.first, job.first + job.count):
         scene = draw_scene(seed)
@@ -181,24 +172,16 @@ def record_scenes(job: SceneJob, report: Callable[[int], None]) -> None:
         rows["images"].append(scene.picture)
         rows["text"].append(caption(scene) if job.task == "minigrid-captions" else as_text(ask()))
         report(1)
-    write_rows(
-        job.path,
-        rows,
-        {"first": job.first, "count": job.count, "characters": sum(map(len, rows["text"]))},
-    )
+    characters = sum(map(len, rows["text"]))
+    notes = {"first": job.first, "count": job.count, "characters": characters}
+    write_rows(job.path, rows, notes)
 
 
-def _summarise_scenes(name: str, root: Path, seed: int) -> dict:
+def _summarise_scenes(name: str, root: Path, seed: int) -> Summary:
     import minigrid
 
-    from jatlab.data.text import language_files
-
-    summary = {
-        "task": name,
-        "unit": "pictures",
-        "source": f"BabyAI levels drawn by MiniGrid {minigrid.__version__}",
-        "seed": seed,
-    }
+    origin = f"BabyAI levels drawn by MiniGrid {minigrid.__version__}"
+    summary: Summary = {"task": name, "unit": "pictures", "source": origin, "seed": seed}
     for split in ("train", "test"):
         notes = [read_notes(file) for file in language_files(root, name, split)]
         summary[split] = {
@@ -209,55 +192,37 @@ def _summarise_scenes(name: str, root: Path, seed: int) -> dict:
     return summary
 
 
-# --- files
-# -------------------------------------------------------------------------------------------------------------------
+# --- files ---
 
 
-def write_rows(path: str | Path, rows: dict[str, list], notes: dict | None = None) -> Path:
-    """Write ``text`` and, if there are any, ``images`` (arrays (h, w, 3) uint8, or compressed
-    bytes) as one Parquet file, whole or not at all.
+def write_rows(path: str | Path, rows: dict[str, list], notes: Notes | None = None) -> Path:
+    """Write texts, and pictures if there are any, to one Parquet file, atomically.
 
-    Raises OSError when the disk is full, saying so.
+    Args:
+        path: the file; missing folders are made.
+        rows: ``text``, and possibly ``images``: arrays (h, w, 3) uint8, or compressed bytes.
+        notes: JSON that travels in the file's metadata.
+
+    Raises:
+        OSError: when the disk is full; nothing is left behind then.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from jatlab.data.episodes import explain_full_disk
-
-    columns = {"text": pa.array(rows["text"], pa.string())}
-    if "images" in rows:
-        entries = [
-            {"bytes": image if isinstance(image, bytes) else to_png(image), "path": None}
-            for image in rows["images"]
-        ]
-        columns = {
-            "images": pa.array(entries, pa.struct({"bytes": pa.binary(), "path": pa.string()})),
-            **columns,
-        }
-    metadata = {_NOTES: json.dumps(notes or {}, sort_keys=True).encode()} | (
-        {b"huggingface": _IMAGES} if "images" in rows else {}
-    )
-    try:
-        with atomic_write(path) as temporary:
-            pq.write_table(
-                pa.table(columns).replace_schema_metadata(metadata), temporary, compression="zstd"
-            )
-    except OSError as error:
-        raise explain_full_disk(error, Path(path)) from error
-    return Path(path)
+    texts = pa.array(rows["text"], pa.string())
+    if "images" not in rows:
+        return write_table(path, pa.table({"text": texts}), notes)
+    entries = [
+        {"bytes": image if isinstance(image, bytes) else to_png(image), "path": None}
+        for image in rows["images"]
+    ]
+    images = pa.array(entries, pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    return write_table(path, pa.table({"images": images, "text": texts}), notes, _FEATURES)
 
 
 def to_png(image: np.ndarray) -> bytes:
-    """(h, w, 3) uint8 -> PNG."""
+    """A picture (h, w, 3) uint8 -> PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", compress_level=6)
     return buffer.getvalue()
-
-
-def read_notes(path: Path) -> dict:
-    """What `write_rows` was given as notes; {} for a file from elsewhere."""
-    import pyarrow.parquet as pq
-
-    return json.loads((pq.read_schema(path).metadata or {}).get(_NOTES, b"{}"))

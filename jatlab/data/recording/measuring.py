@@ -1,12 +1,17 @@
 """Measuring teachers and the random policy: the returns that scores are normalised by.
 
-``measured_scores.json`` maps a task to ``{"teacher": entry, "random": entry}``, an Atari game to
-one of the ``"search"`` too. An entry holds mean and standard deviation of the return over
-``episodes`` seeds from 2,000,000 on (``seeds``: first and last), the success rate where the task
-has one, how many episodes were dropped because the teacher failed (they are in no mean), the policy
-in words, and the versions of the packages. A teacher that searches adds what it cost: see its
-``facts``. Its episodes take minutes, so each is kept beside the file
-(``measured_scores.TASK.json``) until the task is finished, and a killed run goes on from there.
+``measured_scores.json`` maps a task to ``{"teacher": entry, "random": entry}``; an Atari game has
+an entry of "search" too. An entry holds:
+
+- the mean and standard deviation of the return, over ``episodes`` seeds from 2,000,000 on;
+- ``seeds``: the first and the last;
+- the success rate, where the task has one, and the mean length;
+- how many episodes were dropped because the teacher failed; they are not in the means;
+- the policy in words, and the versions of the packages;
+- for a teacher that searches, what it cost, see its ``facts``.
+
+An episode of a searching teacher takes minutes. So each is kept beside the file, in
+``measured_scores.TASK.json``, until the task is finished: a run that was killed goes on from there.
 """
 
 from __future__ import annotations
@@ -16,16 +21,22 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from jatlab.data.episodes import explain_full_disk
+from jatlab.data.parquet import explain_full_disk
 from jatlab.data.recording.playing import EpisodePlayer, Outcome, versions
 from jatlab.tasks import expand, get_task, task_names
 from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
+from jatlab.utils.checks import require
 from jatlab.utils.files import ASSETS, write_json
 from jatlab.utils.workers import run_jobs
+
+Entry = dict[str, Any]  # one policy on one task
+Scores = dict[str, dict[str, Entry]]  # by task and policy
+PlayedEpisode = dict[str, Any]  # outcome (None if the teacher failed), reason, seconds, facts
 
 MEASURED_FILE = ASSETS / "scores" / "measured_scores.json"
 FIRST_SEED = 2_000_000
@@ -42,6 +53,11 @@ class MeasureJob:
     timeout: float
     path: str
 
+    @property
+    def seeds(self) -> range:
+        """The seeds of the episodes."""
+        return range(self.seed, self.seed + self.episodes)
+
 
 def measure(
     tasks: str | Iterable[str],
@@ -53,23 +69,35 @@ def measure(
     path: str | Path = MEASURED_FILE,
     again: bool = False,
     progress: bool = True,
-) -> dict[str, dict]:
-    """Measure teacher and random returns of ``tasks`` (names, patterns, domains) and merge them
-    into the file at ``path``; return all it holds.
+) -> Scores:
+    """Measure the returns of teachers and of the random policy, and store them.
 
-    ``who``: "teacher", "random", for Atari "search", or several of them; tasks without a teacher
-    are measured with the random policy alone. Each entry is stored as soon as it is known, so a
-    killed run loses little and the next one skips what is there: the same policy, versions, and at
-    least these seeds. ``again`` measures anyway.
+    Each entry is stored as soon as it is known, so a run that is killed loses little.
 
-    Raises ValueError for unknown tasks or policies, OSError when the file cannot be written.
+    Args:
+        tasks: names, patterns or domains, as `jatlab.tasks.expand` takes them. Tasks without a
+            teacher are measured with the random policy only.
+        episodes: how many, of each task and policy.
+        workers: processes; 0 plays in this one.
+        who: some of "teacher", "random" and, for Atari, "search".
+        seed: of the first episode.
+        timeout: seconds of an episode, times the teacher's ``slowness``.
+        path: the file that the entries are merged into.
+        again: measure also what is there with the same policy, versions and at least these seeds.
+        progress: show a bar, and print a line for each task.
+
+    Returns:
+        All that the file holds, by task and policy.
+
+    Raises:
+        ValueError: for unknown tasks or policies, or a file that is not JSON.
+        OSError: when the file cannot be written.
     """
-    unknown = set(who) - set(WHO)
-    if unknown or episodes < 1:
-        raise ValueError(
-            f"measure {', '.join(WHO)} over at least 1 episode, not {sorted(unknown) or ''} {episodes}"
-        )
-    path, scores, names = Path(path), _read(Path(path)), expand(tasks)
+    who, path = list(who), Path(path)
+    unknown = sorted(set(who) - set(WHO))
+    require(not unknown, f"unknown policies {unknown}; measure some of {', '.join(WHO)}")
+    require(episodes >= 1, f"episodes must be at least 1, got {episodes}")
+    scores, names = _read(path), expand(tasks)
     for name in names if "search" in who else ():
         require_teacher(name, "search")
     jobs = [
@@ -79,12 +107,17 @@ def measure(
         if policy != "teacher" or has_teacher(name)
     ]
     jobs = [job for job in jobs if again or not _is_known(job, scores)]
-    with tqdm(
-        total=episodes * len(jobs),
-        unit=" episodes",
-        disable=not progress or not jobs,
-        dynamic_ncols=True,
-    ) as bar:
+    scores = _run(jobs, workers, progress) or scores
+    if progress:
+        print("\n".join(report_line(name, scores[name]) for name in names if name in scores))
+    return scores
+
+
+def _run(jobs: list[MeasureJob], workers: int, progress: bool) -> Scores:
+    """Do the jobs, store each entry, and return all entries of the file; {} without jobs."""
+    scores: Scores = {}
+    total, hidden = sum(job.episodes for job in jobs), not progress or not jobs
+    with tqdm(total=total, unit=" episodes", disable=hidden, dynamic_ncols=True) as bar:
         for kind, job, value in run_jobs(measure_one, jobs, workers):
             if kind == "progress" and isinstance(value, str):
                 bar.set_postfix_str(f"{job.task}, {value}")
@@ -92,13 +125,11 @@ def measure(
                 bar.set_description(f"{job.task}, {job.who}", refresh=False)
                 bar.update(value)
             else:
-                scores = _store(path, job, value)
-    if progress:
-        print("\n".join(report_line(name, scores[name]) for name in names if name in scores))
+                scores = _store(Path(job.path), job, value)
     return scores
 
 
-def report_line(task_name: str, entries: dict) -> str:
+def report_line(task_name: str, entries: dict[str, Entry]) -> str:
     """A task's measured policies in one line."""
     parts = [
         f"{who} {entry['mean']:.4g} ± {entry['std']:.2g} over {entry['episodes']} episodes"
@@ -108,47 +139,63 @@ def report_line(task_name: str, entries: dict) -> str:
     return f"{task_name}: {', '.join(parts)}"
 
 
-def measure_one(job: MeasureJob, report: Callable[[int | str], None]) -> dict:
-    """The entry of one policy on one task (in a worker); ``report(1)`` after each episode, and
-    words on the way.
+# --- in a worker ---
+
+
+def measure_one(job: MeasureJob, report: Callable[[int | str], None]) -> Entry:
+    """The entry of one policy on one task.
+
+    ``report`` gets 1 after each episode and, in between, words about a slow one. Raises ValueError
+    if the policy fails on all seeds.
     """
     player = EpisodePlayer(job.task, job.who)
-    slow = player.teacher.slowness > 1
-    played = _Played(job, player) if slow else {}
-    for seed in range(job.seed, job.seed + job.episodes):
+    is_slow = player.teacher.slowness > 1
+    played: dict[int, PlayedEpisode] = _KeptEpisodes(job, player) if is_slow else {}
+    for seed in job.seeds:
         if seed not in played:
             played[seed] = _play_one(player, job, seed, report)
         report(1)
     player.close()
     outcomes = [Outcome(**record["outcome"]) for record in played.values() if record["outcome"]]
-    dropped = job.episodes - len(outcomes)
     if not outcomes:
         raise ValueError(
-            f"{job.task}: the {job.who} policy failed on all {job.episodes} seeds from {job.seed}; the last reason was: {played[job.seed + job.episodes - 1]['reason']}"
+            f"{job.task}: the {job.who} policy failed on all {job.episodes} seeds "
+            f"from {job.seed}; the last reason was: {played[job.seeds[-1]]['reason']}"
         )
-    returns, successes = (
-        [o.total for o in outcomes],
-        [o.success for o in outcomes if o.success is not None],
-    )
+    entry = _statistics(outcomes, job) | {
+        "policy": describe(job.task, job.who),
+        "versions": versions(player.task),
+    }
+    return entry | (_cost(played.values()) if is_slow else {})
+
+
+def _statistics(outcomes: list[Outcome], job: MeasureJob) -> Entry:
+    returns = [outcome.total for outcome in outcomes]
+    successes = [outcome.success for outcome in outcomes if outcome.success is not None]
     return {
-        "mean": round(float(np.mean(returns)), 4), "std": round(float(np.std(returns)), 4), "episodes": len(returns), "dropped": dropped,
-        "seeds": [job.seed, job.seed + job.episodes - 1], "success": round(float(np.mean(successes)), 4) if successes else None,
-        "length": round(float(np.mean([o.length for o in outcomes])), 2), "policy": describe(job.task, job.who), "versions": versions(player.task),
-    } | (_cost(played.values()) if slow else {})  # fmt: skip
+        "mean": round(float(np.mean(returns)), 4),
+        "std": round(float(np.std(returns)), 4),
+        "episodes": len(returns),
+        "dropped": job.episodes - len(outcomes),
+        "seeds": [job.seeds[0], job.seeds[-1]],
+        "success": round(float(np.mean(successes)), 4) if successes else None,
+        "length": round(float(np.mean([outcome.length for outcome in outcomes])), 2),
+    }
 
 
 def _play_one(
     player: EpisodePlayer, job: MeasureJob, seed: int, report: Callable[[int | str], None]
-) -> dict:
-    """One episode as JSON: the outcome, or None and the reason if the teacher failed; the seconds
-    of processor time that it took and the teacher's facts.
+) -> PlayedEpisode:
+    """One episode as JSON, with the seconds of processor time that it took.
+
+    Its "outcome" is None if the teacher failed; "reason" then says why.
     """
-    started = time.process_time()  # not by the clock: a busy machine is no slower teacher
+    started = time.process_time()  # not the clock: on a busy machine a teacher would look slower
+    outcome, reason = None, None
     try:
         outcome = asdict(player.play(seed, job.timeout, keep=False, watch=report)[0])
-        reason = None
     except TeacherFailed as error:
-        outcome, reason = None, str(error)
+        reason = str(error)
     return {
         "outcome": outcome,
         "reason": reason,
@@ -157,47 +204,41 @@ def _play_one(
     }
 
 
-def _cost(played: Iterable[dict]) -> dict:
-    """What searching cost: decisions per second of one core, the game itself included, and the
-    teacher's facts; its shares are means over decisions.
+def _cost(played: Iterable[PlayedEpisode]) -> Entry:
+    """What searching cost: decisions per second of one core, and means of the teacher's facts.
+
+    The game's own time is included in the seconds; the means are over decisions.
     """
     good = [record for record in played if record["outcome"]]
     lengths = np.array([record["outcome"]["length"] for record in good])
-    shares = {
-        name: round(
-            float(np.average([record["facts"][name] for record in good], weights=lengths)), 4
-        )
-        for name in good[0]["facts"]
-    }
-    return {
-        "decisions_per_second": round(
-            float(lengths.sum() / sum(record["seconds"] for record in good)), 2
-        )
-    } | shares
+    seconds = sum(record["seconds"] for record in good)
+    entry: Entry = {"decisions_per_second": round(float(lengths.sum() / seconds), 2)}
+    for name in good[0]["facts"]:
+        values = [record["facts"][name] for record in good]
+        entry[name] = round(float(np.average(values, weights=lengths)), 4)
+    return entry
 
 
-class _Played(dict):
-    """Episodes by seed, on disk after each, so that a killed run goes on; those of another policy
-    or other versions do not count.
+class _KeptEpisodes(dict[int, PlayedEpisode]):
+    """Episodes by seed, written to disk after each, so that a killed run goes on from there.
+
+    Those of another policy or of other versions are not read again.
     """
 
     def __init__(self, job: MeasureJob, player: EpisodePlayer):
         self.path = partial_file(job.path, job.task)
         self.identity = {"policy": describe(job.task, job.who), "versions": versions(player.task)}
         stored = _read(self.path)
-        wanted = range(job.seed, job.seed + job.episodes)
         if stored.get("identity") == self.identity:
-            super().__init__(
-                {
-                    int(seed): record
-                    for seed, record in stored["episodes"].items()
-                    if int(seed) in wanted
-                }
-            )
+            episodes = {int(seed): record for seed, record in stored["episodes"].items()}
+            super().__init__({seed: episodes[seed] for seed in episodes if seed in job.seeds})
 
-    def __setitem__(self, seed: int, record: dict) -> None:
+    def __setitem__(self, seed: int, record: PlayedEpisode) -> None:
         super().__setitem__(seed, record)
         write_json(self.path, {"identity": self.identity, "episodes": self})
+
+
+# --- files ---
 
 
 def partial_file(path: str | Path, task: str) -> Path:
@@ -205,18 +246,15 @@ def partial_file(path: str | Path, task: str) -> Path:
     return Path(path).with_name(f"{Path(path).stem}.{task}.json")
 
 
-def _is_known(job: MeasureJob, scores: dict) -> bool:
+def _is_known(job: MeasureJob, scores: Scores) -> bool:
     entry = scores.get(job.task, {}).get(job.who, {})
     first, last = entry.get("seeds", (None, -1))
-    facts = (job.seed, versions(get_task(job.task)), describe(job.task, job.who))
-    return (
-        first,
-        entry.get("versions"),
-        entry.get("policy"),
-    ) == facts and last >= job.seed + job.episodes - 1
+    known = (first, entry.get("versions"), entry.get("policy"))
+    wanted = (job.seed, versions(get_task(job.task)), describe(job.task, job.who))
+    return known == wanted and last >= job.seeds[-1]
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
@@ -225,9 +263,9 @@ def _read(path: Path) -> dict:
         ) from None
 
 
-def _store(path: Path, job: MeasureJob, entry: dict) -> dict:
-    """Merge one entry into the file, whole or not at all; tasks stay in the published order."""
-    scores = _read(path)  # again: another process may have written meanwhile
+def _store(path: Path, job: MeasureJob, entry: Entry) -> Scores:
+    """Merge one entry into the file, atomically; tasks stay in the published order."""
+    scores = _read(path)  # again: another process may have written to it
     scores.setdefault(job.task, {})[job.who] = entry
     order = {name: i for i, name in enumerate(task_names())}
     scores = dict(sorted(scores.items(), key=lambda item: order.get(item[0], len(order))))

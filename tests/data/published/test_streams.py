@@ -1,6 +1,4 @@
-"""Windows streamed from the published data set's layout: the same as from recordings, each of them
-once, wherever they are read.
-"""
+"""Streamed windows: the same as from recordings, each of them once, wherever they are read."""
 
 import hashlib
 import itertools
@@ -35,9 +33,10 @@ from tests.training.test_trainer import TINY
 
 CONFIG = JatConfig.preset("nano", max_position_embeddings=16)
 MUJOCO, ATARI = NAMES["mujoco"], NAMES["atari"]
-shards = st.lists(
-    st.lists(st.integers(0, 20), min_size=1, max_size=4), min_size=1, max_size=4
-).filter(lambda all: any(map(any, all)))
+shard = st.lists(st.integers(0, 20), min_size=1, max_size=4)
+shards = st.lists(shard, min_size=1, max_size=4).filter(lambda each: any(map(any, each)))
+# a fixture of the module does not change between examples
+shared_fixture = [HealthCheck.function_scoped_fixture]
 
 
 def recorded_windows(rows, name, tokenizer, config=CONFIG):
@@ -50,6 +49,10 @@ def recorded_windows(rows, name, tokenizer, config=CONFIG):
     ]
 
 
+def kinds(arrays):
+    return {name: (values.dtype, values.shape) for name, values in arrays.items()}
+
+
 def digest(arrays):
     """A window or batch in sixteen letters."""
     parts = [
@@ -59,14 +62,11 @@ def digest(arrays):
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-# --- the same windows
-# --------------------------------------------------------------------------------------------------------
+# --- the same windows ---
 
 
 @pytest.mark.parametrize("name", NAMES.values())
-@settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=5, deadline=None, suppress_health_check=shared_fixture)
 @given(lengths=shards, seed=st.integers(0, 3))
 def test_streamed_windows_are_those_of_recordings(tmp_path_factory, tokenizer, name, lengths, seed):
     folder = tmp_path_factory.mktemp("repository")
@@ -74,21 +74,18 @@ def test_streamed_windows_are_those_of_recordings(tmp_path_factory, tokenizer, n
     stream = stream_windows(name, CONFIG, tokenizer, folder, buffer=1 + seed * 20)
     found, wanted = list(stream), recorded_windows(rows, name, tokenizer)
     assert len(found) == len(wanted)
-    for ours, theirs in zip(found, wanted):
-        assert {n: (v.dtype, v.shape) for n, v in ours.items()} == {
-            n: (v.dtype, v.shape) for n, v in theirs.items()
-        }
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert kinds(ours) == kinds(theirs)
         assert all(np.array_equal(ours[n], theirs[n]) for n in theirs)
     assert stream.empty <= sum(length == 0 for length in itertools.chain(*lengths))
 
 
-def test_atari_windows_have_32_timesteps_and_rewards_are_shifted_across_them(tmp_path):
+def test_atari_windows_of_32_timesteps_with_shifted_rewards(tmp_path):
     (row,) = make_shards(tmp_path, ATARI, [[70]])
     windows = list(stream_windows(ATARI, JatConfig.preset("nano"), source=tmp_path))
     assert [len(w["rewards"]) for w in windows] == [32, 32, 6]
-    np.testing.assert_array_equal(
-        np.concatenate([w["rewards"] for w in windows]), np.float32([0, *row["rewards"][:-1]])
-    )
+    rewards = np.concatenate([w["rewards"] for w in windows])
+    np.testing.assert_array_equal(rewards, np.float32([0, *row["rewards"][:-1]]))
     assert windows[0]["image_observations"].shape == (32, 4, 84, 84)
 
 
@@ -98,31 +95,26 @@ def test_documents_and_pictures_come_as_rows_of_tokens(tmp_path, tokenizer):
     rows = list(stream_windows(TEXT, CONFIG, tokenizer, tmp_path))
     assert all(len(row["input_ids"]) <= 16 for row in rows)
     tokens = np.concatenate([row["input_ids"][row["attention_mask"] > 0] for row in rows])
-    wanted = [
-        i for document in documents for i in (*tokenizer.encode(document["text"]), tokenizer.end_id)
-    ]
-    assert Counter(wanted) <= Counter(tokens.tolist()) and len(tokens) - len(wanted) in (
-        0,
-        1,
-    )  # a last token alone takes the one before it along
+    wanted = []
+    for document in documents:
+        wanted += [*tokenizer.encode(document["text"]), tokenizer.end_id]
+    assert Counter(wanted) <= Counter(tokens.tolist())
+    # a single last token takes the one before it along
+    assert len(tokens) - len(wanted) in (0, 1)
     config = JatConfig.preset("nano", image_size=32)
     shown = list(stream_windows(PICTURES, config, tokenizer, tmp_path))
     assert [row["pixel_values"].shape for row in shown] == [(3, 32, 32)] * 3
-    assert [tokenizer.decode(row["input_ids"]) for row in shown] == [
-        row["text"] for row in pictures
-    ]
+    texts = [tokenizer.decode(row["input_ids"]) for row in shown]
+    assert texts == [row["text"] for row in pictures]
 
 
-# --- shared out
-# --------------------------------------------------------------------------------------------------------------
+# --- shared out ---
 
 
 def _share(folder, process, processes, workers):
     windows = stream_windows(MUJOCO, CONFIG, None, folder, "train", process, processes)
-    return [
-        digest(window)
-        for window in DataLoader(windows, batch_size=None, num_workers=workers, collate_fn=_numpy)
-    ]
+    loader = DataLoader(windows, batch_size=None, num_workers=workers, collate_fn=_numpy)
+    return [digest(window) for window in loader]
 
 
 def _numpy(window):
@@ -135,14 +127,13 @@ def _send(folder, process, processes, workers, queue):
 
 
 @pytest.mark.parametrize("files", [1, 2, 3, 4, 5])
-def test_two_processes_with_two_workers_each_see_every_window_once(tmp_path, files):
+def test_two_processes_of_two_workers_see_each_window_once(tmp_path, files):
     rows = make_shards(tmp_path, MUJOCO, [[9, 3, 20], [0, 30], [5], [4, 4, 4, 4], [17]][:files])
     wanted = Counter(digest(window) for window in recorded_windows(rows, MUJOCO, None))
     context = torch.multiprocessing.get_context("fork")
     queue = context.Queue()
-    processes = [
-        context.Process(target=_send, args=(tmp_path, number, 2, 2, queue)) for number in range(2)
-    ]
+    tasks = [(tmp_path, number, 2, 2, queue) for number in range(2)]
+    processes = [context.Process(target=_send, args=task) for task in tasks]
     for process in processes:
         process.start()
     shares = [queue.get(timeout=60) for _ in processes]
@@ -155,9 +146,8 @@ def test_two_processes_with_two_workers_each_see_every_window_once(tmp_path, fil
 def test_other_numbers_of_processes_and_workers_lose_none_either(tmp_path, processes, workers):
     rows = make_shards(tmp_path, MUJOCO, [[9, 3, 20], [30], [5]])
     shares = [_share(tmp_path, process, processes, workers) for process in range(processes)]
-    assert Counter(itertools.chain(*shares)) == Counter(
-        digest(window) for window in recorded_windows(rows, MUJOCO, None)
-    )
+    wanted = Counter(digest(window) for window in recorded_windows(rows, MUJOCO, None))
+    assert Counter(itertools.chain(*shares)) == wanted
 
 
 def test_a_process_that_there_is_not(tmp_path):
@@ -166,12 +156,13 @@ def test_a_process_that_there_is_not(tmp_path):
         stream_windows(MUJOCO, CONFIG, None, tmp_path, "train", 2, 2)
 
 
-# --- in the mixture
-# ----------------------------------------------------------------------------------------------------------
+# --- in the mixture ---
 
 
-def content(plan):
-    return plan.number, plan.task, round(plan.share, 12), digest(plan.load())
+def take(mixture, count):
+    """What the next batches are."""
+    plans = itertools.islice(mixture, count)
+    return [(p.number, p.task, round(p.share, 12), digest(p.load())) for p in plans]
 
 
 def windows_of(plan):
@@ -195,14 +186,9 @@ def repository(tmp_path_factory):
 
 
 def mixture(folder, tokenizer=None, names=(MUJOCO,), seed=0, buffer=25, **choices):
-    return Mixture(
-        [
-            open_stream(name, folder, CONFIG, tokenizer, seed, buffer=buffer, **choices)
-            for name in names
-        ],
-        24,
-        seed=seed,
-    )
+    choices["buffer"] = buffer
+    sources = [open_stream(name, folder, CONFIG, tokenizer, seed, **choices) for name in names]
+    return Mixture(sources, 24, seed=seed)
 
 
 @pytest.mark.filterwarnings("ignore:mujoco-ant")
@@ -219,49 +205,34 @@ def test_each_pass_through_a_stream_has_every_window_once(repository, buffer):
 
 
 @pytest.mark.filterwarnings("ignore:mujoco-ant")
-@settings(
-    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(deadline=None, max_examples=8, suppress_health_check=shared_fixture)
 @given(cut=st.integers(1, 40), buffer=st.sampled_from([1, 25, 60]), random_start=st.booleans())
 def test_resuming_anywhere_gives_the_rest_of_the_sequence(
     repository, tokenizer, cut, buffer, random_start
 ):
-    names = (MUJOCO, ATARI, TEXT)
-    before, after = (
-        mixture(repository[0], tokenizer, names, buffer=buffer, **choices)
-        for choices in ({"random_start": random_start},) * 2
-    )
+    names, choices = (MUJOCO, ATARI, TEXT), {"buffer": buffer, "random_start": random_start}
+    before, after = (mixture(repository[0], tokenizer, names, **choices) for _ in range(2))
     plans = list(itertools.islice(before, cut))
     after.load_state_dict(json.loads(json.dumps(plans[-1].state)))
-    assert [content(plan) for plan in itertools.islice(after, 12)] == [
-        content(plan) for plan in itertools.islice(before, 12)
-    ]
+    assert take(after, 12) == take(before, 12)
 
 
 @pytest.mark.filterwarnings("ignore:mujoco-ant")
 def test_processes_share_one_sequence_without_overlap(repository):
     def loaded(process, processes, steps):
-        for plans, batches in itertools.islice(
-            prefetch(mixture(repository[0]), 2, process, processes), steps
-        ):
-            yield from (
-                (plan.number, digest(batch))
-                for plan, batch in zip(plans[process::processes], batches)
-            )
+        prefetched = prefetch(mixture(repository[0]), 2, process, processes)
+        for plans, batches in itertools.islice(prefetched, steps):
+            for plan, batch in zip(plans[process::processes], batches, strict=True):
+                yield plan.number, digest(batch)
 
     shares = [list(loaded(process, 2, 10)) for process in range(2)]
-    assert (
-        sorted(shares[0] + shares[1]) == list(loaded(0, 1, 10))
-        and len(shares[0]) == len(shares[1]) == 10
-    )
+    assert sorted(shares[0] + shares[1]) == list(loaded(0, 1, 10))
+    assert len(shares[0]) == len(shares[1]) == 10
 
 
 @pytest.mark.filterwarnings("ignore:mujoco-ant")
 def test_seeds_differ_and_the_same_seed_is_the_same(repository):
-    orders = [
-        [content(plan) for plan in itertools.islice(mixture(repository[0], seed=seed), 12)]
-        for seed in (0, 0, 1)
-    ]
+    orders = [take(mixture(repository[0], seed=seed), 12) for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
 
 
@@ -269,9 +240,8 @@ def test_a_stream_that_has_changed_is_not_gone_on_with(tmp_path):
     make_shards(tmp_path, MUJOCO, [[9, 3, 20], [30]])
     state = next(mixture(tmp_path)).state
     make_shards(tmp_path, MUJOCO, [[9, 3, 20], [31]])
-    with pytest.raises(
-        ValueError, match="the episodes of mujoco-ant are not those that this state was saved with"
-    ):
+    message = "the episodes of mujoco-ant are not those that this state was saved with"
+    with pytest.raises(ValueError, match=message):
         mixture(tmp_path).load_state_dict(state)
     with pytest.raises(ValueError, match="the episodes of mujoco-ant are not those"):
         mixture(tmp_path, buffer=26).load_state_dict(state)
@@ -289,16 +259,14 @@ def test_empty_episodes_are_counted_and_said(tmp_path):
         nothing.read(nothing.beginning)
 
 
-def test_rows_that_cannot_be_trained_on_are_named_when_they_are_reached(tmp_path):
+def test_bad_rows_are_named_when_they_are_reached(tmp_path):
     rows = [make_row(ATARI, 3, np.random.default_rng(0)) for _ in range(2)]
     rows[1]["image_observations"][2]["bytes"] = b"no picture"
     write_shards(tmp_path, ATARI, [rows])
     stream = iter(stream_windows(ATARI, CONFIG, source=tmp_path, buffer=1))
     next(stream)
-    with pytest.raises(
-        ValueError,
-        match=f"{tmp_path}, train-00000-of-00001.parquet: atari-pong, episode 1, timestep 2, column 'image_observations'",
-    ):
+    where = f"{tmp_path}, train-00000-of-00001.parquet: atari-pong, episode 1, timestep 2"
+    with pytest.raises(ValueError, match=f"{where}, column 'image_observations'"):
         next(stream)
     rows[0]["rewards"][1] = float("nan")
     write_shards(tmp_path, ATARI, [rows])
@@ -307,33 +275,29 @@ def test_rows_that_cannot_be_trained_on_are_named_when_they_are_reached(tmp_path
 
 
 def test_a_batch_says_which_rows_it_is_of(repository):
-    plan = next(mixture(repository[0], names=(ATARI,), buffer=5))
-    assert str(plan).startswith(
-        "batch 0 (atari-pong, episode 0, counted from "
-    ) and ".parquet: atari-pong, episode" in str(plan)
+    told = str(next(mixture(repository[0], names=(ATARI,), buffer=5)))
+    assert told.startswith("batch 0 (atari-pong, episode 0, counted from ")
+    assert ".parquet: atari-pong, episode" in told
 
 
-def test_a_file_elsewhere_is_streamed_too_and_a_broken_connection_is_said(tmp_path, monkeypatch):
+def test_remote_files_are_streamed_and_lost_connections_named(tmp_path, monkeypatch):
     import fsspec
 
     make_shards(tmp_path, MUJOCO, [[5, 9], [7]])
     elsewhere = fsspec.filesystem("memory")
     elsewhere.put(f"{tmp_path / MUJOCO}/", "/repository/", recursive=True)
     files = [f"memory://{path}" for path in sorted(elsewhere.ls("/repository", detail=False))]
-    monkeypatch.setattr(
-        "jatlab.data.published.layout._hub_splits", lambda task, source: {"train": files}
-    )
-    found, wanted = (
-        list(stream_windows(MUJOCO, CONFIG, source=source))
-        for source in ("somebody/something", tmp_path)
-    )
-    assert [digest(window) for window in found] == [digest(window) for window in wanted]
+    found_files = "jatlab.data.published.layout._hub_splits"
+    monkeypatch.setattr(found_files, lambda task, source: {"train": files})
+
+    def windows(source):
+        return [digest(window) for window in stream_windows(MUJOCO, CONFIG, source=source)]
+
+    assert windows("somebody/something") == windows(tmp_path)
     elsewhere.rm(files[1].removeprefix("memory://"))
-    with pytest.raises(
-        ConnectionError,
-        match="somebody/something, train-00001-of-00002.parquet: reading stopped .FileNotFoundError",
-    ):
-        list(stream_windows(MUJOCO, CONFIG, source="somebody/something"))
+    where = "somebody/something, train-00001-of-00002.parquet"
+    with pytest.raises(ConnectionError, match=f"{where}: reading stopped .FileNotFoundError"):
+        windows("somebody/something")
 
 
 def test_choices_that_do_not_fit(repository, tokenizer):
@@ -342,10 +306,8 @@ def test_choices_that_do_not_fit(repository, tokenizer):
     with pytest.raises(ValueError, match="wikipedia: the loss of text has no weight"):
         open_stream(TEXT, repository[0], CONFIG, tokenizer, loss_weight=2.0)
     make_shards(repository[0], PICTURES, [[3]])
-    with pytest.raises(
-        ValueError,
-        match="ok-vqa: a picture takes 49 positions of 16, which leaves no room for text",
-    ):
+    message = "ok-vqa: a picture takes 49 positions of 16, which leaves no room for text"
+    with pytest.raises(ValueError, match=message):
         list(stream_windows(PICTURES, CONFIG, tokenizer, repository[0]))
 
 
@@ -355,23 +317,24 @@ def test_one_mixture_streams_every_kind_of_task(tmp_path, tokenizer):
         make_shards(tmp_path, name, [[5, 3], [4]])
     config = JatConfig.preset("nano", image_size=32)
     mixed = Mixture([open_stream(name, tmp_path, config, tokenizer) for name in names], 64)
-    kinds = {plan.task: set(plan.load()) for plan in itertools.islice(mixed, 12)}
+    names = {plan.task: set(plan.load()) for plan in itertools.islice(mixed, 12)}
     episodes = {"rewards", "attention_mask", "loss_weight"}
-    assert kinds == {
-        NAMES["atari"]: episodes | {"image_observations", "discrete_actions"}, NAMES["babyai"]: episodes | {"discrete_observations", "discrete_actions"},
-        NAMES["metaworld"]: episodes | {"continuous_observations", "continuous_actions"}, MUJOCO: episodes | {"continuous_observations", "continuous_actions"},
-        TEXT: {"input_ids", "attention_mask"}, PICTURES: {"pixel_values", "input_ids", "attention_mask"},
-    }  # fmt: skip
+    vectors = episodes | {"continuous_observations", "continuous_actions"}
+    assert names == {
+        NAMES["atari"]: episodes | {"image_observations", "discrete_actions"},
+        NAMES["babyai"]: episodes | {"discrete_observations", "discrete_actions"},
+        NAMES["metaworld"]: vectors,
+        NAMES["mujoco"]: vectors,
+        TEXT: {"input_ids", "attention_mask"},
+        PICTURES: {"pixel_values", "input_ids", "attention_mask"},
+    }
 
 
-# --- training
-# ----------------------------------------------------------------------------------------------------------------
+# --- training ---
 
 
 @pytest.mark.filterwarnings("ignore:mujoco-ant")
-def test_training_from_a_stream_and_from_recordings_together_stops_and_resumes(
-    repository, tmp_path
-):
+def test_training_on_streams_and_recordings_stops_and_resumes(repository, tmp_path):
     from safetensors.torch import load_file
 
     from jatlab.training.trainer import TrainConfig, train
@@ -379,22 +342,28 @@ def test_training_from_a_stream_and_from_recordings_together_stops_and_resumes(
 
     torch.set_num_threads(1)
     write_task(tmp_path / "data", "metaworld-reach", [30] * 4)
+    validation = {"val_fraction": 0.3, "val_every": 6}
+    schedule = {"steps": 6, "save_every": 3, "log_every": 1, "decay": "constant", "warmup": 0.0}
     recipe = TrainConfig(
-        data=str(tmp_path / "data"), stream=str(repository[0]), tasks=[MUJOCO, "metaworld-reach"], output=str(tmp_path / "straight"), model=TINY, steps=6,
-        batch_timesteps=32, precision="fp32", device="cpu", progress=False, val_fraction=0.3, val_every=6, save_every=3, log_every=1, decay="constant", warmup=0.0,
-    )  # fmt: skip
+        data=str(tmp_path / "data"),
+        stream=str(repository[0]),
+        tasks=[MUJOCO, "metaworld-reach"],
+        output=str(tmp_path / "straight"),
+        model=TINY,
+        batch_timesteps=32,
+        precision="fp32",
+        device="cpu",
+        progress=False,
+        **schedule,
+        **validation,
+    )
     straight, half = train(recipe), train(replace(recipe, output=str(tmp_path / "half"), steps=3))
     resumed = train(TrainConfig.of_run(half, steps=6))
-    ours, theirs = (
-        load_file(resumed / "model.safetensors"),
-        load_file(straight / "model.safetensors"),
-    )
+    ours, theirs = (load_file(run / "model.safetensors") for run in (resumed, straight))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     told = [json.loads(line) for line in (straight / "log.jsonl").read_text().splitlines()]
-    assert set(told[-1]["validation"]) == {
-        MUJOCO,
-        "metaworld-reach",
-    }  # the one from the split `test`, the other from episodes held out
+    # the one from the split `test`, the other from episodes held out
+    assert set(told[-1]["validation"]) == {MUJOCO, "metaworld-reach"}
     data = json.loads((straight / "training.json").read_text())["data"]
     assert data[MUJOCO]["episodes"] >= 7 and data["metaworld-reach"]["episodes"] == 3
 

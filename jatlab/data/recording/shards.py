@@ -1,0 +1,177 @@
+"""The files of a recording: which are missing, and how each is made.
+
+Episode i of a task uses environment seed ``seed + i``. If the teacher fails there (the BabyAI bot
+can go round in circles), the episode is dropped and counted, and the next of the file's spare seeds
+takes its place: from 100,000 on, there are nine for every episode. So the content of a file depends
+on its number only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jatlab.data.columns import Episode
+from jatlab.data.episodes import write_episodes
+from jatlab.data.parquet import Notes, read_notes
+from jatlab.data.recording.playing import EpisodePlayer, Outcome, as_record, versions
+from jatlab.tasks import get_task
+from jatlab.teachers import TeacherFailed, describe
+from jatlab.utils.checks import require
+from jatlab.utils.files import remove_leftovers
+
+# Episodes of a file, by observation. The frames of 4,500 timesteps are 127 MB, and a searching
+# teacher plays them for minutes.
+SHARD = {"image": 1}
+SHARD_DEFAULT = 50
+# seeds below are for episodes; from here to 999,999 for those that replace dropped ones
+SPARE_SEEDS = 100_000
+SPARES = 9  # for every episode
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """What decides the content of a recording, besides task and file."""
+
+    seed: int
+    teacher: str
+    noise: float
+    timeout: float
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One file to make: ``count`` episodes, from episode number ``first`` on."""
+
+    task: str
+    first: int
+    count: int
+    path: str
+    settings: RecordSettings
+
+    def identity(self) -> Notes:
+        """The notes that a file must have for its episodes to be the ones wanted."""
+        return {
+            "task": self.task,
+            "teacher": self.settings.teacher,
+            "policy": describe(self.task, self.settings.teacher),
+            "seed": self.settings.seed,
+            "noise": self.settings.noise,
+        }
+
+
+def missing_shards(
+    name: str, root: Path, episodes: int, settings: RecordSettings
+) -> list[ShardJob]:
+    """The files of task ``name`` that are not there, or have fewer episodes than wanted.
+
+    Raises ValueError for a file that was recorded with other settings.
+    """
+    folder = root / name / "train"
+    remove_leftovers(folder)
+    size = SHARD.get(get_task(name).observation, SHARD_DEFAULT)
+    jobs = []
+    for index, first in enumerate(range(0, episodes, size)):
+        path = str(folder / f"{index:05d}.parquet")
+        job = ShardJob(name, first, min(size, episodes - first), path, settings)
+        if _count_recorded(job) < job.count:
+            jobs.append(job)
+    return jobs
+
+
+def _count_recorded(job: ShardJob) -> int:
+    """The episodes in the file: 0 if there is none."""
+    if not Path(job.path).exists():
+        return 0
+    notes = read_notes(job.path)
+    for key, value in job.identity().items():
+        require(
+            notes.get(key) == value,
+            f"{job.path} was recorded with {key} = {notes.get(key)!r}, now it is {value!r}; "
+            "record into another folder, or delete that one",
+        )
+    return len(notes["episodes"])
+
+
+# --- in a worker ---
+
+# kept from one file to the next: making an environment costs more than an episode
+_player: EpisodePlayer | None = None
+
+
+def record_shard(job: ShardJob, report: Callable[[int | str], None]) -> None:
+    """Play and write one file.
+
+    ``report`` gets the timesteps of each episode, 0 for a dropped one, and words about a slow one.
+    """
+    player = _player_for(job)
+    episodes, outcomes, failures = play_shard(player, job, report)
+    notes = job.identity() | {
+        "episodes": [as_record(outcome) for outcome in outcomes],
+        "failures": failures,
+        "versions": versions(player.task),
+    }
+    write_episodes(job.path, episodes, player.task, notes)
+
+
+def _player_for(job: ShardJob) -> EpisodePlayer:
+    global _player
+    wanted = (job.task, job.settings.teacher, job.settings.noise)
+    if _player is None or (_player.task.name, _player.who, _player.noise) != wanted:
+        dismiss_player()
+        _player = EpisodePlayer(*wanted)
+    return _player
+
+
+def dismiss_player() -> None:
+    """Close the environment that this process has kept."""
+    global _player
+    if _player is not None:
+        _player.close()
+    _player = None
+
+
+def play_shard(
+    player: EpisodePlayer, job: ShardJob, report: Callable[[int | str], None]
+) -> tuple[list[Episode], list[Outcome], list[dict[str, Any]]]:
+    """Play the episodes of a file.
+
+    Args:
+        player: plays the job's task as its settings say.
+        job: says which episodes.
+        report: as for `record_shard`.
+
+    Returns:
+        The episodes, their outcomes, and the failures as ``{"seed", "reason"}``.
+
+    Raises:
+        ValueError: when the spare seeds are used up.
+    """
+    first_spare = SPARE_SEEDS + SPARES * (job.settings.seed + job.first)
+    spare = iter(range(first_spare, first_spare + SPARES * job.count))
+    episodes: list[Episode] = []
+    outcomes: list[Outcome] = []
+    failures: list[dict[str, Any]] = []
+    for number in range(job.first, job.first + job.count):
+        seed: int | None = job.settings.seed + number
+        while seed is not None:
+            try:
+                outcome, episode = player.play(seed, job.settings.timeout, watch=report)
+                break
+            except TeacherFailed as error:
+                failures.append({"seed": seed, "reason": str(error)})
+                report(0)
+            seed = next(spare, None)
+        else:
+            raise ValueError(
+                f"{job.task}: the teacher failed on {len(failures)} seeds within {job.count} "
+                f"episodes; the last reason was: {failures[-1]['reason']}. "
+                f"Does it need more than timeout={job.settings.timeout:g} s?"
+            )
+        report(outcome.length)
+        assert episode is not None  # `play` keeps it
+        episodes.append(episode)
+        outcomes.append(outcome)
+    return episodes, outcomes, failures
