@@ -1,5 +1,7 @@
-"""A training recipe: every choice in one dataclass, and what follows from it: learning rate,
-optimizer, accelerator, precision.
+"""A training recipe: every choice of a training in one dataclass.
+
+With it, what follows from these choices alone: learning rate, optimizer, accelerator, precision.
+`jatlab.training.setup` resolves the rest, which needs the data and the agent to start from.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,11 +21,22 @@ from jatlab.tasks import expand
 from jatlab.training.state import newest
 from jatlab.utils.checks import require
 
-# fields that were the model's once -> where they are now
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+DECAYS = ("cosine", "linear", "constant")
+PRECISIONS = ("auto", "bf16", "fp32")
+DEVICES = ("auto", "cpu")
+POSITIVE = (
+    "batch_timesteps", "accumulate", "lr", "clip", "val_batches", "val_every", "save_every",
+    "log_every", "keep",
+)  # fmt: skip
+SHARES = ("warmup", "average", "val_fraction")
+# fields that were once the model's -> what to say instead
 MOVED = {
     "frames_predicted": "TrainConfig.frames_predicted",
     "observations_predicted": "TrainConfig.observations_predicted",
-    "past_action_dropout": "TrainConfig.past_action_dropout, or hide_past_actions=True for all",
+    "past_action_dropout": "TrainConfig.past_action_dropout, or hide_past_actions=True for 1",
     "windows": "TrainConfig.windows",
     "action_temperature": "TrainConfig.temperature",
     "continuous_waves": "continuous_fourier_features",
@@ -31,41 +45,47 @@ MOVED = {
 
 @dataclass
 class TrainConfig:
-    """A training recipe. Give ``steps``, ``minutes`` or both (the first to be reached ends it)."""
+    """A training recipe. Give ``steps``, ``minutes`` or both (the first to be reached ends it).
 
+    Raises:
+        ValueError: for a value that cannot be; the message names it.
+    """
+
+    # --- where
     data: str = "data"  # folder with <task>/train/*.parquet
-    stream: str | None = (
-        # data set that tasks come from which `data` does not have: a hub repository, or a folder
-        # like it
-        None
-    )
+    # data set with the tasks that `data` lacks: a hub repository, or a folder of that layout
+    stream: str | None = None
     output: str = "runs/agent"  # where the agent, its checkpoints and log.jsonl go
+    cache: str | None = None  # folder for the flat copy of the data; None: beside the data
+
+    # --- what
     # names; of patterns and domains what is recorded; None: all that is recorded
     tasks: list[str] | None = None
     preset: str = "nano"  # of the model
-    start: str | None = (
-        # agent whose weights to begin with, in place of a preset: a folder, or one that ships
-        # ("demo")
-        None
-    )
-    model: dict = field(
-        default_factory=dict
-    )  # JatConfig fields that differ from the preset's, or from the agent's that it starts from
-    # --- what a batch predicts, in training alone (`jatlab.model.objectives`); the paper: everything
+    # agent whose weights to begin with, in place of a preset: a folder, or a shipped one ("demo")
+    start: str | None = None
+    # JatConfig fields that differ from the preset's, or from those of the agent to start from
+    model: dict[str, Any] = field(default_factory=dict)
+
+    # --- what a batch predicts, in training alone; the defaults are the paper's: everything
     frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted
-    # share of the batches that predict observations; the others leave the action tokens out
+    # share of the batches that predict observations; the others are action-only
     observations_predicted: float = 1.0
     # share of the windows whose observations cannot see past actions
     past_action_dropout: float = 0.0
+
     # --- how the agent plays (its agent.json)
-    # domain -> timesteps of a window, in training and in play, where fewer than fit ({"mujoco": 8});
-    # None: all that fit, or those of the agent that it starts from
+    # domain -> timesteps of a window, in training and in play, where fewer than fit, such as
+    # {"mujoco": 8}; None: all that fit, or those of the agent to start from
     windows: dict[str, int] | None = None
-    # of discrete actions in play; None: 1, or that of the agent that it starts from
+    # of discrete actions in play; None: 1, or that of the agent to start from
     temperature: float | None = None
-    # --- the loop
+
+    # --- how long
     steps: int | None = None
     minutes: float | None = None  # of wall-clock time, validation and saving included
+
+    # --- batches
     batch_timesteps: int = 1024  # of one batch, with padding, at most
     # batches of several tasks of one domain, in place of one task's (jatlab.data.mixed)
     mix: bool = False
@@ -74,72 +94,60 @@ class TrainConfig:
     # draw each BabyAI window with its colours permuted and mirrored (jatlab.data.symmetries)
     symmetries: bool = False
     random_start: bool = False  # cut long episodes at other places in each epoch
-    task_weights: dict[str, float] = field(
-        default_factory=dict
-    )  # pattern -> how often that task has its turn (1)
-    loss_weights: dict[str, float] = field(
-        default_factory=dict
-    )  # pattern -> weight of its losses (the published one)
+    # pattern -> sampling weight: how often that task's batches come, beside 1
+    task_weights: dict[str, float] = field(default_factory=dict)
+    # pattern -> weight of its losses, in place of the published one
+    loss_weights: dict[str, float] = field(default_factory=dict)
+
+    # --- optimisation
     lr: float = 1e-3
     warmup: float = 0.05  # share of the training in which the learning rate rises
     decay: str = "cosine"  # "cosine", "linear" (both to 0) or "constant"
     weight_decay: float = 0.01
     clip: float = 1.0  # largest gradient norm
     average: float = 0.0  # decay of the weights' moving average, such as 0.999; 0: none
+    seed: int = 0
+
+    # --- computing
     precision: str = "auto"  # "bf16", "fp32", or bf16 where the machine computes in it
     device: str = "auto"  # "cpu", or what Accelerate finds
-    # keep each block's input alone and compute the rest again: less memory, more time
+    # keep only each block's input and compute the rest again: less memory, more time
     checkpoint_activations: bool = False
-    # compile the blocks with torch.compile; where that fails it says so and goes on without
+    # compile the blocks with torch.compile; where that fails, say so and go on without
     compile: bool = False
-    seed: int = 0
+
+    # --- validation, checkpoints, log
     val_fraction: float = 0.05  # of each task's episodes, held out
     val_batches: int = 4  # of each task
     val_every: int = 250  # steps
     save_every: int = 500  # steps
     log_every: int = 10  # steps
     keep: int = 2  # checkpoints
-    cache: str | None = None  # folder for the flat copy of the data; None: beside the data
     progress: bool = True  # show a bar
     resume: bool = False  # go on from the newest checkpoint in `output`
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
         self.objective()  # raises where a share is wrong
-        moved = sorted(MOVED.keys() & self.model.keys())
-        require(
-            not moved,
-            f"model={{{', '.join(map(repr, moved))}}}: not of the model any more; "
-            + "; ".join(f"say {MOVED[name]} in place of {name}" for name in moved),
-        )
+        self._check_model()
         require(self.steps or self.minutes, "say how long to train: steps or minutes")
         require(self.tasks or not self.stream, f"name the tasks to stream from {self.stream}")
-        require(
-            self.decay in ("cosine", "linear", "constant"),
-            f"decay is 'cosine', 'linear' or 'constant', not {self.decay!r}",
-        )
-        require(
-            self.precision in ("auto", "bf16", "fp32"),
-            f"precision is 'auto', 'bf16' or 'fp32', not {self.precision!r}",
-        )
-        require(self.device in ("auto", "cpu"), f"device is 'auto' or 'cpu', not {self.device!r}")
-        for name in (
-            "batch_timesteps",
-            "accumulate",
-            "lr",
-            "clip",
-            "val_batches",
-            "val_every",
-            "save_every",
-            "log_every",
-            "keep",
-        ):
+        for name, known in (("decay", DECAYS), ("precision", PRECISIONS), ("device", DEVICES)):
+            value, names = getattr(self, name), ", ".join(map(repr, known))
+            require(value in known, f"{name} is one of {names}, not {value!r}")
+        for name in POSITIVE:
             require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("warmup", "average", "val_fraction"):
-            require(
-                0 <= getattr(self, name) < 1,
-                f"{name} is a share from 0 to below 1, not {getattr(self, name)}",
-            )
+        for name in SHARES:
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{name} is a share from 0 to below 1, not {value}")
+
+    def _check_model(self) -> None:
+        moved = [name for name in MOVED if name in self.model]
+        require(
+            not moved,
+            f"{', '.join(moved)}: no field of the model any more; use "
+            + "; ".join(MOVED[name] for name in moved),
+        )
 
     def objective(self) -> Objective:
         """What a batch predicts."""
@@ -148,97 +156,103 @@ class TrainConfig:
         )
 
     @classmethod
-    def of_run(cls, output: str | Path, **changes) -> TrainConfig:
-        """The recipe of the run in ``output``, to go on with it, with fields changed at will
-        (``steps=2000``).
+    def of_run(cls, output: str | Path, **changes: Any) -> TrainConfig:
+        """The recipe of a run, to go on with it.
 
-        Raises FileNotFoundError if there is no checkpoint.
+        Args:
+            output: the run's folder.
+            changes: fields to change, such as ``steps=2000``.
+
+        Raises:
+            FileNotFoundError: if there is no checkpoint.
+            ValueError: for an unknown field, or a run of a release whose runs cannot be resumed.
         """
         folder = newest(Path(output))
         recipe = json.loads((folder / "state.json").read_text())["recipe"]
+        known = {f.name for f in fields(cls)}
         require(
             "frames_predicted" in recipe,
-            f"{folder} was saved by an older jatlab, whose recipes cannot be resumed: begin a new run from its agent, start={str(folder)!r}",
+            f"{folder} was saved by an older release of jatlab, and its training cannot be "
+            f"resumed: begin a new run with its weights (start={str(folder)!r})",
         )
-        unknown = changes.keys() - {f.name for f in fields(cls)}
-        require(not unknown, f"TrainConfig has no field {', '.join(sorted(unknown))}")
+        unknown = sorted(changes.keys() - known)
+        require(not unknown, f"TrainConfig has no field {', '.join(unknown)}")
         return cls(**{**recipe, **changes, "output": str(output), "resume": True})
 
 
 def learning_rate(config: TrainConfig, progress: float) -> float:
-    """The learning rate when ``progress`` (0 to 1) of the training is done: up to ``lr`` in a
-    straight line, then down.
+    """The learning rate when ``progress`` (0 to 1) of the training is done.
+
+    It rises to ``lr`` in a straight line, then falls as ``decay`` says.
     """
     if progress < config.warmup:
         return config.lr * progress / config.warmup
     done = min((progress - config.warmup) / (1 - config.warmup), 1)
-    return (
-        config.lr
-        * {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[
-            config.decay
-        ]
-    )
+    shares = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}
+    return config.lr * shares[config.decay]
 
 
 def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices alone, not on biases, norms and embeddings."""
+    """AdamW with weight decay on matrices only, not on biases, norms and embeddings."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
     matrices = [p for p in model.parameters() if p.ndim > 1 and id(p) not in embeddings]
     others = [p for p in model.parameters() if p.ndim <= 1 or id(p) in embeddings]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
 
 
-def by_task(weights: dict[str, float], names: Iterable[str]) -> dict[str, float]:
-    """Weights by pattern or domain, ``{"babyai-*": 2}``, as weights by name; a later entry
-    overrides.
+def by_task(weights: dict[str, float], tasks: Iterable[str]) -> dict[str, float]:
+    """Weights by pattern or domain, such as ``{"babyai-*": 2}``, as weights by task.
 
-    Raises ValueError for an entry that matches none of ``names``.
+    A later entry overrides an earlier one. Raises ValueError for an entry that matches no task.
     """
-    names, found = set(names), {}
+    names, found = set(tasks), {}
     for pattern, weight in weights.items():
         matched = names.intersection(expand(pattern))
         require(
-            bool(matched),
-            f"weight for {pattern!r}: none of the tasks trained on is called so: {', '.join(sorted(names))}",
+            matched,
+            f"weight for {pattern!r}: none of the tasks trained on is called so: "
+            f"{', '.join(sorted(names))}",
         )
         found.update(dict.fromkeys(matched, weight))
     return found
 
 
-def make_accelerator(config: TrainConfig):
-    """Accelerate's view of the machine: one process or several (DDP, or FSDP:
-    `jatlab.training.fsdp`), CPU or CUDA.
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Accelerate's view of the machine: one process or several (DDP or FSDP), CPU or CUDA.
+
+    Raises ValueError for a configuration of Accelerate that training does not support.
     """
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    unused = DistributedDataParallelKwargs(
-        find_unused_parameters=True
-    )  # a batch of one task leaves the others' encoders out
-    # said, or Accelerate would overlook the other processes
+    # a batch of one task does not use the others' encoders
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    # said explicitly, or Accelerate would overlook the other processes
     cpu = config.device == "cpu" or not torch.accelerator.is_available()
-    accelerator = Accelerator(
-        mixed_precision="no", cpu=cpu, kwargs_handlers=[unused]
-    )  # bf16: Trainer.loss
+    # "no": the trainer decides where bfloat16 is used
+    accelerator = Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[unused])
     kind, started = accelerator.distributed_type.value, int(os.environ.get("WORLD_SIZE", 1))
     require(
         accelerator.num_processes == started,
-        f"{started} processes were started, but each would train alone: choose several processes in `accelerate config`, or --device cpu",
+        f"{started} processes were started, but each would train alone: choose several processes "
+        "in `accelerate config`, or --device cpu",
     )
     require(
         kind in ("NO", "FSDP") or kind.startswith("MULTI_"),
-        f"training runs in one process, under DDP or FSDP, not under {kind}: choose so in `accelerate config`",
+        f"training runs in one process, under DDP or FSDP, not under {kind}: choose so in "
+        "`accelerate config`",
     )
     return accelerator
 
 
 def uses_bf16(config: TrainConfig, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: as the recipe says, or where the machine has instructions for
-    it.
+    """Whether to compute in bfloat16.
+
+    As the recipe says; "auto" means where the machine has instructions for it.
     """
     if config.precision != "auto":
         return config.precision == "bf16"

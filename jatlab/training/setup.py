@@ -1,0 +1,177 @@
+"""From a recipe to everything it stands for, resolved once: `resolve` makes a `Setup`.
+
+A `Setup` names the model, what a batch predicts, how the agent plays, the tasks, and for each task
+its window and weights. The trainer builds the model (`build_model`) and the data
+(`jatlab.training.data`) from it, and does not come back to the recipe for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jatlab.agents.agent import Agent
+from jatlab.agents.checkpoints import load_agent
+from jatlab.agents.settings import AgentSettings
+from jatlab.model import JatModel
+from jatlab.model.config import JatConfig
+from jatlab.model.objectives import Objective
+from jatlab.model.tokenization import TextTokenizer
+from jatlab.tasks import expand, get_task, language_tasks, task_names
+from jatlab.training.recipe import TrainConfig, by_task
+from jatlab.training.state import checkpoints, newest
+from jatlab.utils.checks import require
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A recipe, resolved.
+
+    Attributes:
+        model: the model's configuration.
+        objective: what a batch predicts.
+        settings: how the agent plays.
+        tokenizer: the agent's.
+        start: the model whose weights to begin with, if any.
+        before: what training these weights have had: steps, timesteps, minutes and recipe, and what
+            was before that; None from nothing.
+        tasks: their names.
+        max_timesteps: of a window of each task; None for language: what the model holds.
+        sampling_weights: how often each task's batches come, where that is not 1.
+        loss_weights: of each task whose weight is not the published one.
+    """
+
+    model: JatConfig
+    objective: Objective
+    settings: AgentSettings
+    tokenizer: TextTokenizer
+    start: JatModel | None
+    before: dict[str, Any] | None
+    tasks: list[str]
+    max_timesteps: dict[str, int | None]
+    sampling_weights: dict[str, float]
+    loss_weights: dict[str, float]
+
+
+def resolve(config: TrainConfig) -> Setup:
+    """What a recipe stands for.
+
+    Raises:
+        ValueError: for a recipe that contradicts itself, or an output folder that is in use.
+        FileNotFoundError: if there is no such agent to start from, or no recorded task.
+    """
+    _check_output(config)
+    agent = _starting_agent(config)
+    model = _model_config(config, agent)
+    settings = _play_settings(config, agent)
+    config.objective().check(model)
+    tasks = _task_names(config)
+    return Setup(
+        model=model,
+        objective=config.objective(),
+        settings=settings,
+        tokenizer=agent.tokenizer if agent else TextTokenizer.load(model.tokenizer),
+        start=agent.model if agent else None,
+        before=_history(config, agent),
+        tasks=tasks,
+        max_timesteps={name: _window(name, config, model, settings) for name in tasks},
+        sampling_weights=by_task(config.task_weights, tasks),
+        loss_weights=by_task(config.loss_weights, tasks),
+    )
+
+
+def _check_output(config: TrainConfig) -> None:
+    output = Path(config.output)
+    used = checkpoints(output) or (output / "training.json").exists()
+    require(
+        config.resume or not used,
+        f"{output} already holds a training run: go on with it (jatlab train --resume {output}), "
+        "or choose another output folder",
+    )
+
+
+def _starting_agent(config: TrainConfig) -> Agent | None:
+    """The agent to start from, if the recipe names one; in a resumed run its newest checkpoint."""
+    if config.start is None:
+        return None
+    return load_agent(newest(Path(config.output)) if config.resume else config.start)
+
+
+def _model_config(config: TrainConfig, agent: Agent | None) -> JatConfig:
+    if agent is None:
+        return JatConfig.preset(config.preset, **config.model)
+    return JatConfig.from_dict(agent.model.config.to_dict() | config.model)
+
+
+def _play_settings(config: TrainConfig, agent: Agent | None) -> AgentSettings:
+    """The recipe's where it has some, else those of the agent that it starts from."""
+    inherited = agent.settings if agent else AgentSettings()
+    return AgentSettings(
+        temperature=inherited.temperature if config.temperature is None else config.temperature,
+        windows=inherited.windows if config.windows is None else config.windows,
+    )
+
+
+def _history(config: TrainConfig, agent: Agent | None) -> dict[str, Any] | None:
+    if agent is None:
+        return None
+    if config.resume:
+        return agent.info.get("before")
+    told = ("step", "timesteps", "minutes", "recipe", "before")
+    return {key: agent.info.get(key) for key in told}
+
+
+def _task_names(config: TrainConfig) -> list[str]:
+    """The tasks asked for; of patterns and domains those that are recorded.
+
+    Of a stream, which is not recorded, all.
+    """
+    if config.stream and config.tasks:
+        return expand(config.tasks)
+    known = (*task_names(), *language_tasks())
+    names = [name for name in known if is_recorded(name, config)]
+    if config.tasks is not None:
+        recorded = set(names)
+        names = [n for n in expand(config.tasks) if n in recorded or n in config.tasks]
+    if not names:
+        raise FileNotFoundError(
+            f"no recorded task in {config.data}; record some with `jatlab record TASK --episodes N`"
+        )
+    return names
+
+
+def is_recorded(name: str, config: TrainConfig) -> bool:
+    """Whether the recipe's data folder has a task."""
+    return (Path(config.data) / name / "train").is_dir()
+
+
+def _window(
+    name: str, config: TrainConfig, model: JatConfig, settings: AgentSettings
+) -> int | None:
+    """Timesteps of a task's windows, at most; None: the source decides."""
+    task = get_task(name)
+    if config.max_timesteps or not task.playable:
+        return config.max_timesteps
+    return model.window(task, settings.windows)
+
+
+def build_model(setup: Setup, config: TrainConfig) -> JatModel:
+    """The model to train, with weights drawn from the recipe's seed, or with those to start from.
+
+    Raises ValueError for weights that do not fit.
+    """
+    torch.manual_seed(config.seed)
+    model = JatModel(setup.model)
+    model.objective = setup.objective
+    model.trunk.checkpoint_activations = config.checkpoint_activations
+    if setup.start is not None:
+        try:  # copied: a loaded agent's weights are mapped from its file
+            model.load_state_dict(setup.start.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                f"{config.start} cannot be the start of a model with {config.model}: {error}"
+            ) from None
+    return model
