@@ -1,5 +1,6 @@
-"""The stages of making an agent, each done once: what is finished in its folder is not done again,
-so a stopped run goes on where it was.
+"""The stages of making an agent, each done once.
+
+What is finished in its folder is not done again, so a stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,31 +13,38 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jatlab.utils.files import write_json
 from jatlab.utils.machine import cores
 
+if TYPE_CHECKING:
+    from jatlab.training.recipe import TrainConfig
+
 
 @contextmanager
-def stage(title: str):
-    """Say what begins, and how long it took."""
+def stage(title: str) -> Iterator[None]:
+    """Print what begins, and afterwards how long it took."""
     print(f"\n{title}", flush=True)
     started = time.monotonic()
     yield
     print(f"{title}: done in {_duration(time.monotonic() - started)}", flush=True)
 
 
-def train_once(recipe, processes: int = 1) -> None:
-    """Train by ``recipe`` (a `TrainConfig`), go on with it from its newest checkpoint, or see that
-    it is done.
+def train_once(recipe: TrainConfig, processes: int = 1) -> None:
+    """Train by ``recipe``, or go on from its newest checkpoint, or see that the agent is finished.
 
     Up to ``processes`` share each step's batches, as many as can do so evenly;
-    ``recipe.accumulate`` is of all together. On two CPU cores, two are faster than one with two
-    threads where batches are small (docs/results/log.md). Raises `TrainingInterrupted` after Ctrl-C,
-    OSError where the processes failed.
+    ``recipe.accumulate`` is the number for all processes together. On two CPU cores two processes
+    are faster than one with two threads if batches are small (docs/results/log.md).
+
+    Raises:
+        TrainingInterrupted: after Ctrl-C or SIGTERM, when everything is saved.
+        OSError: the processes failed.
     """
     folder, processes = Path(recipe.output), math.gcd(processes, recipe.accumulate)
     if (folder / "training.json").exists():
@@ -47,36 +55,28 @@ def train_once(recipe, processes: int = 1) -> None:
         _train_or_resume(recipe)
 
 
-def _train_or_resume(recipe) -> None:
+def _train_or_resume(recipe: TrainConfig) -> None:
     from jatlab.training.recipe import TrainConfig
     from jatlab.training.trainer import train
 
-    folder, budget = (
-        Path(recipe.output),
-        {name: getattr(recipe, name) for name in ("accumulate", "steps", "minutes")},
-    )
-    train(TrainConfig.of_run(folder, **budget) if (folder / "checkpoints").is_dir() else recipe)
+    folder = Path(recipe.output)
+    if (folder / "checkpoints").is_dir():
+        budget = {name: getattr(recipe, name) for name in ("accumulate", "steps", "minutes")}
+        recipe = TrainConfig.of_run(folder, **budget)
+    train(recipe)
 
 
-def _train_together(recipe, processes: int) -> None:
+def _train_together(recipe: TrainConfig, processes: int) -> None:
     """The same in several processes of this machine, each with its share of the cores."""
     from jatlab.training.trainer import TrainingInterrupted
 
     path = Path(recipe.output) / "recipe.json"
     write_json(path, asdict(recipe) | {"accumulate": recipe.accumulate // processes})
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(processes),
-        "-m",
-        "jatlab.experiments.recipes.stages",
-        str(path),
-    ]
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    threads = max(1, cores() // processes)
     launched = subprocess.Popen(
-        command, env=os.environ | {"OMP_NUM_THREADS": str(max(1, cores() // processes))}
+        [sys.executable, "-m", *launcher, "jatlab.experiments.recipes.stages", str(path)],
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
     )
     if _wait_for(launched):
         raise TrainingInterrupted(
@@ -84,29 +84,31 @@ def _train_together(recipe, processes: int) -> None:
         )
     if code := launched.returncode:
         raise OSError(
-            f"training in {processes} processes ended with exit status {code}: what they said is above, what they had saved is in {recipe.output}"
+            f"training in {processes} processes ended with exit status {code}: their messages are "
+            f"above, and what they had saved is in {recipe.output}"
         )
 
 
 def _wait_for(launched: subprocess.Popen) -> bool:
-    """Wait for the end, through what asks for it; whether something did. Ctrl-C has reached the
-    processes too; SIGTERM is passed on. Both make them save.
-    """
-    asked = threading.Event()
+    """Wait for the processes to end; return whether they were asked to stop.
 
-    def pass_on(*_) -> None:
-        asked.set()
+    Ctrl-C reaches them too, and SIGTERM is passed on. Both make them save.
+    """
+    stopped = threading.Event()
+
+    def pass_on(*_: object) -> None:
+        stopped.set()
         launched.terminate()
 
     before = signal.signal(signal.SIGTERM, pass_on)
     try:
         launched.wait()
     except KeyboardInterrupt:
-        asked.set()
+        stopped.set()
         launched.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
-    return asked.is_set()
+    return stopped.is_set()
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The demo: once in seconds, to see that every stage works and none is done twice; once in earnest."""
+"""The demo, once in seconds and once in earnest: every stage works, and none is done twice."""
 
 import json
 import os
@@ -27,38 +27,39 @@ def test_quickly_from_nothing_to_a_report(tmp_path, capsys):
     assert jatlab.load_agent(folder / "agent").info["step"] == 10
     page = (folder / "report" / "report.html").read_text()
     assert all(re.search(rf"\b{task.split('-', 1)[1]}\b", page) for task in EPISODES)
-    written = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")} | {
-        folder / "agent": (folder / "agent" / "model.safetensors").stat().st_mtime_ns
-    }
+    written = times(folder)
     assert main(["demo", "--quick", "--output", str(folder)]) == 0
     assert "is trained already" in capsys.readouterr().out
-    assert written == {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")} | {
-        folder / "agent": (folder / "agent" / "model.safetensors").stat().st_mtime_ns
-    }
+    assert times(folder) == written
+
+
+def times(folder):
+    """When the recordings and the agent were written."""
+    files = [*folder.rglob("*.parquet"), folder / "agent" / "model.safetensors"]
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 @pytest.mark.slow
 def test_in_earnest_from_nothing_to_a_playing_agent(tmp_path):
-    """On seeds never recorded, in both domains, far above random (0) towards our teacher (1),
-    within 3 GB.
+    """Scores on new seeds are far above random play in both domains, within 3 GB of memory.
 
-    The goal is 0.90 (the README has what was reached). The floor leaves room for what differs
-    between two trainings, and is lower on a machine that makes half the steps in the demo's
-    minutes: there it shows that the agent learns, not how well.
+    The goal is 0.90 (the README has what was reached). The floor leaves room for the differences
+    between two trainings. It is lower on a machine that makes half the steps in the demo's minutes:
+    there it shows that the agent learns, not how well.
     """
     peak = run_and_watch(["demo", "--output", str(tmp_path)])
     results = json.loads((tmp_path / "report" / "report.json").read_text())
     scores = {domain: found["by_teacher"]["mean"] for domain, found in results["domains"].items()}
     steps = jatlab.load_agent(tmp_path / "agent").info["step"]
-    assert min(scores.values()) >= (FLOOR if steps >= ENOUGH_STEPS else SLOW_FLOOR), (
-        f"{scores} after {steps} steps on {cores()} cores"
-    )
+    floor = FLOOR if steps >= ENOUGH_STEPS else SLOW_FLOOR
+    assert min(scores.values()) >= floor, f"{scores} after {steps} steps on {cores()} cores"
     assert peak < 3, f"{peak:.1f} GB"
 
 
 def run_and_watch(argv: list[str]) -> float:
-    """Run a command of jatlab's in a process of its own; the most memory, in GB, that it and its
-    workers held together (0 where /proc is missing).
+    """Run a command of jatlab; return the most memory, in GB, that its processes held together.
+
+    It is 0 where /proc is missing.
     """
     process, peak = subprocess.Popen([sys.executable, "-m", "jatlab", *argv]), 0.0
     while process.poll() is None:
@@ -77,8 +78,9 @@ def family(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
-    """A process's memory in GB; pages that several share are divided among them, so that one that
-    is just being forked does not count twice.
+    """A process's memory in GB.
+
+    Shared pages are divided among the processes, so that a fork does not count twice.
     """
     try:
         shares = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -87,15 +89,22 @@ def resident(pid: int) -> float:
         return 0.0
 
 
+FORKING = """
+import os, time
+held = bytearray(200 << 20)
+if pid := os.fork():
+    print(pid, flush=True)
+time.sleep(20)
+"""
+
+
 @pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells how memory is shared"
 )
 def test_shared_memory_counts_once():
-    """A process that forks a child which only waits: together they hold hardly more than one."""
-    code = "import os, time; x = bytearray(200 << 20); pid = os.fork(); print(pid, flush=True) if pid else None; time.sleep(20)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    """A process forks a child that only waits: together they hold hardly more than one."""
+    command = [sys.executable, "-c", FORKING]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         child = int(process.stdout.readline())
         together = sum(resident(pid) for pid in (process.pid, child))
