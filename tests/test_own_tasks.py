@@ -1,11 +1,10 @@
-"""A task of one's own, from registering to a score, in this process alone: what a notebook needs."""
+"""A task of your own, from registering to a score, in this process: what a notebook needs."""
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
-from jatlab import teachers
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent, save_agent
 from jatlab.data.episodes import read_episodes
@@ -17,6 +16,7 @@ from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.tasks import Task, get_task, register, register_scores, registry, scores, task_scores
 from jatlab.teachers import Teacher, describe, get_teacher, has_teacher, register_teacher
+from jatlab.teachers import registry as teacher_registry
 from jatlab.training.log import read_log
 from jatlab.training.trainer import TrainConfig, Trainer, train
 from jatlab.utils.workers import run_jobs
@@ -26,14 +26,10 @@ NAME = "own-line"
 
 
 class Line(gym.Env):
-    """A point on a line: observes where it is and where it should be, (2,); the reward is 1 where
-    it is near.
-    """
+    """A point on a line: it observes its place and its goal; the reward is 1 near the goal."""
 
-    observation_space, action_space = (
-        gym.spaces.Box(-9, 9, (2,), np.float32),
-        gym.spaces.Box(-1, 1, (1,), np.float32),
-    )
+    observation_space = gym.spaces.Box(-9, 9, (2,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -43,13 +39,8 @@ class Line(gym.Env):
     def step(self, action):
         self.place, self.steps = self.place + 0.2 * float(np.clip(action[0], -1, 1)), self.steps + 1
         near = abs(self.place - self.goal) < 0.1
-        return (
-            np.array([self.place, self.goal], np.float32),
-            float(near),
-            False,
-            self.steps == 12,
-            {"success": near},
-        )
+        observation = np.array([self.place, self.goal], np.float32)
+        return observation, float(near), False, self.steps == 12, {"success": near}
 
 
 class Walker(Teacher):
@@ -66,18 +57,13 @@ class Still(Teacher):
 @pytest.fixture(autouse=True)
 def own(monkeypatch):
     """The task and its teacher, which vanish again after the test."""
-    for module, table in (
-        (registry, "_TASKS"),
-        (registry, "_MAKERS"),
-        (teachers, "_MAKERS"),
-        (scores, "_REGISTERED"),
-    ):
-        monkeypatch.setattr(module, table, dict(getattr(module, table)))
+    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(registry, "_MAKERS", dict(registry._MAKERS))
+    monkeypatch.setattr(teacher_registry, "_REGISTERED", dict(teacher_registry._REGISTERED))
+    monkeypatch.setattr(scores, "_REGISTERED", dict(scores._REGISTERED))
     torch.set_num_threads(1)
-    register(
-        Task(NAME, "own", None, None, "continuous", 2, "continuous", 1),
-        lambda task, render_mode=None: Line(),
-    )
+    task = Task(NAME, "own", None, None, "continuous", 2, "continuous", 1)
+    register(task, lambda task, render_mode=None: Line())
     register_teacher(NAME, Walker, "walks straight to the goal")
 
 
@@ -102,16 +88,9 @@ def recipe(folder, **changes):
     return TrainConfig(**fields | dict(output=str(folder / "run")) | changes)
 
 
-# --- teachers
-# ----------------------------------------------------------------------------------------------------------------
-
-
 def test_a_registered_teacher_is_found_by_name():
-    assert (
-        has_teacher(NAME)
-        and isinstance(get_teacher(NAME), Walker)
-        and describe(NAME) == "walks straight to the goal"
-    )
+    assert has_teacher(NAME) and isinstance(get_teacher(NAME), Walker)
+    assert describe(NAME) == "walks straight to the goal"
     register_teacher(NAME, Still, "stays")
     assert isinstance(get_teacher(NAME), Still) and describe(NAME) == "stays"
 
@@ -126,29 +105,18 @@ def test_a_teacher_of_the_package_is_not_replaced():
             register_teacher(NAME, make, about)
 
 
-# --- recording and measuring in this process
-# ---------------------------------------------------------------------------------
-
-
 def test_a_task_that_only_this_process_knows_is_recorded_here(tmp_path):
     summary = quiet(tmp_path, noise=0.5)
-    assert (summary["episodes"], summary["timesteps"], summary["policy"]) == (
-        20,
-        240,
-        "walks straight to the goal",
-    )
+    assert (summary["episodes"], summary["timesteps"]) == (20, 240)
+    assert summary["policy"] == "walks straight to the goal"
     episodes = read_episodes(tmp_path / NAME / "train", get_task(NAME))
     for episode in episodes:  # the teacher's answers, whatever was executed
-        wanted = np.clip(
-            5
-            * (episode["continuous_observations"][:, 1] - episode["continuous_observations"][:, 0]),
-            -1,
-            1,
-        )
+        place, goal = episode["continuous_observations"].T
+        wanted = np.clip(5 * (goal - place), -1, 1)
         np.testing.assert_allclose(episode["continuous_actions"][:, 0], wanted, atol=1e-5)
 
 
-def test_an_environment_defined_anew_is_the_one_that_is_recorded_next(tmp_path):
+def test_an_environment_defined_anew_is_recorded_next(tmp_path):
     first = quiet(tmp_path / "first", episodes=3)
 
     class Poor(Line):
@@ -163,9 +131,8 @@ def test_an_environment_defined_anew_is_the_one_that_is_recorded_next(tmp_path):
 def test_another_teacher_cannot_go_on_with_a_recording(tmp_path):
     quiet(tmp_path, episodes=3)
     register_teacher(NAME, Still, "stays")
-    with pytest.raises(
-        ValueError, match="recorded with policy = 'walks straight to the goal', now it is 'stays'"
-    ):
+    message = "recorded with policy = 'walks straight to the goal', now it is 'stays'"
+    with pytest.raises(ValueError, match=message):
         quiet(tmp_path, episodes=60)
 
 
@@ -193,20 +160,15 @@ def test_jobs_in_this_process_report_and_fail_as_in_workers():
 
 def test_measured_scores_make_a_scale(tmp_path):
     measured = measure(NAME, 20, workers=0, path=tmp_path / "scores.json", progress=False)[NAME]
-    assert (
-        measured["teacher"]["success"] == 1.0
-        and measured["random"]["mean"] < measured["teacher"]["mean"]
-    )
+    random, teacher = measured["random"]["mean"], measured["teacher"]["mean"]
+    assert measured["teacher"]["success"] == 1.0 and random < teacher
     register_scores(NAME, measured)
-    middle = (measured["random"]["mean"] + measured["teacher"]["mean"]) / 2
-    assert scores.normalise(
-        NAME, [measured["random"]["mean"], middle, measured["teacher"]["mean"]]
-    ) == pytest.approx([0, 0.5, 1])
+    scale = scores.normalise(NAME, [random, (random + teacher) / 2, teacher])
+    assert scale == pytest.approx([0, 0.5, 1])
     assert task_scores(NAME).teacher.seeds == (2_000_000, 2_000_019)
     results = evaluate(Agent.untrained("nano"), NAME, episodes=3, progress=False)["tasks"][NAME]
-    assert results["by_teacher"]["mean"] == pytest.approx(
-        float(scores.normalise(NAME, results["returns"]).mean())
-    )
+    by_teacher = scores.normalise(NAME, results["returns"]).mean()
+    assert results["by_teacher"]["mean"] == pytest.approx(float(by_teacher))
 
 
 def test_scores_that_cannot_be_registered():
@@ -217,18 +179,13 @@ def test_scores_that_cannot_be_registered():
             register_scores(NAME, entries)
 
 
-# --- fine-tuning
-# -------------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def first_agent(tmp_path):
     """A folder with a tiny agent whose sizes are no preset's."""
     torch.manual_seed(5)
+    model = JatModel(JatConfig.preset("nano", **TINY))
     info = {"step": 7, "timesteps": 70, "minutes": 0.7, "recipe": {"seed": 5}, "threads": 1}
-    return save_agent(
-        Agent(JatModel(JatConfig.preset("nano", **TINY)), info=info), tmp_path / "first"
-    )
+    return save_agent(Agent(model, info=info), tmp_path / "first")
 
 
 def test_training_starts_from_the_agents_weights_and_sizes(tmp_path, first_agent):
@@ -240,34 +197,26 @@ def test_training_starts_from_the_agents_weights_and_sizes(tmp_path, first_agent
         assert torch.equal(value, agent.model.state_dict()[name]), name
     trainer.fit()
     untouched = load_agent(first_agent).model.state_dict()
-    assert all(
-        torch.equal(value, untouched[name]) for name, value in agent.model.state_dict().items()
-    )
+    for name, value in agent.model.state_dict().items():
+        assert torch.equal(value, untouched[name]), name
     trained = load_agent(tmp_path / "run")
     assert trained.info["recipe"]["start"] == str(first_agent)
-    assert trained.info["before"] == {
-        "step": 7,
-        "timesteps": 70,
-        "minutes": 0.7,
-        "recipe": {"seed": 5},
-        "before": None,
-    }
-    assert not torch.equal(
-        trained.model.continuous_encoder.linear.weight, agent.model.continuous_encoder.linear.weight
-    )
+    before = {"step": 7, "timesteps": 70, "minutes": 0.7, "recipe": {"seed": 5}, "before": None}
+    assert trained.info["before"] == before
+    new, old = (a.model.continuous_encoder.linear.weight for a in (trained, agent))
+    assert not torch.equal(new, old)
 
 
-def test_a_fine_tuning_that_was_stopped_goes_on_without_the_first_agent(tmp_path, first_agent):
+def test_stopped_fine_tuning_goes_on_without_the_first_agent(tmp_path, first_agent):
     quiet(tmp_path)
-    whole = train(
-        recipe(tmp_path, start=str(first_agent), model={}, output=str(tmp_path / "whole"))
-    )
+    start = {"start": str(first_agent), "model": {}}
+    whole = train(recipe(tmp_path, output=str(tmp_path / "whole"), **start))
 
     def stop(record):
         if record["step"] == 4:
             raise KeyboardInterrupt
 
-    config = recipe(tmp_path, start=str(first_agent), model={})
+    config = recipe(tmp_path, **start)
     with pytest.raises(KeyboardInterrupt):
         train(config, stop)
     first_agent.rename(tmp_path / "moved")
@@ -289,8 +238,5 @@ def test_reports_come_as_they_are_logged(tmp_path):
     quiet(tmp_path)
     seen = []
     folder = train(recipe(tmp_path), seen.append)
-    assert (
-        seen == read_log(folder)
-        and [line["step"] for line in seen] == list(range(1, 7))
-        and "validation" in seen[-1]
-    )
+    assert seen == read_log(folder) and "validation" in seen[-1]
+    assert [line["step"] for line in seen] == list(range(1, 7))

@@ -1,6 +1,4 @@
-"""Policies of the console's memory: the same game as with pictures, episodes by life for learning,
-and the controllers that ship.
-"""
+"""Policies of the console's memory: the game, episodes by life, the controllers that ship."""
 
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from jatlab.tasks import get_task, make_env, task_scores
 from jatlab.teachers import describe, get_teacher
 from jatlab.teachers.console import ConsoleGame, ConsoleTeacher, sense
 from jatlab.teachers.controller import load_controller
-from jatlab.teachers.fitting.simulation import make_simulation
 
 
 def test_sensed_are_the_memory_and_its_change():
@@ -77,26 +74,18 @@ def test_going_on_from_a_state():
 
 
 def test_other_environments_are_refused():
-    with pytest.raises(
-        ValueError, match="Atari's teachers play games of the Arcade Learning Environment"
-    ):
-        ConsoleTeacher(load_controller("atari-pong")).reset(
-            make_env("babyai-go-to-obj", render_mode=None)
-        )
-
-
-def test_games_and_bodies_have_their_simulations():
-    assert isinstance(make_simulation("atari-pong", learning=True), ConsoleGame)
-    assert not hasattr(make_simulation("mujoco-pendulum"), "actions")
+    teacher = ConsoleTeacher(load_controller("atari-pong"))
+    message = "Atari's teachers play games of the Arcade Learning Environment"
+    with pytest.raises(ValueError, match=message):
+        teacher.reset(make_env("babyai-go-to-obj", render_mode=None))
 
 
 @pytest.mark.parametrize("task", GAMES)
 def test_the_shipped_controllers_play_as_measured(task):
     """One episode, above a quarter of the way from random to what was measured over thirty."""
     env, teacher = make_env(task, render_mode=None, pictures=False), get_teacher(task)
-    assert isinstance(teacher, ConsoleTeacher) and describe(task).startswith(
-        "proximal policy optimisation"
-    )
+    assert isinstance(teacher, ConsoleTeacher)
+    assert describe(task).startswith("proximal policy optimisation")
     scores, total, done, t = task_scores(task), 0.0, False, 0
     observation, _ = env.reset(seed=3)
     teacher.reset(env, 3)

@@ -1,0 +1,1 @@
+"""How the teachers' numbers were found: ``teach`` for controllers, ``tune`` for Meta-World."""

@@ -1,9 +1,9 @@
-"""Augmented random search for a linear policy (Mania, Guy and Recht 2018, arXiv 1803.07055, version
-V2-t), for the tasks where that is enough.
+"""Augmented random search of a linear policy, for the tasks where that is enough.
 
-Each round draws directions in the space of the weights, plays one episode a step forth and one a
-step back along each, on the same start, and moves along the best directions by the difference that
-they made. Observations are normalised by what has been seen so far.
+Mania, Guy and Recht 2018, arXiv 1803.07055, version V2-t. Each round draws directions in the space
+of the weights, and plays one episode a step forth and one a step back along each, from the same
+start. It then moves along the best directions by the difference that they made. Observations are
+normalised by what has been seen so far.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jatlab.teachers.fitting.base import SEARCH_SEED
 from jatlab.teachers.fitting.simulation import Simulation
 from jatlab.teachers.policy import Normaliser, Policy
-
-SEARCH_SEED = 4_000_000  # apart from recording, evaluation and measuring
 
 
 @dataclass(frozen=True)
 class ArsSettings:
-    """``directions`` a round, of which the ``best`` count; ``step`` along their mean, ``spread`` of
-    the draws; ``alive_bonus`` a step to ignore.
+    """The numbers of the search.
+
+    Attributes:
+        directions: Directions that a round draws.
+        best: Of these, the number that counts.
+        step: The step along their mean.
+        spread: How far along each direction the episodes are played.
+        alive_bonus: The part of every reward that the search ignores.
     """
 
     directions: int = 8
@@ -32,33 +37,28 @@ class ArsSettings:
 
 
 class Ars:
-    """The search on one task: ``round()`` again and again; everything that is drawn depends on
-    ``seed`` and the round's number alone.
+    """The search on one task.
+
+    All that is drawn depends only on ``seed`` and the round's number.
     """
 
     def __init__(self, task_name: str, settings: ArsSettings, seed: int = 0):
         self.settings, self.seed, self.rounds = settings, seed, 0
         self.simulation = Simulation(task_name, settings.alive_bonus)
-        self.normaliser = Normaliser(len(self.simulation.observation))
-        self.weights = np.zeros(
-            (len(self.simulation.limit), len(self.simulation.observation))
-        )  # (m, n)
+        observations, actions = len(self.simulation.observation), len(self.simulation.limit)
+        self.normaliser = Normaliser(observations)
+        self.weights = np.zeros((actions, observations))
 
     def round(self) -> dict[str, float]:
-        """One step of the search; what it saw: the mean return of its episodes, and how many steps
-        they took.
-        """
+        """One step of the search: the mean return of its episodes, and their steps."""
         s, rng = self.settings, np.random.default_rng([self.seed, self.rounds])
         directions = rng.normal(size=(s.directions, *self.weights.shape))
         seeds = SEARCH_SEED + rng.integers(100_000, size=s.directions)
         seen: list[np.ndarray] = []
         returns = np.array(
             [
-                [
-                    self._play(self.weights + sign * s.spread * direction, seed, seen)
-                    for sign in (1, -1)
-                ]
-                for direction, seed in zip(directions, seeds)
+                [self._play(self.weights + sign * s.spread * way, seed, seen) for sign in (1, -1)]
+                for way, seed in zip(directions, seeds, strict=True)
             ]
         )
         chosen = np.argsort(-returns.max(axis=1), kind="stable")[: s.best]
@@ -70,6 +70,7 @@ class Ars:
         return {"return": float(returns.mean()), "steps": sum(map(len, seen))}
 
     def _play(self, weights: np.ndarray, seed: int, seen: list[np.ndarray]) -> float:
+        """The return of an episode; its observations (steps, n) are added to ``seen``."""
         policy, observations, total = self._policy(weights), [], 0.0
         observation = self.simulation.reset(seed)
         while True:
@@ -93,7 +94,7 @@ class Ars:
         )
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The policy as it is now, for ``jatlab.teachers.policy.Policy``."""
+        """The policy found so far, for ``jatlab.teachers.policy.Policy``."""
         return self._policy(self.weights).tensors
 
     def state(self) -> dict[str, np.ndarray]:

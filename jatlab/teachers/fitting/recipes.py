@@ -1,4 +1,4 @@
-"""How each controller is found: the method, its settings, how many rounds, and how long that takes."""
+"""How each controller is found: the method, its settings, the number of rounds, the time."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ from dataclasses import dataclass, replace
 
 from jatlab.tasks import get_task
 from jatlab.teachers.fitting.ars import Ars, ArsSettings
+from jatlab.teachers.fitting.base import Search
 from jatlab.teachers.fitting.lqr import Lqr, LqrSettings
 from jatlab.teachers.fitting.ppo import Ppo, PpoSettings
+from jatlab.utils.checks import require
 
-METHODS = {
-    LqrSettings: ("linear-quadratic regulator", Lqr),
-    ArsSettings: ("augmented random search of a linear policy", Ars),
-    PpoSettings: ("proximal policy optimisation of a small network", Ppo),
+METHODS = {  # in words, which the controllers' files hold
+    LqrSettings: "linear-quadratic regulator",
+    ArsSettings: "augmented random search of a linear policy",
+    PpoSettings: "proximal policy optimisation of a small network",
 }
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """``settings`` choose the method; ``minutes`` are those of one core for all ``rounds``, as
-    measured.
+    """How a controller is found.
+
+    Attributes:
+        settings: They choose the method.
+        rounds: The number of rounds.
+        minutes: What all rounds took on one core, as measured.
+        check_every: Rounds between two checks of the controller.
+        check_episodes: Episodes that a check plays.
     """
 
     settings: LqrSettings | ArsSettings | PpoSettings
@@ -30,26 +38,29 @@ class Recipe:
 
     @property
     def method(self) -> str:
-        """In words."""
-        return METHODS[type(self.settings)][0]
+        """The method in words."""
+        return METHODS[type(self.settings)]
 
-    def make(self, task: str, seed: int):
+    def make(self, task: str, seed: int) -> Search:
         """The search, at its beginning."""
-        return METHODS[type(self.settings)][1](task, self.settings, seed)
+        if isinstance(self.settings, LqrSettings):
+            return Lqr(task, self.settings, seed)
+        if isinstance(self.settings, ArsSettings):
+            return Ars(task, self.settings, seed)
+        return Ppo(task, self.settings, seed)
 
 
-CONSOLE = PpoSettings(
+PENDULUM = LqrSettings(errors=(1.0, 10.0), speeds=(0.1, 0.1), effort=1.0)
+DOUBLE_PENDULUM = LqrSettings(errors=(1.0, 10.0, 10.0), speeds=(0.1, 0.1, 0.1), effort=1.0)
+SWIMMER = ArsSettings(directions=8, best=4, step=0.02, spread=0.02)
+CONSOLE = PpoSettings(  # from an Atari game's memory
     envs=32, steps=128, hidden=(256, 256), passes=4, change=0.01, entropy=0.01
-)  # an Atari game's memory
+)
 
 RECIPES = {
-    "mujoco-pendulum": Recipe(
-        LqrSettings(errors=(1.0, 10.0), speeds=(0.1, 0.1), effort=1.0), 1, 0.1
-    ),
-    "mujoco-doublependulum": Recipe(
-        LqrSettings(errors=(1.0, 10.0, 10.0), speeds=(0.1, 0.1, 0.1), effort=1.0), 1, 0.1
-    ),
-    "mujoco-swimmer": Recipe(ArsSettings(directions=8, best=4, step=0.02, spread=0.02), 100, 2),
+    "mujoco-pendulum": Recipe(PENDULUM, 1, 0.1),
+    "mujoco-doublependulum": Recipe(DOUBLE_PENDULUM, 1, 0.1),
+    "mujoco-swimmer": Recipe(SWIMMER, 100, 2),
     "mujoco-reacher": Recipe(PpoSettings(steps=200), 400, 2, check_episodes=50),
     "mujoco-pusher": Recipe(PpoSettings(steps=200), 800, 6, check_episodes=20),
     "mujoco-hopper": Recipe(PpoSettings(), 400, 4),
@@ -70,10 +81,9 @@ RECIPES = {
 
 
 def recipe_of(task: str) -> Recipe:
-    """The recipe of a task. Raises ValueError for an unknown task and for one that no search is
-    known for.
-    """
+    """The recipe of a task. Raises ValueError for an unknown task, and for one without a recipe."""
     get_task(task)
-    if task not in RECIPES:
-        raise ValueError(f"there is no recipe for {task}; there is one for {', '.join(RECIPES)}")
+    require(
+        task in RECIPES, f"there is no recipe for {task}; there is one for {', '.join(RECIPES)}"
+    )
     return RECIPES[task]

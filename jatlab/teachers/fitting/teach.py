@@ -1,13 +1,14 @@
-"""`jatlab teach TASK`: find the controller of a MuJoCo task or an Atari game again, the way the
-shipped one was found.
+"""`jatlab teach TASK`: find the controller of a MuJoCo task or an Atari game again.
 
-    OUTPUT/TASK/state.safetensors       where the search stands; the same command goes on from there
-    OUTPUT/TASK/log.jsonl               a line a check: rounds, steps, minutes of processor time, mean return
-    OUTPUT/TASK/TASK.safetensors        the best controller so far; ``--install`` puts it into the package
+The way is that by which the shipped controller was found. A search is a list of rounds. Every so
+many rounds the controller plays a few episodes on seeds of their own, and the best one is kept:
 
-A search is a list of rounds. Every so many rounds the controller plays a few episodes on seeds of
-their own, and the best one is kept. All that is drawn depends on the seed and the round's number,
-so stopping and going on changes nothing (but the last bits of sums). Minutes are processor time.
+    OUTPUT/TASK/state.safetensors   where the search stands; the same command goes on from there
+    OUTPUT/TASK/log.jsonl           a line a check: rounds, steps, minutes, mean returns
+    OUTPUT/TASK/TASK.safetensors    the best controller so far; --install puts it into the package
+
+All that is drawn depends on the seed and the round's number, so stopping and going on changes
+nothing (but the last bits of sums). Minutes are of processor time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -28,36 +28,28 @@ from jatlab.teachers.controller import FOLDER, read_controller
 from jatlab.teachers.fitting.recipes import Recipe, recipe_of
 from jatlab.teachers.fitting.simulation import make_simulation, play
 from jatlab.teachers.policy import Policy
+from jatlab.utils.checks import require
 from jatlab.utils.files import atomic_write
 
-CHECK_SEED = 3_300_000  # apart from searching, recording, evaluation and measuring
+CHECK_SEED = 3_300_000  # of checks; searching, recording, evaluation and measuring use other seeds
 SAVE_SECONDS = 30.0
-
-
-class Search(Protocol):
-    """What every method offers: rounds, and a state to go on from."""
-
-    rounds: int
-
-    def round(self) -> dict[str, float]: ...
-    def tensors(self) -> dict[str, np.ndarray]: ...
-    def state(self) -> dict[str, np.ndarray]: ...
-    def restore(self, state: dict[str, np.ndarray]) -> None: ...
 
 
 @dataclass
 class Progress:
-    """What a search has come to, beside its own state."""
+    """What a search has come to, beside the state of its method."""
 
     steps: int = 0
     seconds: float = 0.0  # of processor time
-    best: float = -np.inf
+    best: float = -np.inf  # mean return of a check
 
     def state(self) -> dict[str, np.ndarray]:
+        """As a tensor, for a file."""
         return {"progress": np.array([self.steps, self.seconds, self.best])}
 
     @classmethod
     def of(cls, state: dict[str, np.ndarray]) -> Progress:
+        """The progress in a :meth:`state`."""
         steps, seconds, best = state["progress"]
         return cls(int(steps), float(seconds), float(best))
 
@@ -70,20 +62,31 @@ def teach(
     install: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Search for the controller of ``task``; the path of the best one found.
+    """Search for the controller of a task.
 
-    ``rounds`` shortens or lengthens the search; what was done in ``output`` before counts.
-    ``install`` copies the controller into the package at the end. Raises ValueError for an unknown
-    task, one without a recipe, and a folder with a search of another seed or recipe.
+    Args:
+        task: A MuJoCo task or an Atari game with a recipe.
+        output: The folder; a search in it goes on.
+        rounds: Stop after so many, those done before included; None for the recipe's.
+        seed: Of all that is drawn.
+        install: Whether to copy the controller into the package at the end.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        The file of the best controller found.
+
+    Raises:
+        ValueError: For an unknown task, one without a recipe, less than one round, and a folder
+            with a search of another seed or recipe.
     """
     recipe, folder = recipe_of(task), Path(output) / task
     rounds = recipe.rounds if rounds is None else rounds
-    if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
+    require(rounds >= 1, f"rounds must be at least 1, got {rounds}")
     print(
-        f"{task}: {recipe.method}, {rounds} rounds; all {recipe.rounds} take about {recipe.minutes:g} minutes of one core"
+        f"{task}: {recipe.method}, {rounds} rounds; "
+        f"all {recipe.rounds} take about {recipe.minutes:g} minutes of one core"
     )
-    path = _search(task, recipe, folder, rounds, seed, progress)
+    path = SearchRun(task, recipe, folder, seed).run(rounds, progress)
     if install:
         FOLDER.mkdir(exist_ok=True)
         with atomic_write(FOLDER / path.name) as temporary:
@@ -93,114 +96,109 @@ def teach(
     return path
 
 
-def _search(task: str, recipe: Recipe, folder: Path, rounds: int, seed: int, show: bool) -> Path:
-    search, facts = (
-        recipe.make(task, seed),
-        {"task": task, "seed": str(seed), "settings": repr(recipe.settings)},
-    )
-    done, target = (
-        _restore(search, folder / "state.safetensors", facts),
-        folder / f"{task}.safetensors",
-    )
-    started, saved = time.process_time() - done.seconds, time.monotonic()
-    with tqdm(
-        total=rounds,
-        initial=min(search.rounds, rounds),
-        unit=" rounds",
-        disable=not show,
-        dynamic_ncols=True,
-    ) as bar:
-        try:
-            while search.rounds < rounds:
-                seen = search.round()
-                done.steps += int(seen["steps"])
-                if search.rounds % recipe.check_every == 0 or search.rounds == rounds:
-                    done.seconds = time.process_time() - started
-                    _check(task, recipe, search, done, folder, seen)
-                    saved = 0.0  # so that a killed search knows of its best controller
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    done.seconds, saved = time.process_time() - started, time.monotonic()
-                    _save(search, done, folder, facts)
-                bar.set_postfix_str(
-                    f"return {seen['return']:.4g}, best {done.best:.4g}", refresh=False
-                )
-                bar.update()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"stopped after {search.rounds} rounds; the same command goes on from there"
-            ) from None
-        finally:
-            done.seconds = time.process_time() - started
-            _save(search, done, folder, facts)
-    return target
+class SearchRun:
+    """A search that is checked, logged and saved in its folder."""
 
+    def __init__(self, task: str, recipe: Recipe, folder: Path, seed: int):
+        self.task, self.recipe, self.folder = task, recipe, folder
+        self.search = recipe.make(task, seed)
+        self.facts = {"task": task, "seed": str(seed), "settings": repr(recipe.settings)}
+        self.state_file = folder / "state.safetensors"
+        self.controller_file = folder / f"{task}.safetensors"
+        self.done = self._restore()
+        self.started = time.process_time() - self.done.seconds
 
-def _check(
-    task: str, recipe: Recipe, search: Search, done: Progress, folder: Path, seen: dict[str, float]
-) -> None:
-    """Play the controller as it is now; keep it if it is the best so far."""
-    tensors = search.tensors()
-    returns = evaluate(task, Policy(tensors), range(CHECK_SEED, CHECK_SEED + recipe.check_episodes))
-    mean = float(np.mean(returns))
-    if mean > done.best:
-        done.best = mean
-        about = {
-            "task": task,
-            "method": recipe.method,
-            "rounds": str(search.rounds),
-            "steps": str(done.steps),
-            "check": f"{mean:.1f}",
+    def run(self, rounds: int, show: bool) -> Path:
+        """Go on up to so many rounds; the file of the best controller."""
+        search, saved = self.search, time.monotonic()
+        first = min(search.rounds, rounds)
+        bar = tqdm(
+            total=rounds, initial=first, unit=" rounds", disable=not show, dynamic_ncols=True
+        )
+        with bar:
+            try:
+                while search.rounds < rounds:
+                    seen = search.round()
+                    self.done.steps += int(seen["steps"])
+                    if search.rounds % self.recipe.check_every == 0 or search.rounds == rounds:
+                        self._check_controller(seen["return"])
+                        saved = 0.0  # so that a killed search knows of its best controller
+                    if time.monotonic() - saved > SAVE_SECONDS:
+                        self.save()
+                        saved = time.monotonic()
+                    text = f"return {seen['return']:.4g}, best {self.done.best:.4g}"
+                    bar.set_postfix_str(text, refresh=False)
+                    bar.update()
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"stopped after {search.rounds} rounds; the same command goes on from there"
+                ) from None
+            finally:
+                self.save()
+        return self.controller_file
+
+    def _check_controller(self, search_return: float) -> None:
+        """Play the controller as it is now; keep it if it is the best so far."""
+        self.done.seconds = time.process_time() - self.started
+        tensors = self.search.tensors()
+        seeds = range(CHECK_SEED, CHECK_SEED + self.recipe.check_episodes)
+        mean = float(np.mean(evaluate(self.task, Policy(tensors), seeds)))
+        if mean > self.done.best:
+            self.done.best = mean
+            self._keep(tensors)
+        line = {
+            "rounds": self.search.rounds,
+            "steps": self.done.steps,
+            "minutes": round(self.done.seconds / 60, 2),
+            "search": round(search_return, 2),
+            "check": round(mean, 2),
         }
-        with atomic_write(folder / f"{task}.safetensors") as temporary:
-            save_file(
-                {
-                    name: value if value.dtype == np.float16 else np.asarray(value, np.float32)
-                    for name, value in tensors.items()
-                },
-                temporary,
-                about,
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _keep(self, tensors: dict[str, np.ndarray]) -> None:
+        """Write the controller's file."""
+        about = {
+            "task": self.task,
+            "method": self.recipe.method,
+            "rounds": str(self.search.rounds),
+            "steps": str(self.done.steps),
+            "check": f"{self.done.best:.1f}",
+        }
+        stored = {
+            name: value if value.dtype == np.float16 else np.asarray(value, np.float32)
+            for name, value in tensors.items()
+        }
+        with atomic_write(self.controller_file) as temporary:
+            save_file(stored, temporary, about)
+
+    def save(self) -> None:
+        """Write where the search stands."""
+        self.done.seconds = time.process_time() - self.started
+        state = self.search.state() | self.done.state()
+        ordered = {name: np.array(value, order="C") for name, value in state.items()}
+        with atomic_write(self.state_file) as temporary:
+            save_file(ordered, temporary, self.facts)
+
+    def _restore(self) -> Progress:
+        """Go on from the folder's search, if there is one."""
+        path = self.state_file
+        if not path.exists():
+            return Progress()
+        state, known = read_controller(path)
+        for name, value in self.facts.items():
+            require(
+                known.get(name) == value,
+                f"{path} is a search with {name} = {known.get(name)}, now it is {value}; "
+                "choose another --output, or delete that folder",
             )
-    line = {
-        "rounds": search.rounds,
-        "steps": done.steps,
-        "minutes": round(done.seconds / 60, 2),
-        "search": round(float(seen["return"]), 2),
-        "check": round(mean, 2),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
+        self.search.restore(state)
+        return Progress.of(state)
 
 
 def evaluate(task: str, policy: Policy, seeds: range) -> np.ndarray:
-    """The return of a policy on each seed."""
-    simulation, act = (
-        make_simulation(task),
-        policy.choose if get_task(task).action == "discrete" else policy,
-    )
+    """The return of a policy on each seed, (seeds,)."""
+    act = policy.choose if get_task(task).action == "discrete" else policy
+    simulation = make_simulation(task)
     return np.array([play(simulation, act, seed)[0] for seed in seeds])
-
-
-def _save(search: Search, done: Progress, folder: Path, facts: dict[str, str]) -> None:
-    with atomic_write(folder / "state.safetensors") as temporary:
-        save_file(
-            {
-                name: np.array(value, order="C")
-                for name, value in (search.state() | done.state()).items()
-            },
-            temporary,
-            facts,
-        )
-
-
-def _restore(search: Search, path: Path, facts: dict[str, str]) -> Progress:
-    if not path.exists():
-        return Progress()
-    state, known = read_controller(path)
-    for name, value in facts.items():
-        if known.get(name) != value:
-            raise ValueError(
-                f"{path} is a search with {name} = {known.get(name)}, now it is {value}; choose another --output, or delete that folder"
-            )
-    search.restore(state)
-    return Progress.of(state)
