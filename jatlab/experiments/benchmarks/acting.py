@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.experiments.benchmarks.tables import table
 from jatlab.tasks import domain_of
-from jatlab.utils.machine import call_apart, peak_megabytes
 
 if TYPE_CHECKING:
     from jatlab.agents.agent import Agent

@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jatlab.agents.agent import Agent
+from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.encoders import DiscreteEncoder
 from jatlab.model.memory import Memory
 from jatlab.model.transformer import sequence_masks
 from jatlab.utils.files import write_json
-from jatlab.utils.machine import call_apart, peak_megabytes
 
 Call = Callable[[], object]  # what is timed
 PASSES = 50  # of the encoder, timed together because one takes microseconds

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.experiments.benchmarks.cost import (
     KINDS,
     Window,
@@ -30,7 +31,6 @@ from jatlab.experiments.benchmarks.tables import table
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.utils.files import write_json
-from jatlab.utils.machine import call_apart, peak_megabytes
 
 NAMES = {
     "continuous": "Meta-World, MuJoCo",
