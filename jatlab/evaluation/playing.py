@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import gymnasium as gym
 import numpy as np
 
 from jatlab.tasks import make_env
+from jatlab.tasks.task import Action, Observation
 
 FIRST_SEED = 1_000_000  # demonstrations are recorded with smaller seeds
 VIDEO_FRAMES = 48
@@ -32,14 +33,14 @@ class EvaluatedAgent(Protocol):
 
     def act(
         self,
-        observations: Sequence[dict],
+        observations: Sequence[Observation],
         rewards: np.ndarray,
         starts: np.ndarray,
         *,
         greedy: bool = ...,
         temperature: float = ...,
         seeds: Sequence[int | None] = ...,
-    ) -> Any:
+    ) -> Sequence[Action]:
         """Return one action for each environment.
 
         Args:
@@ -163,7 +164,7 @@ class _Slot:
             self.mission = self.observation.get("text_observation", "")
             self._record()
 
-    def step(self, action: int | np.ndarray) -> Episode | None:
+    def step(self, action: Action) -> Episode | None:
         """Act once and return the episode, if it has ended.
 
         A slot that waits reports a start at every step, which costs the agent least.
