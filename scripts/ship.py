@@ -1,84 +1,78 @@
-"""Turn a finished run into what ships: the agent in bfloat16 with its report, the tables of the
-pages of results, and its picture.
+"""Turn a finished run into what ships: an agent in bfloat16, its report, and its pictures.
 
     python -m scripts.ship demo           after `make demo`; `make ship` does both
     python -m scripts.ship jatlab-mini    after `make agent`
 
-The tables are the shipped agent's own: it is evaluated here as it will be loaded, after rounding
-its weights.
+The agent is evaluated here as it will be loaded, after its weights are rounded. The pages of
+results get its tables.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from huggingface_hub import ModelCard
-from matplotlib.figure import Figure
 
-from jatlab.agents.agent import rollout
+from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import SHIPPED, load_agent, save_agent
 from jatlab.experiments.benchmarks import acting as bench_agent
+from jatlab.experiments.benchmarks.algorithms import Ratio
 from jatlab.experiments.benchmarks.algorithms import run as run_bench
 from jatlab.experiments.recipes import mini
 from jatlab.experiments.recipes.demo import EPISODES
-from jatlab.tasks import make_env
-from jatlab.training.log import read_log
-from jatlab.viz.grid import grid, tile, tile_size
-from jatlab.viz.plots import AGENT, INK, MUTED, label_decades, smooth, style, to_png
+from jatlab.viz.plots import to_png
 from jatlab.viz.report.model_card import model_card
 from jatlab.viz.report.run import evaluate_and_report
 from jatlab.viz.report.words import DOMAIN_TITLES, interval
-from jatlab.viz.video import caption, save_small_gif
+from jatlab.viz.video import save_small_gif
+from scripts.pictures import four_episodes, many_episodes, training_curves
 from scripts.readme import insert
 
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 DEMO, MINI = ROOT / "runs" / "demo", ROOT / "runs" / "mini"
-DEMO_SHOWN = ("babyai-go-to-local", "babyai-open-door", "metaworld-reach", "metaworld-drawer-open")
-DEMO_COMMAND = "jatlab evaluate demo --tasks " + " ".join(EPISODES) + " --episodes 100"
-MINI_SHOWN = (
-    "babyai-go-to",
-    "babyai-pickup-loc",
-    "metaworld-pick-place",
-    "metaworld-window-open",
-    "mujoco-halfcheetah",
-    "mujoco-hopper",
-    "atari-boxing",
-    "atari-freeway",
-)
-MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))} --episodes {mini.EPISODES}"
-RECIPE = (
-    "preset",
-    "batch_timesteps",
-    "mix",
-    "lr",
-    "average",
-    "symmetries",
-    "seed",
-)  # of a recipe, what a card tells
-LONGEST, FRAMES = 200, 24  # timesteps of an episode that are shown, and in how many frames
-MINI_MADE = "the stages of `jatlab mini`, shortened and in four sittings (the first two with an older form of its recipe), with corrections of the MuJoCo tasks alone (docs/results/log.md)"
+DEMO_COMMAND = f"jatlab evaluate demo --tasks {' '.join(EPISODES)} --episodes 100"
+MINI_TASKS = f"babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))}"
+MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks {MINI_TASKS} --episodes {mini.EPISODES}"
 MINI_RUNS = ("imitation", "agent")  # training runs below runs/mini, in order
 MINI_CURVES = "mini-learning.png"
-MINI_LEFT = (
-    "Of what it was to reach it misses: in BabyAI 0.86 (missions of several parts, doors whose key lies elsewhere), in MuJoCo 0.85 (humanoid, halfcheetah, walker and hopper), in "
-    "Meta-World 0.90 by a hundredth; by the published expert also Atari's 0.41 (Breakout, Qbert and SpaceInvaders). What would close it: the other four hours of the recipe, corrections "
-    "in every domain, and a third round of them for the bodies that fall.\n\n"
-    f"![Loss by domain over the last hour of training](../../../../docs/images/{MINI_CURVES})\n\n"
-    "The last two runs, 37 minutes at a steady learning rate and 23 with a falling one, from the second edition on: loss by domain, the mean of its tasks; dots: held-out episodes. (The scales of "
-    "domains cannot be compared: nats for what is chosen, weighted squared errors for what is steered. The logs of the first two editions were not kept.)"
-)
+# goals by domain, on the scales of our teacher and of the published expert
 TARGETS = {
     "babyai": (0.862, 0.862),
     "metaworld": (0.9, 0.6),
     "mujoco": (0.85, 0.735),
     "atari": (0.5, 0.41),
-}  # by our teacher, by the published expert
+}
+# fields of a recipe that a card tells
+CARD_FIELDS = ("preset", "batch_timesteps", "mix", "lr", "average", "symmetries", "seed")
+CARD = (
+    "{what}. {parameters:,} parameters, stored in bfloat16. Made by {made_by}: {minutes}, on "
+    "{threads} CPU threads, {steps:,} steps, {timesteps:,} timesteps ({recipe}; at last {batches} "
+    "batches a step). Data, episodes and versions: `training.json`. Trained on demonstrations that "
+    "`jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000."
+)
+MINI_MADE_BY = (
+    "the stages of `jatlab mini`, shortened and in four sittings (the first two with an older form "
+    "of its recipe), with DAgger relabelling of the MuJoCo tasks only (docs/results/log.md)"
+)
+MINI_LEFT = (
+    "It misses these goals: in BabyAI 0.86 (missions of several parts, doors whose key lies "
+    "elsewhere), in MuJoCo 0.85 (humanoid, halfcheetah, walker and hopper), in Meta-World 0.90 by "
+    "a hundredth; by the published expert also Atari's 0.41 (Breakout, Qbert and SpaceInvaders). "
+    "What would bring it closer: the other four hours of the recipe, relabelling in every domain, "
+    "and a third round of it for the bodies that fall.\n\n"
+    "![Loss by domain over the last hour of training]"
+    f"(../../../../docs/images/{MINI_CURVES})\n\n"
+    "Loss by domain in the last two runs, 37 minutes at a constant learning rate and 23 with a "
+    "falling one, from the second edition on. Lines: the mean of the domain's tasks; dots: "
+    "held-out episodes. The scales of the domains cannot be compared: nats for discrete actions, "
+    "weighted squared errors for continuous ones. The logs of the first two editions were not kept."
+)
 
 
 def main() -> None:
@@ -90,239 +84,155 @@ def main() -> None:
 
 
 def ship_demo() -> None:
-    agent = round_weights("demo", DEMO / "agent")
-    shutil.rmtree(DEMO / "shipped", ignore_errors=True)
-    evaluate_and_report(
-        agent, list(EPISODES), DEMO / "shipped", DEMO / "agent", episodes=100, command=DEMO_COMMAND
-    )
-    keep_report("demo", DEMO / "shipped", "", "A generalist of eight tasks", "`make demo`")
-    insert("results", tables(DEMO / "shipped" / "README.md"))
-    insert(
-        "bench",
-        "\n".join(
-            [
-                "| what | ratio | target | |",
-                "| --- | ---: | ---: | --- |",
-                *(bench_row(ratio) for ratio in run_bench()),
-            ]
-        ),
-    )
-    save_small_gif(picture(agent), IMAGES / "demo.gif", fps=8, limit=1_500_000)
+    agent, report = round_weights("demo", DEMO / "agent"), DEMO / "shipped"
+    shutil.rmtree(report, ignore_errors=True)
+    log, tasks = DEMO / "agent", list(EPISODES)
+    evaluate_and_report(agent, tasks, report, log, episodes=100, command=DEMO_COMMAND)
+    keep_report("demo", report, "")
+    write_card(SHIPPED / "demo", "", "A generalist of eight tasks", "`make demo`")
+    insert("results", tables(report / "README.md"))
+    insert("bench", bench_table(run_bench()))
+    save_small_gif(four_episodes(agent), IMAGES / "demo.gif", fps=8, limit=1_500_000)
 
 
 def ship_mini() -> None:
-    agent = round_weights("jatlab-mini", MINI / "agent")
+    agent, report = round_weights("jatlab-mini", MINI / "agent"), MINI / "shipped"
     names = mini.all_tasks()
-    settings = {
-        "episodes": mini.EPISODES,
-        "workers": 2,
-        "data": MINI / "data",
-        "command": MINI_COMMAND,
-        "videos": False,
-    }
-    evaluate_and_report(agent, names, MINI / "shipped", MINI / "agent", **settings)
-    to_png(learning(MINI / name for name in MINI_RUNS), IMAGES / MINI_CURVES)
-    keep_report(
-        "jatlab-mini",
-        MINI / "shipped",
-        "mini-",
-        f"A generalist of {len(names) - len(mini.LANGUAGE)} tasks that also reads and writes",
-        MINI_MADE,
-        MINI_LEFT,
+    evaluate_and_report(
+        agent,
+        names,
+        report,
+        log=MINI / "agent",
+        videos=False,
+        episodes=mini.EPISODES,
+        workers=2,
+        data=MINI / "data",
+        command=MINI_COMMAND,
     )
-    found = json.loads((MINI / "shipped" / "report.json").read_text())
-    insert(
-        "mini",
-        domain_table(found)
-        + "\n\n"
-        + bench_agent.in_words("jatlab-mini", bench_agent.run("jatlab-mini")),
-    )
-    insert("scores", readme_table(found))
-    save_small_gif(sheet(agent), IMAGES / "mini.gif", fps=4, limit=2_200_000)
+    curves = training_curves([MINI / name for name in MINI_RUNS], list(TARGETS))
+    to_png(curves, IMAGES / MINI_CURVES)
+    played = len(names) - len(mini.LANGUAGE)
+    what = f"A generalist of {played} tasks that also reads and writes"
+    keep_report("jatlab-mini", report, "mini-")
+    write_card(SHIPPED / "jatlab-mini", "mini-", what, MINI_MADE_BY, MINI_LEFT)
+    results = json.loads((report / "report.json").read_text())
+    speed = bench_agent.as_table("jatlab-mini", bench_agent.run("jatlab-mini"))
+    insert("mini", f"{domain_table(results)}\n\n{speed}")
+    insert("scores", readme_table(results))
+    save_small_gif(many_episodes(agent), IMAGES / "mini.gif", fps=4, limit=2_200_000)
 
 
-def round_weights(name: str, run: Path):
-    """The run's agent in bfloat16 under the name that it ships by, loaded from there."""
+def round_weights(name: str, run: Path) -> Agent:
+    """Save the run's agent in bfloat16 under the name that it ships by, and load it from there."""
     save_agent(load_agent(run), SHIPPED / name, torch.bfloat16)
     return load_agent(name)
 
 
-def keep_report(
-    name: str, report: Path, prefix: str, what: str, command: str, left: str = ""
-) -> None:
-    """The evaluation beside the weights: report, card and figures."""
+def keep_report(name: str, report: Path, prefix: str) -> None:
+    """Keep the report beside the weights, and its figures among the pages' images."""
     shutil.copy(report / "report.json", SHIPPED / name / "report.json")
-    write_card(SHIPPED / name, prefix, what, command, left)
     for domain in DOMAIN_TITLES:
         if (figure := report / "figures" / f"{domain}.png").exists():
             shutil.copy(figure, IMAGES / f"{prefix}{figure.name}")
 
 
-def domain_table(results: dict) -> str:
-    """A row a domain: this agent, what it was to reach, and the published JAT."""
-    rows = []
-    for domain, (taught, expert) in TARGETS.items():
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def domain_table(results: dict[str, Any]) -> str:
+    """A row for each domain: this agent, its goals, and the published JAT."""
+    settings = results["settings"]
+    lines = [
+        f"Means of task scores, {settings['episodes']} episodes of each task, seeds from "
+        f"{settings['seed']:,}; 95 % intervals in brackets. `{MINI_COMMAND}`",
+        "",
+        "| domain, tasks | by our teacher | to reach | by the published expert | to reach "
+        "| published JAT (192.7 M), same tasks |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for domain, goals in TARGETS.items():
         found = results["domains"][domain]
-        ours = [
-            f"{found[scale]['mean']:.2f} [{interval(found[scale]['mean_interval'], 2)}]"
-            for scale in ("by_teacher", "by_expert")
-        ]
-        rows.append(
-            f"| {DOMAIN_TITLES[domain]}, {len(found['tasks'])} | {ours[0]} | {taught:.2f} | {ours[1]} | {expert:.2f} | {found['by_expert']['jat']:.2f} |"
-        )
-    head = "| domain, tasks | by our teacher | to reach | by the published expert | to reach | published JAT (192.7 M), same tasks |"
-    told = f"Means of task scores, {results['settings']['episodes']} episodes a task, seeds from {results['settings']['seed']:,}; 95 % intervals in brackets. `{MINI_COMMAND}`"
-    return "\n".join([told, "", head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
+        cells = [f"{DOMAIN_TITLES[domain]}, {len(found['tasks'])}"]
+        for scale, goal in zip(("by_teacher", "by_expert"), goals, strict=True):
+            bounds = interval(found[scale]["mean_interval"], 2)
+            cells += [f"{found[scale]['mean']:.2f} [{bounds}]", f"{goal:.2f}"]
+        cells.append(f"{found['by_expert']['jat']:.2f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def readme_table(results: dict) -> str:
-    """A row a domain, for readers who have seen nothing else yet: the scores alone."""
-    rows = ["| domain, tasks | of our teacher | of the published expert | published JAT (192.7 M) |"]
-    rows.append("| --- | ---: | ---: | ---: |")
+def readme_table(results: dict[str, Any]) -> str:
+    """A row for each domain with its scores, for readers who know nothing else yet."""
+    lines = [
+        "| domain, tasks | of our teacher | of the published expert | published JAT (192.7 M) |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     for domain in TARGETS:
         found = results["domains"][domain]
-        ours = [found[scale]["mean"] for scale in ("by_teacher", "by_expert")]
-        low, high = found["by_teacher"]["mean_interval"]
-        rows.append(
-            f"| {DOMAIN_TITLES[domain]}, {len(found['tasks'])} | **{ours[0]:.2f}** [{low:.2f}–{high:.2f}] "
-            f"| {ours[1]:.2f} | {found['by_expert']['jat']:.2f} |"
+        taught, expert = found["by_teacher"], found["by_expert"]
+        low, high = taught["mean_interval"]
+        lines.append(
+            f"| {DOMAIN_TITLES[domain]}, {len(found['tasks'])} | **{taught['mean']:.2f}** "
+            f"[{low:.2f}–{high:.2f}] | {expert['mean']:.2f} | {expert['jat']:.2f} |"
         )
-    return "\n".join(rows)
+    return "\n".join(lines)
 
 
-def tables(report: Path) -> str:
-    """The card's tables and how they were made, as the page of results shows them: without metadata,
-    headings one level down, figures where the page finds them.
-    """
-    text = (
-        ModelCard.load(report)
-        .text.strip()
-        .split("\n", 1)[1]
-        .replace("](figures/", "](../images/")
-    )
-    return re.sub(r"^## ", "### ", text, flags=re.MULTILINE).strip()
+def bench_table(ratios: list[Ratio]) -> str:
+    """A row for each ratio of `jatlab bench`."""
+    lines = ["| what | ratio | target | |", "| --- | ---: | ---: | --- |"]
+    for ratio in ratios:
+        value, target = f"{ratio.value:.1f} x", f"{ratio.target:g} x"
+        lines.append(f"| {ratio.name} | {value} | {target} | {ratio.detail} |")
+    return "\n".join(lines)
 
 
-def bench_row(ratio) -> str:
-    return f"| {ratio.name} | {ratio.value:.1f} x | {ratio.target:g} x | {ratio.detail} |"
+def tables(card: Path) -> str:
+    """A card's tables and how they were made, without its metadata and title, for docs/results."""
+    text = ModelCard.load(card).text.strip().split("\n", 1)[1]
+    return text.replace("](figures/", "](../images/").strip()
 
 
-def write_card(folder: Path, prefix: str, what: str, command: str, left: str = "") -> None:
-    """The evaluation's model card, with what the agent is, how it was made, and what is ``left`` to
-    do.
+# --- the model card -------------------------------------------------------------------------------
+
+
+def write_card(folder: Path, prefix: str, what: str, made_by: str, left: str = "") -> None:
+    """Write the evaluation's model card into the agent's folder.
+
+    Args:
+        folder: of the agent that ships.
+        prefix: of its figures' names among the pages' images.
+        what: what the agent is, one sentence without its full stop.
+        made_by: the command, or the stages.
+        left: what is left to do, in Markdown.
     """
     info = json.loads((folder / "training.json").read_text())
-    runs, batches = history(info), info["recipe"]["accumulate"] * info["processes"]
-    recipe = ", ".join(
-        f"{name} {value}" for name, value in info["recipe"].items() if name in RECIPE
+    runs = history(info)
+    fields = [f"{name} {value}" for name, value in info["recipe"].items() if name in CARD_FIELDS]
+    about = CARD.format(
+        what=what,
+        made_by=made_by,
+        parameters=info["parameters"],
+        minutes=" and ".join(minutes_of(run) for run in reversed(runs)),
+        threads=info["threads"] * info["processes"],
+        steps=sum(run["step"] for run in runs),
+        timesteps=sum(run["timesteps"] for run in runs),
+        recipe=", ".join(fields),
+        batches=info["recipe"]["accumulate"] * info["processes"],
     )
-    minutes = " and ".join(
-        f"{run['minutes']:.1f} minutes at a {run['recipe']['decay']} learning rate"
-        for run in reversed(runs)
-    )
-    steps, timesteps = (sum(run[key] for run in runs) for key in ("step", "timesteps"))
-    about = (
-        f"{what}. {info['parameters']:,} parameters, stored in bfloat16. Made by {command}: {minutes}, on {info['threads'] * info['processes']} CPU "
-        f"threads, {steps:,} steps, {timesteps:,} timesteps ({recipe}; at last {batches} batches a step). Data, episodes and versions: `training.json`. "
-        "Trained on demonstrations that `jatlab record` made with seeds below 1,000,000; played on seeds from 1,000,000."
-    ) + (left and f"\n\n{left}")
     results = json.loads((folder / "report.json").read_text())
-    card = model_card(results, about, "apache-2.0")
-    (folder / "README.md").write_text(
-        card.replace("](figures/", f"](../../../../docs/images/{prefix}")
-    )
+    card = model_card(results, f"{about}\n\n{left}".strip(), "apache-2.0")
+    card = card.replace("](figures/", f"](../../../../docs/images/{prefix}")
+    (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def history(info: dict) -> list[dict]:
-    """The training run that an agent came out of, and those before it."""
+def minutes_of(run: dict[str, Any]) -> str:
+    return f"{run['minutes']:.1f} minutes at a {run['recipe']['decay']} learning rate"
+
+
+def history(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """The training run that an agent came out of, and the runs before it, newest first."""
     return [info, *(history(info["before"]) if info.get("before") else [])]
-
-
-def learning(runs: Iterable[Path]):
-    """The losses of training runs, one after the other, a panel a domain; a vertical line where the
-    next run begins.
-    """
-    figure = Figure(figsize=(9.5, 2.4), layout="constrained")
-    with style():
-        panels = figure.subplots(1, len(TARGETS))
-        minutes = 0.0
-        for number, run in enumerate(runs):
-            log = read_log(run)
-            for axes, domain in zip(panels, TARGETS):
-                _draw_losses(axes, domain, log, minutes)
-                if number:
-                    axes.axvline(minutes, color=MUTED, linewidth=0.8, linestyle=":")
-            minutes += log[-1]["seconds"] / 60
-        for axes in panels:
-            axes.set_xlim(0, 1.02 * minutes)
-        panels[0].set_ylabel("loss (log scale)")
-    return figure
-
-
-def _draw_losses(axes, domain: str, log: list[dict], before: float) -> None:
-    for kind, line, window in (("loss", "-", 12), ("validation", "o", 1)):
-        seen = [(entry["seconds"] / 60, of_domain(entry.get(kind, {}), domain)) for entry in log]
-        points = np.array(
-            [(before + minute, np.mean(losses)) for minute, losses in seen if losses]
-        ).reshape(-1, 2)
-        axes.plot(
-            points[:, 0],
-            smooth(points[:, 1], window),
-            line,
-            color=AGENT,
-            linewidth=1.4,
-            markersize=4,
-        )
-    axes.set_yscale("log")
-    label_decades(axes.yaxis)
-    axes.set_title(DOMAIN_TITLES[domain], loc="left", size=9, color=INK)
-    axes.set_xlabel("minutes of training")
-
-
-def of_domain(losses: dict[str, float], domain: str) -> list[float]:
-    return [loss for task, loss in losses.items() if task.startswith(domain)]
-
-
-def picture(agent) -> list[np.ndarray]:
-    """One episode of each of the demo's four tasks, side by side, each staying on its last frame
-    until all are done.
-    """
-    videos = [video(agent, task) for task in DEMO_SHOWN]
-    longest = max(map(len, videos))
-    rows = [[f[min(i, len(f) - 1)] for f in videos] for i in range(longest)]
-    return [
-        np.concatenate([np.concatenate(row[:2], axis=1), np.concatenate(row[2:], axis=1)])
-        for row in rows
-    ]
-
-
-def video(agent, task: str) -> list[np.ndarray]:
-    episode = played(agent, task)
-    words = episode["text_observations"][0] if "text_observations" in episode else task
-    totals = np.concatenate([[0], np.cumsum(episode["rewards"])])
-    step = 3 if task.startswith("metaworld") else 1
-    return [caption(episode["frames"][t], words, t, totals[t]) for t in range(0, len(totals), step)]
-
-
-def sheet(agent) -> list[np.ndarray]:
-    """The beginnings of eight episodes of jatlab-mini's, side by side, two of each domain."""
-    return grid(
-        {
-            "": {
-                task: tile(
-                    played(agent, task, LONGEST)["frames"], tile_size(len(MINI_SHOWN)), FRAMES
-                )
-                for task in MINI_SHOWN
-            }
-        }
-    )
-
-
-def played(agent, task: str, most: int | None = None) -> dict:
-    env = make_env(task)
-    episode = rollout(agent, env, seed=1_000_003, render=True, max_steps=most)
-    env.close()
-    return episode
 
 
 if __name__ == "__main__":

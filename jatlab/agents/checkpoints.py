@@ -1,8 +1,8 @@
-"""Agents on disk: a folder with `config.json`, `model.safetensors`, `tokenizer.json` and, if there
-is one, `training.json`.
+"""Agents on disk: a folder with the network, its tokenizer, how it plays, and how it came about.
 
-Two layouts are read: ours, and that of the published checkpoint (`jat-project/jat`), which
-`export_official` writes.
+The files are `config.json`, `model.safetensors`, `tokenizer.json`, `agent.json` (see
+`jatlab.agents.settings`) and `training.json`. Two layouts are read: ours, and that of the published
+checkpoint (`jat-project/jat`), which `export_official` writes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +22,7 @@ from jatlab.model.checkpoint.names import official_name
 from jatlab.model.checkpoint.official import inexpressible, official_values, read_config
 from jatlab.model.checkpoint.weights import save_weights
 from jatlab.model.tokenization import TextTokenizer
+from jatlab.utils.checks import require
 from jatlab.utils.files import ASSETS, write_json
 
 __all__ = ["export_official", "load_agent", "read_config", "save_agent", "shipped_agents"]
@@ -38,27 +40,32 @@ def load_agent(
     cache_policy: str | None = None,
     device: str = "cpu",
     dtype: torch.dtype | str | None = None,
-    **hub,
+    **hub: Any,
 ) -> Agent:
-    """The agent that ships under this name, that lies in this folder, or that the hub has as
-    OWNER/NAME, such as `jat-project/jat`.
+    """An agent by its name or from its folder.
 
-    Weights are mapped, not copied. `dtype` is float32 or bfloat16; unless given, a file in the
-    published layout keeps its own, and ours run in float32. `cache_policy`, unless given, is
-    `published` for the published layout, what the agent had for one that was exported, else
-    `recompute`. `hub` goes to `huggingface_hub.snapshot_download` (revision, token …). Raises
-    `FileNotFoundError` where there is none, which says how to go on; `ValueError` where its files
-    are damaged or do not belong together.
+    Args:
+        name_or_folder: the name of a shipped agent, a folder, or a repository of the hub as
+            OWNER/NAME, such as `jat-project/jat`.
+        cache_policy: what happens when the memory is full, see `jatlab.model.memory`; None: the
+            agent's, which is `published` for an agent in the published layout.
+        device: where the weights go; on a CPU they are mapped from the file, not copied.
+        dtype: float32 or bfloat16; None: that of the file in the published layout, else float32.
+        hub: options of `huggingface_hub.snapshot_download` (revision, token, …).
+
+    Raises:
+        FileNotFoundError: if there is no such agent; the message says how to go on.
+        ValueError: if its files are damaged or do not belong together.
     """
     folder = _folder(name_or_folder, **hub)
     model = JatModel.from_pretrained(folder, dtype=dtype, device=device)
-    tokenizer = TextTokenizer.load(
-        folder if (folder / "tokenizer.json").is_file() else model.config.tokenizer
+    own = (folder / "tokenizer.json").is_file()
+    tokenizer = TextTokenizer.load(folder if own else model.config.tokenizer)
+    require(
+        tokenizer.vocab_size <= model.config.vocab_size,
+        f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
+        f"{model.config.vocab_size}; they do not belong together",
     )
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise ValueError(
-            f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only {model.config.vocab_size}; they do not belong together"
-        )
     info = {"name": Path(name_or_folder).name} | _read_json(folder / "training.json")
     settings = AgentSettings.load(folder)
     if cache_policy is not None:
@@ -67,8 +74,15 @@ def load_agent(
 
 
 def save_agent(agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
-    """Write `agent` to `folder`, its weights in `dtype` (say, `torch.bfloat16`); each file is whole
-    or not there.
+    """Write an agent; each file is written atomically.
+
+    Args:
+        agent: what to write.
+        folder: where; it is made if need be.
+        dtype: of the stored weights, such as `torch.bfloat16`; None: theirs.
+
+    Returns:
+        The folder.
     """
     folder = Path(folder)
     save_weights(agent.model, folder / "model.safetensors", dtype)
@@ -80,33 +94,33 @@ def save_agent(agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | Non
 def export_official(
     agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | None = None
 ) -> list[str]:
-    """Write `agent` in the published checkpoint's layout: its file names, tensor names and
-    `config.json`. `load_agent` gets it back exactly.
+    """Write an agent in the published checkpoint's layout, which `load_agent` reads back exactly.
 
-    Returns the names of configuration fields that the published model does not have. Where there
-    are any, the authors' code cannot run the agent: it would miss tensors, or compute something
-    else.
+    Args:
+        agent: what to write.
+        folder: gets the published file names, tensor names and `config.json`.
+        dtype: of the stored weights; None: theirs.
+
+    Returns:
+        Names of configuration fields that the published model does not have. Where there are any,
+        the authors' code cannot run the agent: it would miss tensors, or compute something else.
     """
-    folder = Path(folder)
+    folder, config = Path(folder), agent.model.config
     save_weights(agent.model, folder / "model.safetensors", dtype, official_name)
     stored = str(dtype or agent.model.text_embedding.weight.dtype).removeprefix("torch.")
-    write_json(
-        folder / "config.json",
-        official_values(agent.model.config, stored, agent.tokenizer.end_id),
-    )
+    write_json(folder / "config.json", official_values(config, stored, agent.tokenizer.end_id))
     _save_rest(agent, folder)
-    return inexpressible(agent.model.config)
+    return inexpressible(config)
 
 
 def _save_rest(agent: Agent, folder: Path) -> None:
     agent.tokenizer.save(folder / "tokenizer.json")
     agent.settings.save(folder)
-    write_json(
-        folder / "training.json", {key: value for key, value in agent.info.items() if key != "name"}
-    )
+    info = {key: value for key, value in agent.info.items() if key != "name"}
+    write_json(folder / "training.json", info)
 
 
-def _folder(name_or_folder: str | os.PathLike, **hub) -> Path:
+def _folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:
     shipped = SHIPPED / str(name_or_folder)
     if (shipped / "config.json").is_file():
         return shipped
@@ -114,16 +128,13 @@ def _folder(name_or_folder: str | os.PathLike, **hub) -> Path:
         return find_folder(name_or_folder, **hub)
     ships = ", ".join(shipped_agents()) or "none yet"
     parent = Path(name_or_folder).parent
-    here = (
-        f"; there is a folder {parent}, so this was read as a path, and the hub not asked"
-        if parent.name and parent.is_dir()
-        else ""
-    )
+    as_path = f"; there is a folder {parent}, so this was read as a path, and the hub not asked"
     raise FileNotFoundError(
-        f"no agent {str(name_or_folder)!r}: give a folder that `jatlab train` wrote, one that ships ({ships}), or a repository of the hub, "
-        f"such as jat-project/jat{here}"
+        f"no agent {str(name_or_folder)!r}: give a folder that `jatlab train` wrote, one that "
+        f"ships ({ships}), or a repository of the hub, such as jat-project/jat"
+        + (as_path if parent.name and parent.is_dir() else "")
     )
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}

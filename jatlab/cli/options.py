@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jatlab.agents.agent import Agent, RandomAgent
+    from jatlab.agents.agent import Agent
+    from jatlab.agents.rollout import RandomAgent
 
 POLICIES = ("teacher", "random", "search")  # of jatlab.teachers, too slow to import for a help text
 TASKS = "names, patterns ('babyai-go-to-*') or domains ('metaworld')"
@@ -79,7 +80,7 @@ def load(name: str, dtype: str | None = None) -> Agent | RandomAgent:
         ValueError: no agent or preset has this name.
     """
     if name == "random":
-        from jatlab.agents.agent import RandomAgent
+        from jatlab.agents.rollout import RandomAgent
 
         return RandomAgent()
     if name.startswith("untrained:"):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import jatlab
-from jatlab.agents.agent import Agent, RandomAgent
+from jatlab.agents.agent import Agent
+from jatlab.agents.rollout import RandomAgent
 from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
 

@@ -8,7 +8,7 @@ import torch
 from bertviz import head_view
 
 import jatlab
-from jatlab.agents.agent import RandomAgent
+from jatlab.agents.rollout import RandomAgent
 from jatlab.agents.attention_record import for_bertviz, square, token_names
 
 

@@ -196,7 +196,7 @@ def test_characters_that_a_tokenizer_does_not_know_are_named():
 
 
 def test_half_a_character_is_refused():
-    with pytest.raises(ValueError, match=r"'\\ud83d', which are no characters"):
+    with pytest.raises(ValueError, match=r"'\\ud83d', which are halves of characters"):
         encode_prompt(TextTokenizer.load(), "a \ud83d")
 
 

@@ -166,7 +166,7 @@ def play(agent: Agent | ScalarAgent, task: str, episodes: int = EPISODES) -> dic
 
 
 def _play_recall(agent: Agent | ScalarAgent, episodes: int) -> dict[str, Any]:
-    from jatlab.agents.agent import rollout
+    from jatlab.agents.rollout import rollout
     from jatlab.experiments.ablations.tasks import score
 
     env, seeds = make_env(RECALL), range(FIRST_SEED, FIRST_SEED + episodes)

@@ -1,5 +1,6 @@
-"""An episode that somebody watches: one timestep at a time, with everything that a picture of it
-tells. The player draws what this keeps.
+"""An episode that somebody watches: one timestep at a time.
+
+It keeps everything that a picture of a timestep tells; the player draws what this keeps.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jatlab.agents.agent import Agent, in_order
+from jatlab.agents.agent import Agent
+from jatlab.agents.attention_record import in_order
 from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.tasks import get_task, make_env
+from jatlab.tasks.env import TaskEnv
+from jatlab.tasks.task import Action
 from jatlab.teachers import TeacherFailed, get_teacher, has_teacher
-from jatlab.teachers.base import RandomTeacher
+from jatlab.teachers.base import RandomTeacher, Teacher
 from jatlab.viz.context import LENGTHS, ContextProbe, share
-from jatlab.viz.player.playback import FRAME, action_names, facts_of
+from jatlab.viz.player.panel import FRAME, Facts, facts_of
+from jatlab.viz.player.playback import action_names
 from jatlab.viz.video import resize
 
 PLAYERS = ("agent", "teacher", "random")
@@ -24,24 +29,29 @@ KEPT = 256  # timesteps whose frames are kept, to look back
 
 @dataclass
 class Moment:
-    """One timestep: what was seen, and the decision that was taken on it. Without a model, or where
-    the episode is over, what is missing is None or empty.
+    """One timestep: what was seen, and the decision that was taken on it.
+
+    Attributes:
+        step: The timestep, from 0.
+        frame: (320, w, 3) uint8.
+        facts: What the panel tells.
+        observed: What the model sees of the observation: integers, reals, or the newest frame in
+            [-1, 1].
+        action: What was decided; None where the episode is over.
+        attention: (layers, N, tokens remembered), oldest first, the observation itself last. None
+            without a model, or where the episode is over.
+        expected: What the last action's token had predicted, like `observed`; None without it.
+        context: k -> share of the action taken, with only k timesteps remembered.
     """
 
     step: int
-    frame: np.ndarray  # (320, w, 3) uint8
-    facts: dict  # as `jatlab.viz.player.playback.facts_of` gives them
-    # the observation's numbers, in what the model sees: integers, reals, or the newest frame in
-    # [-1, 1]
+    frame: np.ndarray
+    facts: Facts
     observed: np.ndarray
-    action: object = None
-    # (layers, N, tokens remembered), oldest first, the observation itself last
+    action: Action | None = None
     attention: np.ndarray | None = None
-    # what the last action's token had predicted, like `observed`
     expected: np.ndarray | None = None
-    context: dict[int, float] = field(
-        default_factory=dict
-    )  # k -> share of the action taken with only k timesteps remembered
+    context: dict[int, float] = field(default_factory=dict)
 
 
 def who_plays(task: str) -> list[str]:
@@ -50,14 +60,36 @@ def who_plays(task: str) -> list[str]:
 
 
 class Watch:
-    """One task at a time, played by the agent, its teacher or at random; `moments` are its last
-    timesteps.
+    """One task at a time, played by the agent, its teacher or at random.
 
     The agent is a copy that shares the weights: whoever else plays with the agent given here is not
-    disturbed. `context` timesteps are remembered (all that fit, unless given), and `policy` says
-    what happens when they are full. Raises `ValueError` for an unknown task, player or policy,
-    `ImportError` where an environment is not installed.
+    disturbed.
+
+    Args:
+        agent: The agent.
+        task: The task's name.
+        seed: Of the episode.
+        who: "agent", "teacher" or "random".
+        context: Timesteps that the agent remembers; all that fit, unless given.
+        policy: What happens when they are full; the agent's own policy unless given.
+
+    Attributes:
+        moments: The last timesteps.
+        done: Whether the episode is over.
+        total: The return so far.
+        length: Timesteps so far.
+        success: None where the task cannot tell, or the episode goes on.
+        ending: How the episode ended, in words.
+        temperature: Of the next decisions; 0 for always the likeliest action.
+        probing: Whether the next moments have the value of context.
+
+    Raises:
+        ValueError: The task, the player or the policy is unknown.
+        ImportError: The task's environment is not installed.
     """
+
+    probe: ContextProbe  # where the agent plays
+    teacher: Teacher  # where another does
 
     def __init__(
         self,
@@ -67,54 +99,44 @@ class Watch:
         who: str = "agent",
         context: int | None = None,
         policy: str | None = None,
-    ):
+    ) -> None:
         get_task(task)
-        if who not in who_plays(task):
-            raise ValueError(
-                f"{who!r} cannot play {task}: it can be played by {', '.join(who_plays(task))}"
-            )
-        self.agent = Agent(
-            agent.model,
-            agent.tokenizer,
-            agent.info,
-            agent.settings.replace(cache_policy=policy or agent.cache_policy),
-            context or agent.context,
-        )
-        self.agent.record_attention = True
+        known = who_plays(task)
+        if who not in known:
+            raise ValueError(f"{who!r} cannot play {task}: it can be played by {', '.join(known)}")
+        self.agent = _copy(agent, context, policy)
         self.task, self.seed, self.who = task, seed, who
         self.temperature, self.probing = agent.temperature, True
         self.moments: deque[Moment] = deque(maxlen=KEPT)
-        self.env = make_env(task)
-        if self.env.has_wrapper_attr("draw_fast"):
-            self.env.get_wrapper_attr("draw_fast")(FRAME)
-        self.names = action_names(self.env)
+        self.total, self.length, self.reward = 0.0, 0, 0.0
+        self.done, self.ending = False, ""
+        self.success: bool | None = None
+        self.env: TaskEnv | None = make_env(task)
         try:
-            self._begin()
+            self._begin(self.env)
         except BaseException:
             self.close()
             raise
 
-    # --- play
-    # ----------------------------------------------------------------------------------------------------------------
+    # --- play ---
 
     def step(self) -> Moment:
-        """Do what was decided, and decide anew. Nothing happens when the episode is over or the
-        environment closed.
+        """Do what was decided, and decide anew.
+
+        Nothing happens when the episode is over or the environment closed.
         """
-        if not self.open:
+        action = self.moments[-1].action
+        if self.env is None or self.done or action is None:
             return self.moments[-1]
-        self.observation, self.reward, terminated, truncated, info = self.env.step(
-            self.moments[-1].action
-        )
+        result = self.env.step(action)
+        self.observation, self.reward, terminated, truncated, info = result
         self.total, self.length = self.total + self.reward, self.length + 1
         self.done = terminated or truncated
         if self.done:
             self.success = None if info.get("success") is None else bool(info["success"])
-            self.ending = (
-                "The episode is over"
-                + {None: "", True: ", with success", False: ", without success"}[self.success]
-            )
-        moment = self._look()
+            ending = {None: "", True: ", with success", False: ", without success"}[self.success]
+            self.ending = f"The episode is over{ending}"
+        moment = self._look(self.env)
         if self.done:
             self.close()
         return moment
@@ -135,88 +157,81 @@ class Watch:
         """Whether a model plays, so that there is attention to be seen."""
         return self.who == "agent"
 
-    def _begin(self) -> None:
-        self.total, self.length, self.done, self.success, self.reward, self.ending = (
-            0.0,
-            0,
-            False,
-            None,
-            0.0,
-            "",
-        )
-        self.observation, _ = self.env.reset(seed=self.seed)
+    def _begin(self, env: TaskEnv) -> None:
+        if env.has_wrapper_attr("draw_fast"):
+            env.get_wrapper_attr("draw_fast")(FRAME)
+        self.names = action_names(env)
+        self.observation, _ = env.reset(seed=self.seed)
         if self.attends:
-            self.agent.reset(1, self.env.task)
-            fitting = [k for k in LENGTHS if k <= self.agent.model.config.max_timesteps]
-            self.probe = ContextProbe(self.agent, fitting)
+            self.agent.reset(1, env.task)
+            most = self.agent.model.config.max_timesteps
+            self.probe = ContextProbe(self.agent, [k for k in LENGTHS if k <= most])
         else:
             self.teacher = get_teacher(self.task) if self.who == "teacher" else RandomTeacher()
-            self.teacher.reset(self.env, self.seed)
-        self._look()
+            self.teacher.reset(env, self.seed)
+        self._look(env)
 
-    def _look(self) -> Moment:
+    def _look(self, env: TaskEnv) -> Moment:
         """See the observation that came, and decide what to do about it."""
-        frame = self.env.render()
-        frame = (
-            frame
-            if frame.shape[0] == FRAME
-            else resize(frame, max(1, round(FRAME * frame.shape[1] / frame.shape[0])))
-        )
         before = self.moments[-1].action if self.length else None
-        moment = Moment(self.length, frame, self._facts(), self._observed())
+        moment = Moment(self.length, _frame(env), self._facts(), self._observed(env))
         self.moments.append(moment)
         if not self.done:
             try:
-                (self._decide if self.attends else self._follow)(moment, before)
+                if self.attends:
+                    self._decide(moment, before)
+                else:
+                    self._follow(moment)
             except TeacherFailed as error:
                 self.done, self.ending = True, f"The teacher gave up: {error}"
                 moment.facts = self._facts()
         return moment
 
-    def _decide(self, moment: Moment, before) -> None:
-        agent, greedy = self.agent, self.temperature == 0
-        moment.action = agent.act(
-            [self.observation],
-            [self.reward],
-            [self.length == 0],
-            greedy,
-            self.temperature or 1.0,
-            [self.seed],
-        )[0]
-        moment.facts = facts_of(agent, self.observation, moment.action, self, self.names)
-        moment.attention = in_order(agent.last, agent.last.attentions).astype(np.float16)
-        if self.length and agent.last.pred_observations is not None:
-            moment.expected = _seen(agent.last.pred_observations[0], self.env.task.observation)
-        self.probe.add(self.observation, self.reward, before)
+    def _decide(self, moment: Moment, before: Action | None) -> None:
+        """The agent's decision; `before` is its last action."""
+        agent, observation, start = self.agent, self.observation, self.length == 0
+        greedy, warmth = self.temperature == 0, self.temperature or 1.0
+        action = agent.act(observation, self.reward, start, greedy, warmth, [self.seed])
+        last = agent.last
+        assert last is not None  # `act` has just set it
+        moment.action = action
+        moment.facts = facts_of(last.probabilities, observation, action, self, self.names)
+        moment.attention = in_order(last, last.attentions).astype(np.float16)
+        if self.length and last.pred_observations is not None:
+            moment.expected = _seen(last.pred_observations[0], agent.task.observation)
+        self.probe.add(observation, self.reward, before)
         if self.probing:
-            answers = self.probe.ask(self.temperature or 1.0)
-            moment.context = {
-                k: share(answer, moment.action)
-                for k, answer in answers.items()
-                if k <= moment.step + 1
-            }
+            answers = self.probe.ask(warmth)
+            within = {k: answer for k, answer in answers.items() if k <= moment.step + 1}
+            moment.context = {k: share(answer, action) for k, answer in within.items()}
 
-    def _follow(self, moment: Moment, before) -> None:
+    def _follow(self, moment: Moment) -> None:
         moment.action = self.teacher.act(self.observation)
         moment.facts = facts_of(None, self.observation, moment.action, self, self.names)
 
-    def _facts(self) -> dict:
+    def _facts(self) -> Facts:
         """Facts of a timestep on which nothing was decided."""
         mission = self.observation.get("text_observation", "")
-        return {
-            "task": self.task,
-            "step": self.length,
-            "total": self.total,
-            "mission": mission,
-            "bars": [],
-            "signed": False,
-            "ending": self.ending,
-        }
+        return Facts(self.task, self.length, self.total, mission, ending=self.ending)
 
-    def _observed(self) -> np.ndarray:
-        kind = self.env.task.observation
+    def _observed(self, env: TaskEnv) -> np.ndarray:
+        kind = env.task.observation
         values = np.asarray(self.observation[f"{kind}_observation"])
         return _seen(values / 127.5 - 1 if kind == "image" else values, kind)
+
+
+def _copy(agent: Agent, context: int | None, policy: str | None) -> Agent:
+    """An agent with the same weights that records its attention."""
+    settings = agent.settings.replace(cache_policy=policy or agent.cache_policy)
+    copy = Agent(agent.model, agent.tokenizer, agent.info, settings, context or agent.context)
+    copy.record_attention = True
+    return copy
+
+
+def _frame(env: TaskEnv) -> np.ndarray:
+    frame = np.asarray(env.render())
+    height, width = frame.shape[:2]
+    return frame if height == FRAME else resize(frame, max(1, round(FRAME * width / height)))
 
 
 def _seen(values: np.ndarray, kind: str) -> np.ndarray:

@@ -5,26 +5,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jatlab.agents.agent import RandomAgent
+from jatlab.agents.rollout import RandomAgent
 from jatlab.tasks import Task, register
 from jatlab.viz.player import playback as player
-from jatlab.viz.player.playback import action_names, picture, play
+from jatlab.viz.player.playback import action_names, play
 
 WORDS, FORCE = "player-words", "player-force"
+MISSION = "go to the very long and winding red door at the end"
 
 
 class Corridor(gym.Env):
     """Five steps; a grey that grows. Pays 0.5 at the end."""
 
     def __init__(self, observation, actions):
-        self.observation_space, self.action_space, self.values = observation, actions, observation
+        self.observation_space, self.action_space = observation, actions
 
     def _observe(self):
         if isinstance(self.action_space, gym.spaces.Discrete):
-            return {
-                "discrete_observation": np.zeros(148, np.int64),
-                "text_observation": "go to the very long and winding red door at the end",
-            }
+            return {"discrete_observation": np.zeros(148, np.int64), "text_observation": MISSION}
         return np.zeros(2, np.float32)
 
     def reset(self, *, seed=None, options=None):
@@ -46,12 +44,11 @@ GRID = gym.spaces.Dict(
         "text_observation": gym.spaces.Text(100),
     }
 )
-VECTOR = gym.spaces.Box(-1, 1, (2,), np.float32)
+VECTOR, PUSH = (gym.spaces.Box(-1, 1, (2,), np.float32) for _ in range(2))
 register(
     Task(WORDS, "player", "Words-v0", None, "discrete", 148, "discrete", 3),
     lambda task, render_mode=None: Corridor(GRID, gym.spaces.Discrete(3)),
 )
-PUSH = gym.spaces.Box(-1, 1, (2,), np.float32)
 register(
     Task(FORCE, "player", "Force-v0", None, "continuous", 2, "continuous", 2),
     lambda task, render_mode=None: Corridor(VECTOR, PUSH),
@@ -59,17 +56,18 @@ register(
 
 
 @pytest.mark.parametrize("task", [WORDS, FORCE])
-def test_an_episode_is_written_with_one_picture_a_step_and_the_last(tmp_path, capsys, task):
+def test_a_video_has_one_picture_a_step_and_the_last(tmp_path, capsys, task):
     playback = play(RandomAgent(), task, output=tmp_path / "a.gif")
     assert (playback.total, playback.length, playback.success) == (0.5, 5, True)
     assert len(playback.pictures) == 6 and {p.shape for p in playback.pictures} == {(320, 704, 3)}
     assert [int(p[5, 5, 0]) for p in playback.pictures] == [0, 40, 80, 120, 160, 200]
+    assert [(step.step, step.reward) for step in playback.steps][3:] == [(3, 0.0), (4, 0.5)]
     with Image.open(playback.path) as image:
         assert image.n_frames == 6
     assert "return 0.5 in 5 steps, success" in capsys.readouterr().out
 
 
-def test_without_output_each_step_is_printed_and_nothing_is_rendered(monkeypatch, capsys):
+def test_without_output_steps_are_printed_and_none_is_rendered(monkeypatch, capsys):
     monkeypatch.setattr(Corridor, "render", lambda self: pytest.fail("rendered for nothing"))
     playback = play(RandomAgent(), WORDS, seed=1_000_007)
     lines = capsys.readouterr().out.splitlines()
@@ -105,9 +103,10 @@ def test_long_episodes_are_thinned(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "task, output, says", [("player-word", None, "player-words"), (WORDS, "a.webm", ".gif or .mp4")]
+    "task, output, says",
+    [("player-word", None, "player-words"), (WORDS, "a.webm", ".gif or .mp4")],
 )
-def test_bad_names_are_clear_errors_before_anything_is_played(monkeypatch, task, output, says):
+def test_bad_names_are_errors_before_anything_is_played(monkeypatch, task, output, says):
     monkeypatch.setattr(Corridor, "reset", lambda self, **_: pytest.fail("played"))
     with pytest.raises(ValueError, match=says):
         play(RandomAgent(), task, output=output)
@@ -123,53 +122,3 @@ def test_actions_have_their_names():
     assert action_names(env("metaworld", "continuous", 4)) == ["x", "y", "z", "grip"]
     assert action_names(env("mujoco", "continuous", 3)) == ["a0", "a1", "a2"]
     assert action_names(env("own", "discrete", 2)) == ["action 0", "action 1"]
-
-
-def bar(facts, row, image_width=704):
-    """The pixels of the panel's bar number `row`."""
-    left = image_width - player.SIDE + player.MARGIN + 72
-    return picture(np.zeros((40, 60, 3), np.uint8), facts)[
-        player.BARS[0] + 20 * row + 6, left : image_width - player.MARGIN
-    ]
-
-
-def test_bars_are_as_long_as_the_probabilities():
-    bars = [("a", 0.25, False), ("b", 0.75, True), ("c", 0.0, False)]
-    facts = {"task": "t", "step": 1, "total": 0.0, "mission": "", "bars": bars, "signed": False}
-    for row, (_, value, chosen) in enumerate(bars):
-        pixels = bar(facts, row)
-        filled = (pixels == (player.ACCENT if chosen else player.MUTED)).all(-1).mean()
-        assert filled == pytest.approx(value, abs=0.02)
-
-
-def test_signed_bars_start_in_the_middle():
-    facts = {
-        "task": "t",
-        "step": 1,
-        "total": 0.0,
-        "mission": "",
-        "bars": [("a0", -0.5, True), ("a1", 3.0, True)],
-        "signed": True,
-    }
-    left, right = (bar(facts, row) for row in (0, 1))
-    blue = [
-        np.flatnonzero((pixels == player.ACCENT).all(-1)) / len(pixels) for pixels in (left, right)
-    ]
-    assert blue[0].min() == pytest.approx(0.25, abs=0.02) and blue[0].max() == pytest.approx(
-        0.5, abs=0.02
-    )
-    assert blue[1].min() == pytest.approx(0.5, abs=0.02) and blue[1].max() == pytest.approx(
-        1.0, abs=0.02
-    )
-
-
-@pytest.mark.parametrize("count", [1, 7, 18])
-def test_all_actions_fit_above_step_and_return(count):
-    bars = [(f"a{index}", 1.0, True) for index in range(count)]
-    drawn = picture(
-        np.zeros((40, 60, 3), np.uint8),
-        {"task": "t", "step": 1, "total": 0.0, "mission": "", "bars": bars, "signed": False},
-    )
-    rows = (drawn[:, -player.MARGIN - 5] == player.ACCENT).all(-1)
-    assert np.count_nonzero(rows[1:] & ~rows[:-1]) == count
-    assert np.flatnonzero(rows).max() < player.BARS[1]

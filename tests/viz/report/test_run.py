@@ -8,7 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from jatlab.agents.agent import RandomAgent
+from jatlab.agents.rollout import RandomAgent
 from jatlab.evaluation.evaluate import evaluate
 from jatlab.tasks import Task, register
 from jatlab.viz.report.run import evaluate_and_report

@@ -1,0 +1,183 @@
+"""Playing one episode and keeping what happened; and the random policy, to play with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from jatlab.agents.attention_record import in_order
+from jatlab.agents.last_step import LastStep
+from jatlab.tasks import Task, get_task, make_env
+from jatlab.tasks.env import TaskEnv
+from jatlab.tasks.task import Action, Observation
+from jatlab.teachers.base import RandomTeacher
+from jatlab.utils.checks import require
+
+
+class RandomAgent:
+    """The random policy, with the calls of `Agent`; our random scores are measured with it."""
+
+    def __init__(self, seed: int = 0):
+        self._seeds = np.random.SeedSequence(seed)
+        self.info: dict[str, Any] = {"name": "random"}
+
+    def reset(self, n: int = 1, task: str | Task | None = None) -> None:
+        """Get ready for ``n`` environments of ``task``."""
+        if task is None:
+            raise ValueError("agent.reset needs the task that will be played")
+        name = get_task(task).name if isinstance(task, str) else task.name
+        self._env = make_env(name, render_mode=None)  # only for its action space
+        self._policies = [RandomTeacher() for _ in range(n)]
+        for policy, seed in zip(self._policies, self._seeds.generate_state(n), strict=True):
+            policy.reset(self._env, int(seed))
+
+    def act(
+        self,
+        observations: Any,
+        rewards: Any = 0.0,
+        starts: Any = None,
+        greedy: bool = False,
+        temperature: float | None = None,
+        seeds: Sequence[int | None] | None = None,
+    ) -> Any:
+        """An action for each observation, as `Agent.act`; choices of sampling change nothing."""
+        if isinstance(observations, dict):
+            first = None if starts is None else [starts]
+            return self.act([observations], starts=first, seeds=seeds)[0]
+        if seeds is not None and starts is not None:
+            for row in np.flatnonzero(starts).tolist():
+                self._policies[row].reset(self._env, seeds[row])
+        return [
+            policy.act(observation)
+            for policy, observation in zip(self._policies, observations, strict=False)
+        ]
+
+
+class RolloutAgent(Protocol):
+    """What plays an episode: an `Agent`, the random policy, or anything with these calls."""
+
+    def reset(self, n: int, task: Task) -> None:
+        """Forget, and get ready for ``n`` environments of ``task``."""
+
+    def act(self, observations: Any, rewards: Any, *, seeds: Any, **choice: Any) -> Any:
+        """The action that follows an observation and its reward."""
+
+
+def rollout(
+    agent: RolloutAgent,
+    env: TaskEnv,
+    seed: int | None = None,
+    max_steps: int | None = None,
+    record_attention: bool = False,
+    render: bool = False,
+    record_predictions: bool = False,
+    **choice: Any,
+) -> dict[str, Any]:
+    """Play one episode.
+
+    Args:
+        agent: who plays.
+        env: from `jatlab.make_env`.
+        seed: of the episode and of the agent's sampling; None: whatever comes next.
+        max_steps: stop after so many timesteps.
+        record_attention: keep the agent's attention weights.
+        render: keep the frames.
+        record_predictions: keep probabilities and predicted observations.
+        choice: of `agent.act`: greedy, temperature.
+
+    Returns:
+        The data set's columns: `continuous_observations` (T, n) and so on, `*_actions`, `rewards`
+        (T,). Besides them `return`, `length` and `success` (None where the task does not say), and
+        what was asked for:
+
+        - `frames`: T + 1 pictures.
+        - `attentions`: for each timestep (layers, N, tokens remembered), of the observation's
+          token; `action_attentions`: T - 1 of the actions' tokens, which the next timestep
+          computes.
+        - `probabilities`: (T, actions), of discrete actions; `pred_observations`: (T - 1, …), row t
+          was expected to follow action t.
+
+    Raises:
+        ValueError: if something is to be recorded that the agent does not compute.
+    """
+    agent.reset(1, env.task)
+    agent.record_attention = record_attention  # type: ignore[attr-defined]  # of those who attend
+    recording = _Recording(record_attention, record_predictions)
+    observation, info = env.reset(seed=seed)
+    frames = [env.render()] if render else []
+    reward, done = 0.0, False
+    while not done and (max_steps is None or len(recording.rewards) < max_steps):
+        action = agent.act(observation, reward, seeds=None if seed is None else [seed], **choice)
+        recording.decision(observation, action, agent)
+        observation, reward, terminated, truncated, info = env.step(action)
+        done = terminated or truncated
+        recording.rewards.append(reward)
+        if render:
+            frames.append(env.render())
+    return recording.columns(env.task, info) | ({"frames": frames} if frames else {})
+
+
+class _Recording:
+    """What is kept of an episode."""
+
+    def __init__(self, attention: bool, predictions: bool):
+        self.attention, self.predictions = attention, predictions
+        self.observations: list[Observation] = []
+        self.actions: list[Action] = []
+        self.rewards: list[float] = []
+        self.attentions: list[np.ndarray] = []
+        self.action_attentions: list[np.ndarray] = []
+        self.probabilities: list[np.ndarray] = []
+        self.pred_observations: list[np.ndarray] = []
+
+    def decision(self, observation: Observation, action: Action, agent: RolloutAgent) -> None:
+        """Keep a decision, and what the agent computed for it."""
+        self.observations.append(observation)
+        self.actions.append(action)
+        last: LastStep | None = getattr(agent, "last", None)
+        if last is None:
+            require(
+                not (self.attention or self.predictions),
+                f"{type(agent).__name__} computes neither attention nor predictions: play with an "
+                "agent that has a model",
+            )
+            return
+        if self.attention:
+            self._keep_attention(last)
+        if self.predictions:
+            self._keep_predictions(last)
+
+    def _keep_attention(self, last: LastStep) -> None:
+        self.attentions.append(in_order(last))
+        if len(self.actions) > 1:  # before the first decision there was no action
+            weights = in_order(last, last.action_attentions)
+            self.action_attentions.append(weights[..., :-1])  # it did not see the observation
+
+    def _keep_predictions(self, last: LastStep) -> None:
+        if last.probabilities is not None:
+            self.probabilities.append(last.probabilities[0])
+        if len(self.actions) > 1 and last.pred_observations is not None:
+            self.pred_observations.append(last.pred_observations[0])
+
+    def columns(self, task: Task, info: dict[str, Any]) -> dict[str, Any]:
+        """The episode as `rollout` returns it."""
+        name, success = f"{task.observation}_observation", info.get("success")
+        columns: dict[str, Any] = {f"{name}s": np.stack([o[name] for o in self.observations])}
+        if task.observation == "discrete":
+            columns["text_observations"] = [o["text_observation"] for o in self.observations]
+        columns |= {
+            f"{task.action}_actions": np.array(self.actions),
+            "rewards": np.array(self.rewards, dtype=np.float32),
+            "return": sum(self.rewards),
+            "length": len(self.rewards),
+            "success": None if success is None else bool(success),
+        }
+        for stacked in ("probabilities", "pred_observations"):
+            if rows := getattr(self, stacked):
+                columns[stacked] = np.stack(rows)
+        for listed in ("attentions", "action_attentions"):
+            if rows := getattr(self, listed):
+                columns[listed] = rows
+        return columns
