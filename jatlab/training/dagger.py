@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Box
 from tqdm import tqdm
 
 from jatlab.agents.agent import Agent
@@ -268,8 +269,8 @@ class _TeacherSlot:
         """Execute the agent's action."""
         if not self.open:
             return
-        if self.task.action == "continuous":
-            space = self.env.action_space
+        space = self.env.action_space
+        if isinstance(space, Box):
             action = np.clip(action, space.low, space.high)
         self.observation, self.reward, terminated, truncated, _ = self.env.step(action)
         self.executed = action
