@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CON
 COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test pyproject.toml
 
 .PHONY: demo test lint format fast notebooks browser badges lab bench compat compat-oldest
-.PHONY: compat-newest constraints dist ship agent language clean help
+.PHONY: compat-newest constraints dist ship agent language clean help docs links
 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 12 minutes after installation)"
@@ -20,6 +20,7 @@ help:
 	@echo "make format   let ruff format the code and mend what it can"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make notebooks  run every lesson, shortened, and compare its checked cells (about 4 minutes)"
+	@echo "make docs   build the documentation into build/docs and check its links (about 2 minutes)"
 	@echo "make bench  what the algorithms buy, as ratios"
 	@echo "make compat the quick tests and the lessons with the oldest and newest supported versions"
 	@echo "make dist   build and check the sdist and the wheel"
@@ -61,6 +62,15 @@ browser: $(VENV)/installed-test
 badges: $(VENV)/bin/python
 	$(BIN)/python -m scripts.badges
 
+# the site: warnings are errors, and every link within it must lead somewhere
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going docs build/docs
+	$(BIN)/python -m scripts.docs.links build/docs
+
+# the weekly workflow asks every external address; needs the network
+links: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --builder linkcheck --keep-going docs build/links
+
 lab: $(VENV)/installed-lab
 	$(BIN)/jupyter lab notebooks
 
@@ -83,6 +93,7 @@ $(VENV)/installed-%: $(VENV)/installed-torch pyproject.toml $(CONSTRAINTS)
 EXTRAS_demo := envs,train
 EXTRAS_test := test,lint
 EXTRAS_lab := notebooks
+EXTRAS_docs := docs
 EXTRAS_release := release
 EXTRAS_all := all
 
@@ -107,7 +118,7 @@ dist: $(VENV)/installed-release
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python -m scripts.check_dist
 
-# for maintainers: the finished demo's agent becomes the one that ships, and the README's tables and pictures are its own
+# for maintainers: the finished demo's agent becomes the one that ships, with its tables and pictures in docs/results
 ship: demo
 	$(BIN)/python -m scripts.ship demo
 
@@ -115,7 +126,7 @@ ship: demo
 agent: $(VENV)/installed-demo
 	$(BIN)/jatlab mini
 
-# text and pictures in fifteen minutes of training, for the README's table
+# text and pictures in fifteen minutes of training, for the table in docs/results/language.md
 language: $(VENV)/installed-demo
 	$(BIN)/python -m scripts.language
 
