@@ -86,6 +86,11 @@ $(VENV)/installed-torch: $(VENV)/bin/python $(CONSTRAINTS)
 	$(PIP) torch
 	@touch $@
 
+# tools that build a release need neither torch nor jatlab
+$(VENV)/installed-release: $(VENV)/bin/python $(CONSTRAINTS)
+	$(PIP) build twine uv
+	@touch $@
+
 $(VENV)/installed-%: $(VENV)/installed-torch pyproject.toml $(CONSTRAINTS)
 	$(PIP) --editable ".[$(EXTRAS_$*)]"
 	@touch $@
@@ -94,7 +99,6 @@ EXTRAS_demo := envs,train
 EXTRAS_test := test,lint
 EXTRAS_lab := notebooks
 EXTRAS_docs := docs
-EXTRAS_release := release
 EXTRAS_all := all
 
 # the oldest versions that pyproject.toml allows, and the newest of a day, each in its environment
