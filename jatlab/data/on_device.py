@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 
 from jatlab.data.mixed import CONTINUOUS, MixedSource
+from jatlab.data.pictures import PictureSource
 from jatlab.data.symmetries import COLOURED, LEFT, MIRRORED_DIRECTION, RIGHT, GridSymmetries
+from jatlab.data.text import TextSource
 from jatlab.data.windows import WindowSource
 from jatlab.model.config import GRID_CELLS, GRID_INTEGERS
 
 TensorBatch = dict[str, Tensor]
+Source = WindowSource | MixedSource | TextSource | PictureSource
 READ_ROWS = 65_536  # rows copied to the device at once, so that the host never holds two copies
 
 
@@ -36,9 +39,7 @@ class Resident:
         seed: Of the order of windows.
     """
 
-    def __init__(
-        self, source: WindowSource | MixedSource, device: torch.device, seed: int = 0
-    ) -> None:
+    def __init__(self, source: Source, device: torch.device, seed: int = 0) -> None:
         self.source, self.device, self.seed = source, device, seed
         self.epoch, self.position = 0, 0
         self.windows = self._plan()
@@ -156,7 +157,9 @@ class ResidentWindows(Resident):
 class ResidentPages(Resident):
     """Rows of text, or pictures with text: all of them gathered once, then drawn from."""
 
-    def __init__(self, source: WindowSource, device: torch.device, seed: int = 0) -> None:
+    def __init__(
+        self, source: TextSource | PictureSource, device: torch.device, seed: int = 0
+    ) -> None:
         windows = source.windows(np.random.default_rng([seed, 0]))
         parts = [source.batch(windows[i : i + 512]) for i in range(0, len(windows), 512)]
         self.columns = {name: self._join(parts, name).to(device) for name in parts[0]}
@@ -238,7 +241,7 @@ class ResidentSymmetries:
 
 
 def resident(
-    source: WindowSource | MixedSource,
+    source: Source,
     device: torch.device,
     seed: int = 0,
     symmetries: GridSymmetries | None = None,
@@ -269,4 +272,4 @@ def _torch_type(array: np.ndarray) -> torch.dtype:
 def _as_tensor(array: np.ndarray) -> Tensor:
     """A tensor of the array's values; uint16 and uint32, which few kernels know, become signed."""
     wider = {"uint16": np.int32, "uint32": np.int64}.get(array.dtype.name, array.dtype)
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=wider))
+    return torch.from_numpy(np.array(array, dtype=wider))  # a copy: stored columns are read-only

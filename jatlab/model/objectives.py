@@ -79,7 +79,7 @@ class Objective:
         if not frames or self.frames_predicted == 1 or steps < 1:
             return None
         kept = math.ceil(self.frames_predicted * steps)
-        return torch.randperm(steps, device=batch.observations.device)[:kept]
+        return torch.rand(steps, device=batch.observations.device).argsort()[:kept]
 
     def observation_coefficient(self, config: JatConfig) -> float:
         """The weight of the observation loss in training.
