@@ -137,7 +137,8 @@ def test_another_teacher_cannot_go_on_with_a_recording(tmp_path):
 
 
 def test_workers_say_why_they_do_not_know_the_task(tmp_path):
-    with pytest.raises(ValueError, match="unknown task 'own-line'.*workers=0, this process alone"):
+    message = "unknown task 'own-line'.*workers=0, which stays in this process"
+    with pytest.raises(ValueError, match=message):
         record(NAME, tmp_path, 2, workers=1, progress=False)
 
 

@@ -109,7 +109,7 @@ def _worker_hint() -> str:
         return ""
     return (
         " (a worker process knows only the tasks that importing its modules registers: "
-        "register yours in a module, or use workers=0, this process alone)"
+        "register yours in a module, or use workers=0, which stays in this process)"
     )
 
 

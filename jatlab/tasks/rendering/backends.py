@@ -1,7 +1,7 @@
 """Pictures of MuJoCo and Meta-World scenes on every machine, with or without OpenGL.
 
 `make_renderer` takes the first backend that works. It tries MuJoCo's renderer through EGL, then
-through OSMesa (each once, in a process of its own, so that a broken driver does no harm). Otherwise
+through OSMesa (each once, in a separate process, so that a broken driver does no harm). Otherwise
 our painter draws, which needs no graphics library. Two environment variables change that:
 
     JATLAB_RENDERER=painter|egl|osmesa|glfw   use this backend; an ImportError if it does not work
@@ -76,7 +76,7 @@ def make_renderer(
     try:
         return OpenGLRenderer(model, width, height, camera, backend)
     except (ImportError, RuntimeError, mujoco.FatalError) as error:
-        # it works in a process of its own, but not in this one any more
+        # it works in a separate process, but not in this one any more
         if os.environ.get("JATLAB_RENDERER"):
             raise ImportError(
                 f"JATLAB_RENDERER demands {backend}, which fails in this process: {error}"
@@ -110,7 +110,7 @@ def candidates() -> list[str]:
 
 @functools.cache
 def works(backend: str) -> bool:
-    """Whether MuJoCo can draw through this backend; asked once, in a process of its own."""
+    """Whether MuJoCo can draw through this backend; asked once, in a separate process."""
     if not any(loads(name) for name in LIBRARIES[backend]):
         return False
     environment = {**os.environ, "MUJOCO_GL": backend}

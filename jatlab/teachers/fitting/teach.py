@@ -1,7 +1,7 @@
 """`jatlab teach TASK`: find the controller of a MuJoCo task or an Atari game again.
 
 The way is that by which the shipped controller was found. A search is a list of rounds. Every so
-many rounds the controller plays a few episodes on seeds of their own, and the best one is kept:
+many rounds the controller plays a few episodes on separate seeds, and the best one is kept:
 
     OUTPUT/TASK/state.safetensors   where the search stands; the same command goes on from there
     OUTPUT/TASK/log.jsonl           a line a check: rounds, steps, minutes, mean returns

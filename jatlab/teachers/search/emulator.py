@@ -4,7 +4,7 @@ The judged game hands over one thing, ``cloneState()`` without its random number
 memory and registers, lives, paddles, frame count. That does not contain the seed of the game, the
 source of its no-op starts, or its sticky actions (switched off in the published environment).
 
-The second emulator has a random seed of its own. So the judged game does not see what the search
+The second emulator has a separate random seed. So the judged game does not see what the search
 does either: not in its console, its stack of pictures or its random numbers.
 """
 

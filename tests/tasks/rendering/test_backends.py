@@ -114,7 +114,7 @@ data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
 first, second = (make_renderer(model, 240, 240, eval(sys.argv[2])) for _ in range(2))
 frames = [first.frame(data)]
-first.close()  # must leave the other alone
+first.close()  # must not disturb the other
 numpy.save(sys.argv[3], [*frames, second.frame(data)])
 """
 
@@ -127,7 +127,7 @@ def test_painter_agrees_with_mujocos_renderer(world, backend, monkeypatch, tmp_p
     command = [sys.executable, "-c", TWO_RENDERERS, WORLD, repr(CAMERA), file]
     environment = os.environ | {"JATLAB_RENDERER": backend}
     environment.pop("PYOPENGL_PLATFORM", None)
-    # in a process of its own, because a process holds only one library
+    # in a separate process, because a process holds only one library
     subprocess.run(command, env=environment, check=True, timeout=120)
     truth, again = np.load(file)
     np.testing.assert_array_equal(truth, again)

@@ -1,4 +1,4 @@
-"""The search reads the judged game and leaves it alone: no random numbers go either way."""
+"""The search reads the judged game and changes nothing in it; no random numbers are shared."""
 
 import copy
 
