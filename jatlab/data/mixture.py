@@ -1,11 +1,11 @@
 """Which task's batch comes next: an endless, reproducible sequence of batches from many tasks.
 
-Each task goes through its own epochs. In an epoch, every window of the task comes exactly once, in
-a new order, in batches of windows of similar length. The sampling weights decide when a task's next
+Each task is repeated in epochs. In an epoch, every window of the task comes exactly once, in a new
+order, in batches of windows of similar length. The sampling weights decide when a task's next
 batch is due: a task of weight 2 gives two batches where one of weight 1 gives one, at times that
 vary a little at random.
 
-All of it depends on the seed and on counters alone. So the state to save is a handful of integers
+All of it depends only on the seed and on counters. So the state to save is a handful of integers
 (for a streamed task, also the place at which the part in memory begins), and the sequence goes on
 unchanged after resuming. Several processes can each take every W-th batch of the one sequence
 without communicating.

@@ -168,7 +168,7 @@ class _StreamSchedule(Schedule):
 def make_schedule(
     source: Source | Stream, weight: float, batch_timesteps: int, seed: int
 ) -> Schedule:
-    """The schedule of one task: of its epochs, or of the parts of a stream."""
+    """The schedule of one task; the arguments are those of `jatlab.data.mixture.Mixture`."""
     if isinstance(source, Stream):
         return _StreamSchedule(source, weight, batch_timesteps, seed)
     return _SourceSchedule(source, weight, batch_timesteps, seed)

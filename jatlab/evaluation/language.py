@@ -28,7 +28,8 @@ from jatlab.agents.agent import Agent
 from jatlab.agents.generation import picture_tensor, write
 from jatlab.data.pictures import PictureSource, open_pictures, picture_bytes
 from jatlab.data.recording.scenes import question_type
-from jatlab.data.text import TextSource, language_files, open_text, read_columns
+from jatlab.data.rows import language_files, read_columns
+from jatlab.data.text import TextSource, open_text
 from jatlab.data.windows import to_tensors
 from jatlab.evaluation.results import LanguageScores
 from jatlab.evaluation.statistics import bootstrap_interval

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from jatlab.data.episodes import explain_full_disk
+from jatlab.data.parquet import explain_full_disk
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.weights import load_weights
 from jatlab.training.fsdp import cut_like, is_sharded, local, whole

@@ -164,7 +164,7 @@ class EpisodePlayer:
 
 
 class Disturbance:
-    """Changes the actions that are executed, so that data shows the way back from mistakes.
+    """Changes the actions that are executed, so that data shows how to recover from mistakes.
 
     Undisturbed, a teacher meets only the states that it leads to itself.
 

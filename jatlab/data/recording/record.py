@@ -68,8 +68,8 @@ def record(
         timeout: seconds of an episode, times the teacher's ``slowness``: a searching teacher has a
             hundred times as many. An episode that takes longer is dropped.
         teacher: "teacher", "random" or, for Atari, "search".
-        noise: above 0, what is *executed* is disturbed, so that the data shows the way back from
-            mistakes too; the recorded actions are then the teacher's answers. Each episode draws
+        noise: above 0, what is *executed* is disturbed, so that the data also shows how to recover
+            from mistakes; the recorded actions are then the teacher's answers. Each episode draws
             its level from 0 to ``noise``, see `jatlab.data.recording.playing.Disturbance`.
         progress: show a bar, and print a line for each task.
 

@@ -5,8 +5,8 @@ pixels a cell, so that a patch of the model is a cell. The scene's seed decides 
 agent's place and the open doors. Captions, questions and answers are derived from the grid behind
 the picture.
 
-A view belongs to training or to testing by its own digest. So no view of a test can occur in
-training, whatever the seeds.
+A view's digest decides whether it belongs to training or to testing. So no view of a test can
+occur in training, whatever the seeds.
 """
 
 from __future__ import annotations

@@ -65,9 +65,16 @@ class ShardJob:
 def missing_shards(
     name: str, root: Path, episodes: int, settings: RecordSettings
 ) -> list[ShardJob]:
-    """The files of task ``name`` that are not there, or have fewer episodes than wanted.
+    """The files that are not there, or have fewer episodes than wanted.
 
-    Raises ValueError for a file that was recorded with other settings.
+    Args:
+        name: the task.
+        root: the folder of the data.
+        episodes: how many episodes are wanted in all files.
+        settings: those that the files must have been recorded with.
+
+    Raises:
+        ValueError: for a file that was recorded with other settings.
     """
     folder = root / name / "train"
     remove_leftovers(folder)
