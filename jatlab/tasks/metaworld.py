@@ -45,7 +45,7 @@ class SeededSawyer(gym.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin an episode; without a seed, positions are drawn as the last seed goes on."""
+        """Begin an episode; without a seed, the random numbers of the last seed go on."""
         if seed is not None:
             self._sawyer.seed(int(seed))  # reset() ignores its seed
         self._steps, self._success = 0, False
