@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for scripts, which are not installed
 
-from scripts.docs import docstrings, pages  # noqa: E402
+from scripts.docs import api, docstrings, pages  # noqa: E402
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -23,7 +23,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
+    "sphinx.ext.linkcode",
     "sphinx_copybutton",
     "sphinx_design",
 ]
@@ -39,7 +39,10 @@ nb_mime_priority_overrides = [
 ]
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["mystnb.unknown_mime_type"]
+suppress_warnings = [
+    "mystnb.unknown_mime_type",
+    "ref.python",  # two classes of one name in an annotation: either may be linked
+]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -55,6 +58,13 @@ napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 default_role = "code"
+
+
+def linkcode_resolve(domain, info):
+    """Where GitHub shows the source of a documented name."""
+    place = api.source_place(info["module"], info["fullname"]) if domain == "py" else None
+    return place and f"{pages.REPOSITORY}blob/{pages.BRANCH}/{place}"
+
 
 html_theme = "furo"
 html_title = "jatlab"

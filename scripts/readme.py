@@ -15,7 +15,6 @@ PAGES = {
     "language": RESULTS / "language.md",
     "bench": RESULTS / "speed.md",
     "recording-speed": RESULTS / "speed.md",
-    "ablations": RESULTS / "ablations.md",
 }
 
 

@@ -7,14 +7,10 @@ the classes, functions and modules that are named.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-from functools import cache
 
-from sphinx.util.inspect import stringify_signature
-
-from scripts.docs import pages
+from scripts.docs.api import public_modules, public_names
 
 CODE = re.compile(r"(?<![:`\w])(`{1,2})([^`\n]+)\1(?!`)")
 SECTION = re.compile(r"\s*(Args|Returns|Raises|Yields|Attributes|Example|Examples|Note|Notes):\s*$")
@@ -30,12 +26,17 @@ def process(app, what: str, name: str, obj: object, options: object, lines: list
 def process_signature(app, what: str, name: str, obj: object, options: object, *signature):
     """Sphinx's hook: a class is shown with the arguments of its own ``__init__``.
 
-    torch and huggingface_hub give their classes another constructor, of ``*args, **kwargs``.
+    torch and huggingface_hub give their classes another constructor, of ``*args, **kwargs``. And a
+    default that a factory makes is shown as ``...``, which Sphinx can parse.
     """
+    from sphinx.util.inspect import stringify_signature
+
+    arguments, returned = signature
     own = vars(obj).get("__init__") if isinstance(obj, type) else None
-    if what == "class" and own is not None and signature[0] == "(*args, **kwargs)":
-        shown = stringify_signature(remove_self(inspect.signature(own)), show_annotation=True)
-        return shown, None
+    if what == "class" and own is not None and arguments == "(*args, **kwargs)":
+        return stringify_signature(remove_self(inspect.signature(own))), None
+    if arguments and "<factory>" in arguments:
+        return arguments.replace("<factory>", "..."), returned
     return None
 
 
@@ -108,7 +109,7 @@ def resolve(text: str, module: str) -> str | None:
     """The full name of the module, the class, or the function (written with `()`) that is named."""
     name = text.removesuffix("()")
     homes = public_names()
-    if name in pages.public_modules():
+    if name in public_modules():
         return name
     if name.startswith("jatlab."):
         home, _, last = name.rpartition(".")
@@ -118,15 +119,3 @@ def resolve(text: str, module: str) -> str | None:
     found = homes.get(name, ())
     home = module if module in found else found[0] if len(found) == 1 else None
     return home and f"{home}.{name}"
-
-
-@cache
-def public_names() -> dict[str, tuple[str, ...]]:
-    """Public classes and functions and the modules that define them: {name: modules}."""
-    found: dict[str, tuple[str, ...]] = {}
-    for module, path in pages.public_modules().items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            named = isinstance(node, (ast.ClassDef, ast.FunctionDef))
-            if named and not node.name.startswith("_"):
-                found[node.name] = (*found.get(node.name, ()), module)
-    return found

@@ -10,21 +10,18 @@ read it again.
 from __future__ import annotations
 
 import argparse
-import ast
 import re
 import shutil
 from pathlib import Path
 
 from scripts import structure
 from scripts.badges import BRANCH, homepage, repository, table
+from scripts.docs import api
 from scripts.lessons import NOTEBOOKS, lessons
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "jatlab"
 REPOSITORY = homepage() + "/"
 SITE = "https://{}.github.io/{}/".format(*repository(homepage()).split("/"))
-# the exercises' checks and solutions, and the module behind `python -m jatlab`
-WITHOUT_PAGE = re.compile(r"jatlab\.lessons\.lesson\d\d|jatlab\.__main__")
 
 __all__ = ["BRANCH", "REPOSITORY", "ROOT", "SITE", "write_all"]
 
@@ -36,8 +33,9 @@ def write_all(docs: Path) -> None:
     _write(docs / "_generated" / "lessons.md", table(lessons(), homepage(), ""))
     _write(docs / "_generated" / "commands.md", commands())
     _write(docs / "_generated" / "cost.md", cost())
+    _write(docs / "_generated" / "ablations.md", ablations())
     _write(docs / "design" / "structure.svg", structure.drawing())
-    wanted = {f"{name}.rst": page for name, page in api_pages().items()}
+    wanted = {f"{name}.rst": page for name, page in api.pages().items()}
     for name, page in wanted.items():
         _write(docs / "reference" / "api" / name, page)
     for old in (docs / "reference" / "api").glob("*.rst"):
@@ -114,86 +112,47 @@ def _code_names(text: str) -> str:
     return re.sub(r"\*(?![^`]*`)", r"\\*", text)
 
 
-# --- the API
+# --- results that are computed or stored with the package
 
 
-def api_pages() -> dict[str, str]:
-    """A page in reStructuredText for every public package and module: {dotted name: text}."""
-    return {name: _api_page(name, path) for name, path in public_modules().items()}
+def ablations() -> str:
+    """The results of every ablation that ships, as Markdown tables."""
+    from jatlab.experiments.ablations import load, shipped
+
+    return "\n\n".join(_ablation(load(name)) for name in shipped())
 
 
-def public_modules() -> dict[str, Path]:
-    """Every public module of the package and its file, in alphabetical order, packages included."""
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        hidden = any(part.startswith("_") for part in name.split(".")[1:])
-        if not hidden and not WITHOUT_PAGE.fullmatch(name):
-            found[name] = path
-    return dict(sorted(found.items()))
+def _ablation(results: dict) -> str:
+    """One ablation: its question, and a row for each task and variant."""
+    from jatlab.experiments.ablations import side_by_side
+
+    runs = len(results["seeds"])
+    told = f"`{results['command']}`: {runs} run{'s' * (runs > 1)} of each variant"
+    told += f", {results['minutes']:.0f} minutes of one core in all."
+    rows = [
+        "| task | variant | score | 95 % interval | less the first |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
+    for task, variants in side_by_side(results).items():
+        first = next(iter(variants.values()))
+        for name, found in variants.items():
+            low, high = found["interval"]
+            rows.append(
+                f"| {task} | {name} | {found['mean']:.2f} | {low:.2f} to {high:.2f} "
+                f"| {_difference(first, found)} |"
+            )
+    return "\n\n".join([f"## {results['name']}", f"*{results['question']}*", told, "\n".join(rows)])
 
 
-def _api_page(name: str, path: Path) -> str:
-    title = f"{name}\n{'=' * len(name)}"
-    parts = [title, f".. automodule:: {name}"]
-    if name == "jatlab":
-        parts.append("   :no-members:")
-    if exported := reexports(name, path):
-        links = ", ".join(
-            f":py:obj:`{short} <{home}.{short}>`" for short, home in sorted(exported.items())
-        )
-        parts.append(f"Names that can be imported from here: {links}.")
-    if path.name == "__init__.py":
-        parts.append(_contents(name))
-    return "\n\n".join(part for part in parts if part)
+def _difference(first: dict, found: dict) -> str:
+    """How a variant differs from the first one over runs, and whether the two can be told apart."""
+    from jatlab.experiments.ablations import difference
 
-
-def _contents(package: str) -> str:
-    """The modules right below a package, each with the first sentence of its docstring."""
-    below = {
-        name: path for name, path in public_modules().items() if name.rpartition(".")[0] == package
-    }
-    if not below:
+    if found is first or len(found["runs"]) < 2:
         return ""
-    entries = "\n".join(f"* :doc:`{name}`: {summary(path)}" for name, path in below.items())
-    tree = "\n".join(f"   {name}" for name in below)
-    return f"{entries}\n\n.. toctree::\n   :hidden:\n\n{tree}"
-
-
-def summary(path: Path) -> str:
-    """The first sentence of a module's docstring, for reStructuredText."""
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    first = re.sub(r"\s+", " ", text.split("\n\n")[0]).strip()
-    return re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", first)
-
-
-def reexports(package: str, path: Path) -> dict[str, str]:
-    """Public names that a package's ``__init__`` takes from its modules: {name: module}."""
-    if path.name != "__init__.py":
-        return {}
-    if package == "jatlab":
-        import jatlab
-
-        return {name: home_of(name, home) for name, home in jatlab._HOME.items()}
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
-        alias.name: home_of(alias.name, node.module)
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package + ".")
-        for alias in node.names
-        if not alias.name.startswith("_")
-    }
-
-
-def home_of(name: str, module: str) -> str:
-    """The module in which an importable name is defined."""
-    from importlib import import_module
-
-    return getattr(getattr(import_module(module), name), "__module__", module)
-
-
-# --- costs
+    mean, (low, high) = difference(first["runs"], found["runs"])
+    verdict = "better" if low > 0 else "worse" if high < 0 else "not told apart"
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}), {verdict}"
 
 
 def cost() -> str:
