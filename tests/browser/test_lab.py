@@ -1,5 +1,6 @@
-"""Lessons in a real JupyterLab in headless Chromium, used as a reader uses them. `make browser`
-opens every lesson; `make test` the player alone.
+"""Lessons in a real JupyterLab in headless Chromium, used as a reader uses them.
+
+`make browser` opens every lesson; `make test` only the player.
 """
 
 import os
@@ -9,12 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.support import ROOT
 from tests.support.lab import Lab
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-PICTURES = os.environ.get(
-    "JATLAB_BROWSER", ""
-)  # a folder: every lesson is opened, and its screenshots are kept there
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+# a folder: every lesson is opened, and its screenshots are kept there
+PICTURES = os.environ.get("JATLAB_BROWSER", "")
 PLAYER = """\
 import jatlab
 from jatlab.viz.player.app import Player
@@ -32,17 +33,17 @@ def player(tmp_path):
     """A notebook whose last cell is the player, run."""
     cells = [nbformat.v4.new_code_cell(PLAYER), nbformat.v4.new_code_cell("len('still alive')")]
     metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=cells, metadata=metadata), tmp_path / "player.ipynb"
-    )
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    nbformat.write(notebook, tmp_path / "player.ipynb")
     with Lab(tmp_path / "player.ipynb", short=True) as lab:
         assert lab.run_all(90) == []
         yield lab
 
 
 def test_the_player_lives(player):
-    """Buttons, menus and slider reach the agent, the picture moves, the kernel stays free, and
-    nothing is left behind.
+    """Buttons, menus and slider reach the agent, the picture moves, and the kernel stays free.
+
+    Nothing is left behind.
     """
     player.click("Step")
     assert answer(player, "player.watch.moments[-1].step") == "1"

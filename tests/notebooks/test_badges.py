@@ -1,5 +1,4 @@
-"""Badges and links follow from the homepage in pyproject.toml, and stamping disturbs nothing else.
-"""
+"""Badges and links follow from the homepage in pyproject.toml; stamping changes nothing else."""
 
 import json
 import os
@@ -17,19 +16,25 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 HOME = "https://github.com/somebody/something"
 
 
+HEADER = "# 00 · Title\n\n<!-- badges -->\n\n**You will be able to** see.\n"
+
+
+def text(name, source):
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": source}
+
+
 def notebook():
-    setup = badges.SETUP.format(homepage="https://github.com/old/home")
+    setup = {
+        "cell_type": "code",
+        "id": "b",
+        "metadata": {"k": 1},
+        "source": badges.SETUP.format(homepage="https://github.com/old/home"),
+        "execution_count": 3,
+        "outputs": [{"text": ["<!-- badges -->"]}],
+    }
+    header = text("a", HEADER.splitlines(keepends=True))
     return {
-        "cells": [
-            {
-                "cell_type": "markdown",
-                "id": "a",
-                "metadata": {},
-                "source": ["# 00 · Title\n", "\n", "<!-- badges -->\n", "\n", "**You will be able to** see.\n"],
-            },
-            {"cell_type": "code", "id": "b", "metadata": {"k": 1}, "source": setup, "execution_count": 3, "outputs": [{"text": ["<!-- badges -->"]}]},
-            {"cell_type": "markdown", "id": "c", "metadata": {}, "source": "no badges here"},
-        ],
+        "cells": [header, setup, text("c", "no badges here")],
         "metadata": {"kernelspec": {"name": "python3"}},
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -38,10 +43,12 @@ def notebook():
 
 def test_badges_and_address_are_stamped():
     after = badges.stamped(notebook(), "00_a.ipynb", HOME)
-    text = lessons.source(after["cells"][0])
-    assert "(https://mybinder.org/v2/gh/somebody/something/main?labpath=notebooks%2F00_a.ipynb)" in text
-    assert "(https://colab.research.google.com/github/somebody/something/blob/main/notebooks/00_a.ipynb)" in text
-    assert text.startswith("# 00 · Title\n\n[![Open in Binder]") and "<!-- badges -->\n\n**You will" in text
+    header = lessons.source(after["cells"][0])
+    binder = "mybinder.org/v2/gh/somebody/something/main?labpath=notebooks%2F00_a.ipynb"
+    colab = "colab.research.google.com/github/somebody/something/blob/main/notebooks/00_a.ipynb"
+    assert f"(https://{binder})" in header and f"(https://{colab})" in header
+    assert header.startswith("# 00 · Title\n\n[![Open in Binder]")
+    assert "<!-- badges -->\n\n**You will" in header
     assert lessons.source(after["cells"][1]) == badges.SETUP.format(homepage=HOME)
 
 
@@ -67,27 +74,38 @@ def test_other_hosts_are_refused():
 
 
 def test_a_lesson_is_read_from_its_header():
-    text = "# 07 · Evaluation\n\n**You will be able to**\n\n- count,\n- compare.\n\n**You need** lesson 00.\n\n**Minutes, hardware**: 20–30 minutes with exercises, two cores.\n\nMore."
-    one = lessons.lesson({"cells": [{"cell_type": "markdown", "source": text}]}, "07_evaluation.ipynb")
-    assert (one.number, one.name, one.objectives, one.needs) == ("07", "Evaluation", "- count, - compare.", "lesson 00.")
+    paragraphs = (
+        "# 07 · Evaluation",
+        "**You will be able to**",
+        "- count,\n- compare.",
+        "**You need** lesson 00.",
+        "**Minutes, hardware**: 20–30 minutes with exercises, two cores.",
+        "More.",
+    )
+    notebook = {"cells": [{"cell_type": "markdown", "source": "\n\n".join(paragraphs)}]}
+    one = lessons.lesson(notebook, "07_evaluation.ipynb")
+    assert (one.number, one.name) == ("07", "Evaluation")
+    assert (one.objectives, one.needs) == ("- count, - compare.", "lesson 00.")
     assert (one.time, one.hardware) == ("20–30", "Two cores.")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_stamped_with_the_present_address(path):
     before = json.loads(path.read_text(encoding="utf-8"))
-    assert badges.stamped(before, path.name, badges.homepage()) == before, f"run `make badges`: {path.name} has other links"
+    after = badges.stamped(before, path.name, badges.homepage())
+    assert after == before, f"run `make badges`: {path.name} has other links"
 
 
 def test_the_table_of_lessons_is_up_to_date():
     text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
     wanted = badges.table(lessons.lessons(), badges.homepage(), "")
-    assert re.search(r"<!-- lessons:start -->\n(.*?)\n<!-- lessons:end -->", text, re.DOTALL)[1] == wanted, "run `make badges`"
+    found = re.search(r"<!-- lessons:start -->\n(.*?)\n<!-- lessons:end -->", text, re.DOTALL)
+    assert found[1] == wanted, "run `make badges`"
 
 
 def test_the_same_address_everywhere():
-    home = badges.homepage()
-    assert home == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Homepage"]
+    home, project = badges.homepage(), tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert home == project["project"]["urls"]["Homepage"]
     for page in (ROOT / "README.md", ROOT / "notebooks" / "README.md"):
         for address in re.findall(r"git\+(https://[^\s\"`)]+)", page.read_text()):
             assert address == home
@@ -96,5 +114,6 @@ def test_the_same_address_everywhere():
 def test_the_script_runs_from_anywhere(tmp_path):
     """Importing scripts/badges.py finds its neighbours; nothing is stamped here."""
     code = "from scripts import badges; print(badges.homepage())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == badges.homepage()
+    environment, command = os.environ | {"PYTHONPATH": str(ROOT)}, [sys.executable, "-c", code]
+    said = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
+    assert said.strip() == badges.homepage()

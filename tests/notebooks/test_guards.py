@@ -27,8 +27,9 @@ def text(source):
     return {"cell_type": "markdown", "id": "a", "metadata": {}, "source": source}
 
 
-def code(source, count, *outputs):
-    return {"cell_type": "code", "id": "b", "metadata": {}, "source": source, "execution_count": count, "outputs": list(outputs)}
+def code(source, *outputs):
+    fixed = {"cell_type": "code", "id": "b", "metadata": {}, "execution_count": 0}
+    return fixed | {"source": source, "outputs": list(outputs)}
 
 
 def printed(words, name="stdout"):
@@ -36,18 +37,26 @@ def printed(words, name="stdout"):
 
 
 def picture(metadata):
-    return {"output_type": "display_data", "data": {"image/png": "", "text/plain": "a curve"}, "metadata": metadata}
+    data = {"image/png": "", "text/plain": "a curve"}
+    return {"output_type": "display_data", "data": data, "metadata": metadata}
 
 
 @pytest.fixture
 def lesson(monkeypatch):
     """A small lesson without fault."""
     monkeypatch.setattr(guards, "exercises", lambda number: {f"01.{k}": None for k in (1, 2, 3)})
-    cells = [text(HEADER), code(SETUP.format(homepage=HOME), 1), text("## 1 · First\n\n![a cat](cat.png)")]
+    cells = [text(HEADER), code(SETUP.format(homepage=HOME))]
+    cells.append(text("## 1 · First\n\n![a cat](cat.png)"))
     for k in (1, 2, 3):
-        cells += [text(EXERCISE.format(k)), code(f'answer = ...\ncheck("01.{k}", answer)', 0, printed(f"✘ 01.{k} not yet: nothing there yet: put …"))]
-        cells += [code(f'# solution("01.{k}")  # uncomment', 0), code("# NBVAL_CHECK_OUTPUT\nprint(2)", 0, printed("2\n"))]
-    cells += [code("show(curve)", 0, picture({"image/png": {"alt": "a curve that rises"}})), text("## Recap\n\n- it"), text("## References\n\nnone")]
+        untouched = printed(f"✘ 01.{k} not yet: nothing there yet: put …")
+        cells += [
+            text(EXERCISE.format(k)),
+            code(f'answer = ...\ncheck("01.{k}", answer)', untouched),
+            code(f'# solution("01.{k}")  # uncomment'),
+            code("# NBVAL_CHECK_OUTPUT\nprint(2)", printed("2\n")),
+        ]
+    cells.append(code("show(curve)", picture({"image/png": {"alt": "a curve that rises"}})))
+    cells += [text("## Recap\n\n- it"), text("## References\n\nnone")]
     for count, cell in enumerate((cell for cell in cells if cell["cell_type"] == "code"), start=1):
         cell["execution_count"] = count
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -90,6 +99,19 @@ def without(number):
     return lambda notebook: notebook["cells"].pop(number)
 
 
+def changed(number, **fields):
+    return lambda notebook: notebook["cells"][number].update(fields)
+
+
+def without_widget_state(notebook):
+    notebook["metadata"]["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
+
+
+FAILED = {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": []}
+TOLD = [printed("✘ 01.1 not yet: your code raised TypeError")]
+CHECK = "# NBVAL_CHECK_OUTPUT\n"
+
+
 FAULTS = [
     ("header", replaced(0, "01 ·", "02 ·"), "# 01 ·"),
     ("header", replaced(0, "<!-- badges -->", ""), "badges"),
@@ -107,16 +129,16 @@ FAULTS = [
     ("exercises", replaced(3, "<details>", ""), "2 folded hints"),
     ("exercises", replaced(4, "check(", "# check("), "01.1 lacks check"),
     ("exercises", without(5), "01.1 lacks # solution"),
-    ("stubs", lambda notebook: notebook["cells"][4].update(outputs=[printed("✘ 01.1 not yet: your code raised TypeError")]), "cell 4: the untouched"),
-    ("stubs", lambda notebook: notebook["cells"][4].update(outputs=[printed("✔ 01.1 is right")]), "is right"),
-    ("run", lambda notebook: notebook["cells"][4].update(execution_count=None), "not run once"),
-    ("run", lambda notebook: notebook["cells"][4].update(execution_count=40), "not run once"),
-    ("run", with_output({"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": []}), "cell 1 ends in KeyError"),
+    ("stubs", changed(4, outputs=TOLD), "cell 4: the untouched"),
+    ("stubs", changed(4, outputs=[printed("✔ 01.1 is right")]), "is right"),
+    ("run", changed(4, execution_count=None), "not run once"),
+    ("run", changed(4, execution_count=40), "not run once"),
+    ("run", with_output(FAILED), "cell 1 ends in KeyError"),
     ("run", with_output(printed("careful", "stderr")), "stderr"),
-    ("checked", replaced(6, "# NBVAL_CHECK_OUTPUT\n", ""), "2 cells marked"),
-    ("checked", replaced(6, "# NBVAL_CHECK_OUTPUT\n", "import sys\n# NBVAL_CHECK_OUTPUT\n"), "first line"),
-    ("checked", lambda notebook: notebook["cells"][6].update(execution_count=None), "was not run"),
-    ("checked", lambda notebook: notebook["cells"][6].update(outputs=[]), "has no output"),
+    ("checked", replaced(6, CHECK, ""), "2 cells marked"),
+    ("checked", replaced(6, CHECK, f"import sys\n{CHECK}"), "first line"),
+    ("checked", changed(6, execution_count=None), "was not run"),
+    ("checked", changed(6, outputs=[]), "has no output"),
     ("machine", with_output(printed("<object at 0x7f3ab2c4d5e6>")), "address"),
     ("machine", with_output(printed("saved in /home/me/runs")), "path"),
     ("machine", with_output(printed("C:\\Users\\me")), "path"),
@@ -125,7 +147,7 @@ FAULTS = [
     ("alt", with_output(picture({})), "cell 1 shows an image/png"),
     ("alt", replaced(2, "![a cat]", "![]"), "cell 2: image 'cat.png'"),
     ("alt", replaced(2, "![a cat](cat.png)", '<img src="cat.png">'), "has no alt text"),
-    ("widgets", lambda notebook: notebook["metadata"].update(widgets={"application/vnd.jupyter.widget-state+json": {}}), "no state"),
+    ("widgets", without_widget_state, "no state"),
 ]
 
 
@@ -134,11 +156,12 @@ def test_a_fault_is_found(lesson, guard, fault, fragment):
     faulty = copy.deepcopy(lesson)
     fault(faulty)
     complaints = ALL[guard](faulty)
-    assert len(complaints) >= 1 and any(fragment in complaint for complaint in complaints), complaints
+    assert any(fragment in complaint for complaint in complaints), complaints
 
 
 def test_what_is_no_path_or_address(lesson):
-    lesson["cells"][1]["outputs"].append(printed("data/episodes.parquet runs/lesson06 1/2 0x1f a/tmp/b"))
+    harmless = printed("data/episodes.parquet runs/lesson06 1/2 0x1f a/tmp/b")
+    lesson["cells"][1]["outputs"].append(harmless)
     assert guards.machine_in_outputs(lesson) == []
 
 
@@ -153,8 +176,10 @@ def test_dead_links(tmp_path):
     (tmp_path / "there.md").write_text("# One `thing` · two\n")
     page = tmp_path / "page.md"
     page.write_text("# Here\n")
-    good = "[a](there.md) [b](there.md#one-thing--two) [c](#here) [d](https://example.org/x) `[e](gone.md)`\n\n```\n[f](gone.md)\n```"
-    assert guards.dead_links(good, page) == []
+    links = "[a](there.md) [b](there.md#one-thing--two) [c](#here) [d](https://example.org/x)"
+    no_links = "`[e](gone.md)`\n\n```\n[f](gone.md)\n```"
+    assert guards.dead_links(f"{links} {no_links}", page) == []
     assert guards.dead_links("[a](gone.md)", page) == ["page.md: gone.md does not exist"]
-    assert guards.dead_links('<a href="there.md#three">', page) == ["page.md: there.md#three: no such heading"]
+    no_heading = guards.dead_links('<a href="there.md#three">', page)
+    assert no_heading == ["page.md: there.md#three: no such heading"]
     assert guards.dead_links("![p](no.png)", page) == ["page.md: no.png does not exist"]

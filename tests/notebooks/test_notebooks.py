@@ -1,5 +1,6 @@
-"""Every notebook is what a lesson must be (guards.py says what), without running it. `make
-notebooks` runs them.
+"""Every notebook is what a lesson must be, as tests/support/guards.py says, without running it.
+
+`make notebooks` runs them.
 """
 
 import json
@@ -11,7 +12,11 @@ from scripts.badges import homepage
 from tests.support import ROOT, guards
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
+MARKDOWN = [
+    ROOT / "README.md",
+    *sorted((ROOT / "notebooks").glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 GUARDS = {
     "header": lambda notebook, path: guards.title_and_header(notebook, path.name),
     "set-up cell": lambda notebook, path: guards.setup_cell(notebook, homepage()),
@@ -48,11 +53,15 @@ def test_thirteen_lessons():
     assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(13)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [*MARKDOWN, *NOTEBOOKS], ids=name_of)
 def test_links_lead_somewhere(page):
     complain("dead links", guards.dead_links(guards.prose(page), page))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.suffix == ".md"], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", MARKDOWN, ids=name_of)
 def test_pictures_have_alt_texts(page):
     complain(page.name, guards.without_alt(page.read_text(encoding="utf-8")))

@@ -31,14 +31,19 @@ COLAB = {  # as old as what Colab has is likely to be
 
 
 def requirements(extra: str) -> list[Requirement]:
-    """What an extra asks for itself and through other extras of jatlab; "" are jatlab's own
-    dependencies.
-    """
+    """What an extra asks for itself and through other extras; "" are the plain dependencies."""
     lines = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
     found = []
     for line in map(Requirement, lines):
-        found += [one for inner in line.extras for one in requirements(inner)] if line.name == "jatlab" else [line]
+        if line.name != "jatlab":
+            found.append(line)
+        for inner in line.extras if line.name == "jatlab" else ():
+            found += requirements(inner)
     return found
+
+
+def normal(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def constraints() -> dict[str, str]:
@@ -47,15 +52,15 @@ def constraints() -> dict[str, str]:
 
 def test_colab_keeps_what_it_has():
     for one in requirements("") + requirements("colab"):
-        name = one.name.lower().replace("_", "-")
-        if name in COLAB:
-            assert Version(COLAB[name]) in one.specifier, f"{one} would replace Colab's {name} {COLAB[name]}"
-    assert not {"jupyterlab", "notebook", "ipykernel", "torchvision"} & {one.name for one in requirements("colab")}
+        if version := COLAB.get(normal(one.name)):
+            assert Version(version) in one.specifier, f"{one} would replace Colab's {version}"
+    asked = {one.name for one in requirements("colab")}
+    assert not {"jupyterlab", "notebook", "ipykernel", "torchvision"} & asked
 
 
 def test_every_package_is_pinned():
-    pinned = {name.lower().replace("_", "-") for name in constraints()}
-    assert {one.name.lower().replace("_", "-") for one in requirements("") + requirements("all")} <= pinned
+    asked = {normal(one.name) for one in requirements("") + requirements("all")}
+    assert asked <= set(map(normal, constraints()))
 
 
 def test_binder_has_the_tested_torch_without_cuda():
@@ -81,12 +86,13 @@ def test_binder_scripts_are_programs(script):
 
 
 def test_start_hands_over_to_the_command():
-    command = [ROOT / "binder" / "start", "bash", "-c", 'echo "$OMP_NUM_THREADS|$1"', "bash", "two words"]
+    start, script = ROOT / "binder" / "start", 'echo "$OMP_NUM_THREADS|$1"'
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == "2|two words\n"
+    command = [start, "bash", "-c", script, "bash", "two words"]
+    assert subprocess.check_output(command, env=environment, text=True) == "2|two words\n"
 
 
-def test_postbuild_installs_the_extra_that_asks_for_no_jupyterlab():
+def test_postbuild_installs_the_extra_without_jupyterlab():
     text = (ROOT / "binder" / "postBuild").read_text()
     assert '--editable ".[colab]"' in text and "constraints.txt" in text
 
@@ -96,5 +102,7 @@ def test_every_data_file_is_installed():
     package = ROOT / "jatlab"
     patterns = FILE["tool"]["setuptools"]["package-data"]["jatlab"]
     installed = {path for pattern in patterns for path in package.glob(pattern)}
-    data = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc") and "__pycache__" not in path.parts}
-    assert data <= installed, sorted(str(path.relative_to(package)) for path in data - installed)
+    files = {path for path in package.rglob("*") if path.is_file()}
+    data = {path for path in files if path.suffix not in (".py", ".pyc")}
+    missing = sorted(str(path.relative_to(package)) for path in data - installed)
+    assert not missing

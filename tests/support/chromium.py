@@ -1,5 +1,6 @@
-"""A headless Chromium and one page in it, over the DevTools protocol: open, evaluate, click, type,
-take pictures.
+"""A headless Chromium and one page in it, over the DevTools protocol.
+
+Open, evaluate, click, type, take pictures.
 """
 
 import base64
@@ -9,7 +10,9 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import websocket
 
@@ -46,32 +49,25 @@ class Chromium:
 
     def __init__(self, width: int = 1400, height: int = 1000):
         self.folder = Path(tempfile.mkdtemp(prefix="chromium-"))
-        command = [
-            "chromium",
-            *FLAGS,
-            f"--user-data-dir={self.folder}",
-            f"--window-size={width},{height}",
-            "about:blank",
-        ]
+        profile = [f"--user-data-dir={self.folder}", f"--window-size={width},{height}"]
+        nowhere = subprocess.DEVNULL
         self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["chromium", *FLAGS, *profile, "about:blank"], stdout=nowhere, stderr=nowhere
         )
         self.port = self._port()
 
     def _port(self) -> int:
         """Chromium writes the port that it chose into its profile."""
         file = self.folder / "DevToolsActivePort"
-        wait_until(
-            lambda: file.exists() and file.read_text().strip(),
-            60,
-            "Chromium does not open its DevTools port",
-        )
-        return int(file.read_text().split()[0])
+
+        def written() -> str:
+            return file.read_text().strip() if file.exists() else ""
+
+        return int(wait_until(written, 60, "Chromium does not open its DevTools port").split()[0])
 
     def page(self) -> "Page":
-        tabs = json.loads(
-            urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/list", timeout=30).read()
-        )
+        address = f"http://127.0.0.1:{self.port}/json/list"
+        tabs = json.loads(urllib.request.urlopen(address, timeout=30).read())
         return Page(next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page"))
 
     def close(self) -> None:
@@ -94,10 +90,8 @@ class Page:
         for domain in ("Page", "Runtime", "Log"):
             self.send(f"{domain}.enable")
 
-    def send(self, method: str, **parameters) -> dict:
-        """One DevTools command, and its result; events that arrive meanwhile are looked at in
-        passing.
-        """
+    def send(self, method: str, **parameters: object) -> dict:
+        """One DevTools command, and its result; events that arrive meanwhile are noticed."""
         self.count += 1
         self.socket.send(json.dumps({"id": self.count, "method": method, "params": parameters}))
         while True:
@@ -106,39 +100,38 @@ class Page:
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']['message']}")
                 return message["result"]
-            self._notice(message)
-
-    def _notice(self, message: dict) -> None:
-        if message.get("method") == "Runtime.exceptionThrown":
-            details = message["params"]["exceptionDetails"]
-            self.problems.append(details.get("exception", {}).get("description", details["text"]))
+            if message.get("method") == "Runtime.exceptionThrown":
+                self.problems.append(thrown(message["params"]["exceptionDetails"]))
 
     def open(self, url: str) -> None:
         self.send("Page.navigate", url=url)
 
-    def evaluate(self, script: str):
-        """The value of a JavaScript expression; a promise is waited for. RuntimeError with the
-        page's own message if it throws.
+    def evaluate(self, script: str) -> Any:
+        """The value of a JavaScript expression; a promise is waited for.
+
+        RuntimeError with the page's own message if it throws.
         """
-        answer = self.send(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
-        )
+        how = {"awaitPromise": True, "returnByValue": True}
+        answer = self.send("Runtime.evaluate", expression=script, **how)
         if "exceptionDetails" in answer:
-            details = answer["exceptionDetails"]
-            raise RuntimeError(details.get("exception", {}).get("description", details["text"]))
+            raise RuntimeError(thrown(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def wait_for(self, script: str, seconds: float, what: str):
+    def wait_for(self, script: str, seconds: float, what: str) -> Any:
         return wait_until(lambda: self.evaluate(script), seconds, what)
 
     def click(self, element: str, at: float = 0.5) -> None:
-        """A real click on the element that a JavaScript expression gives; `at` is the place along
-        its width.
+        """A real click on the element that a JavaScript expression gives.
+
+        `at` is the place along its width.
         """
-        box = self.evaluate(
-            f"(() => {{ const e = {element}; if (!e) return null; e.scrollIntoView({{block: 'center'}});"
-            " const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; })()"
-        )
+        box = self.evaluate(f"""(() => {{
+            const e = {element};
+            if (!e) return null;
+            e.scrollIntoView({{block: 'center'}});
+            const b = e.getBoundingClientRect();
+            return [b.x, b.y, b.width, b.height];
+        }})()""")
         if box is None:
             raise LookupError(f"nothing to click: {element}")
         x, y = box[0] + box[2] * at, box[1] + box[3] / 2
@@ -146,40 +139,34 @@ class Page:
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def press(self, key: str, times: int = 1) -> None:
+        what = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
         for _ in range(times):
             for kind in ("rawKeyDown", "keyUp"):
-                self.send(
-                    "Input.dispatchKeyEvent",
-                    type=kind,
-                    key=key,
-                    code=key,
-                    windowsVirtualKeyCode=KEYS[key],
-                )
+                self.send("Input.dispatchKeyEvent", type=kind, **what)
 
     def type(self, text: str) -> None:
         self.send("Input.insertText", text=text)
 
     def resize(self, width: int, height: int) -> None:
-        self.send(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.send("Emulation.setDeviceMetricsOverride", **size)
 
     def screenshot(self, path: str | Path) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(
-            base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
-        )
+        picture = self.send("Page.captureScreenshot", format="png")["data"]
+        path.write_bytes(base64.b64decode(picture))
 
     def close(self) -> None:
         self.socket.close()
 
 
-def wait_until(condition, seconds: float, what: str):
+def thrown(details: dict) -> str:
+    """What a page's script threw, in words."""
+    return details.get("exception", {}).get("description", details["text"])
+
+
+def wait_until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
     """The first true value of `condition()`. TimeoutError with `what` after so many seconds."""
     end = time.monotonic() + seconds
     while True:

@@ -1,7 +1,7 @@
-"""What every notebook must be, as functions from a notebook to its complaints: a list of sentences,
-empty if there is nothing to say.
+"""What every notebook must be: functions from a notebook to its complaints.
 
-A notebook is its JSON, a dict. Complaints name the cell by its number, from 0.
+Complaints are a list of sentences, empty if there is nothing to say. They name the cell by its
+number, from 0. A notebook is its JSON, a dict.
 """
 
 import json
@@ -14,7 +14,8 @@ from scripts.badges import MARK, SETUP
 from scripts.lessons import header, lesson, source
 
 MEGABYTES = 1.5
-EXERCISES, CHECKED = 3, 3
+EXERCISES, CHECKED = 3, 3  # the least
+MARKER = "# NBVAL_CHECK_OUTPUT"
 SPEAKS_OF_A_MACHINE = {  # what an output shows -> what is wrong with it
     r"\b0x[0-9a-f]{6,}\b": "an address in memory",
     r"(?<![\w.])/(?:work|root|home|tmp|usr|opt|content|Users|var)/[\w.-]+": "a path of one machine",
@@ -43,9 +44,7 @@ def joined(value: str | list[str]) -> str:
 
 
 def title_and_header(notebook: dict, file: str) -> list[str]:
-    """`# NN · Name`, badge line, objectives, needs, minutes and hardware stand above the first code
-    cell.
-    """
+    """Title, badges, objectives, needs, minutes and hardware stand above the first code cell."""
     one, text = lesson(notebook, file), header(notebook)
     wanted = {
         f"a title '# {file[:2]} · …'": one.number == file[:2],
@@ -62,11 +61,9 @@ def setup_cell(notebook: dict, home: str) -> list[str]:
     """The first code cell is the set-up cell, word by word."""
     first = next((text for _, _, text in cells(notebook, "code")), "")
     wanted = SETUP.format(homepage=home)
-    return (
-        []
-        if first.strip() == wanted
-        else [f"the first code cell must be exactly\n{wanted}\nbut is\n{first}"]
-    )
+    if first.strip() == wanted:
+        return []
+    return [f"the first code cell must be exactly\n{wanted}\nbut is\n{first}"]
 
 
 def ending(notebook: dict) -> list[str]:
@@ -76,9 +73,9 @@ def ending(notebook: dict) -> list[str]:
         for _, _, text in cells(notebook, "markdown")
         for line in re.findall(r"^## .+$", text, re.MULTILINE)
     ]
-    complaints = (
-        [] if any(re.match(r"## 1 · ", line) for line in headings) else ["no section '## 1 · …'"]
-    )
+    complaints = []
+    if not any(line.startswith("## 1 · ") for line in headings):
+        complaints.append("no section '## 1 · …'")
     if headings[-2:] != ["## Recap", "## References"]:
         complaints.append(
             f"the last two sections must be '## Recap' and '## References', not {headings[-2:]}"
@@ -87,8 +84,9 @@ def ending(notebook: dict) -> list[str]:
 
 
 def exercises_complete(notebook: dict, number: str) -> list[str]:
-    """At least three exercises that jatlab.lessons knows, each with heading and minutes, check,
-    hint, and a solution to uncomment; and no other.
+    """At least three exercises that jatlab.lessons knows, all their parts, and no other exercise.
+
+    Each has a heading with minutes, a check, a hint, and a solution to uncomment.
     """
     prose = "\n".join(text for _, _, text in cells(notebook, "markdown"))
     code = "\n".join(text for _, _, text in cells(notebook, "code"))
@@ -97,34 +95,40 @@ def exercises_complete(notebook: dict, number: str) -> list[str]:
     except ValueError as error:
         return [str(error)]
     here = set(re.findall(r"^### Exercise (\d\d\.\d+)", prose, re.MULTILINE))
-    complaints = (
-        [f"{len(here)} exercises; {EXERCISES} is the least"] if len(here) < EXERCISES else []
-    )
-    complaints += [f"exercise {name} is not in jatlab.lessons" for name in sorted(here - known)]
+    complaints = [f"exercise {name} is not in jatlab.lessons" for name in sorted(here - known)]
+    if len(here) < EXERCISES:
+        complaints.append(f"{len(here)} exercises; {EXERCISES} is the least")
     complaints += [
         f"exercise {name} of jatlab.lessons has no '### Exercise {name} · …'"
         for name in sorted(known - here)
     ]
     for name in sorted(here & known):
-        parts = {
-            "minutes in its heading": rf"^### Exercise {re.escape(name)} · .*\d+ minutes?",
-            f'check("{name}", …)': rf'^check\("{re.escape(name)}"',
-            f'# solution("{name}") to uncomment': rf'^# solution\("{re.escape(name)}"\)',
-        }
-        complaints += [
-            f"exercise {name} lacks {what}"
-            for what, pattern in parts.items()
-            if not re.search(pattern, prose + "\n" + code, re.MULTILINE)
-        ]
+        complaints += missing_parts(name, f"{prose}\n{code}")
     hints = len(re.findall(r"<details>\s*<summary>\s*Hint", prose))
-    return complaints + (
-        [f"{hints} folded hints for {len(here)} exercises"] if hints < len(here) else []
-    )
+    if hints < len(here):
+        complaints.append(f"{hints} folded hints for {len(here)} exercises")
+    return complaints
+
+
+def missing_parts(name: str, text: str) -> list[str]:
+    """What the exercise called `name` lacks in the text of a notebook."""
+    number = re.escape(name)
+    parts = {
+        "minutes in its heading": rf"^### Exercise {number} · .*\d+ minutes?",
+        f'check("{name}", …)': rf'^check\("{number}"',
+        f'# solution("{name}") to uncomment': rf'^# solution\("{number}"\)',
+    }
+    return [
+        f"exercise {name} lacks {what}"
+        for what, pattern in parts.items()
+        if not re.search(pattern, text, re.MULTILINE)
+    ]
 
 
 def stubs_untouched(notebook: dict) -> list[str]:
-    """Each check says that nothing is there yet: the stub is a stub, and is called as the check
-    calls an answer.
+    """Each check says that nothing is there yet.
+
+    So the stub is a stub, and takes what the check gives to an answer.
     """
     complaints = []
     for number, cell, text in cells(notebook, "code"):
@@ -132,21 +136,18 @@ def stubs_untouched(notebook: dict) -> list[str]:
             said = "".join(joined(output.get("text", "")) for output in cell["outputs"])
             if f"{match[1]} not yet: nothing there yet" not in said:
                 complaints.append(
-                    f"cell {number}: the untouched stub of {match[1]} should be told 'nothing there yet', not {said.strip()!r}"
+                    f"cell {number}: the untouched stub of {match[1]} should be told "
+                    f"'nothing there yet', not {said.strip()!r}"
                 )
     return complaints
 
 
 def was_run(notebook: dict) -> list[str]:
-    """Every code cell was run, in order, in a fresh kernel, and none ended in an error or wrote to
-    stderr.
-    """
+    """Every code cell was run, in order, in a fresh kernel, without an error or text on stderr."""
     counts = [cell["execution_count"] for _, cell, text in cells(notebook, "code") if text.strip()]
-    complaints = (
-        []
-        if counts == list(range(1, len(counts) + 1))
-        else [f"cells were not run once from top to bottom: counts {counts}"]
-    )
+    complaints = []
+    if counts != list(range(1, len(counts) + 1)):
+        complaints.append(f"cells were not run once from top to bottom: counts {counts}")
     for number, output in outputs(notebook):
         if output["output_type"] == "error":
             complaints.append(f"cell {number} ends in {output['ename']}: {output['evalue']}")
@@ -157,33 +158,21 @@ def was_run(notebook: dict) -> list[str]:
 
 def checked_cells(notebook: dict) -> list[str]:
     """At least three cells are compared under test, and what they are compared with is stored."""
-    marked = [
-        (number, cell)
-        for number, cell, text in cells(notebook, "code")
-        if text.startswith("# NBVAL_CHECK_OUTPUT")
-    ]
-    late = [
-        number
-        for number, _, text in cells(notebook, "code")
-        if re.search(r"^\s*# NBVAL_CHECK_OUTPUT", text, re.MULTILINE) and number not in dict(marked)
-    ]
-    complaints = [
-        f"cell {number}: '# NBVAL_CHECK_OUTPUT' must be its first line" for number in late
-    ]
-    if len(marked) < CHECKED:
-        complaints.append(
-            f"{len(marked)} cells marked '# NBVAL_CHECK_OUTPUT'; {CHECKED} is the least"
-        )
-    complaints += [
-        f"cell {number} is to be checked but was not run"
-        for number, cell in marked
-        if cell["execution_count"] is None
-    ]
-    return complaints + [
-        f"cell {number} is to be checked but has no output"
-        for number, cell in marked
-        if not cell["outputs"]
-    ]
+    complaints, checked = [], 0
+    for number, cell, text in cells(notebook, "code"):
+        if not re.search(rf"^\s*{MARKER}", text, re.MULTILINE):
+            continue
+        if not text.startswith(MARKER):
+            complaints.append(f"cell {number}: '{MARKER}' must be its first line")
+            continue
+        checked += 1
+        if cell["execution_count"] is None:
+            complaints.append(f"cell {number} is to be checked but was not run")
+        if not cell["outputs"]:
+            complaints.append(f"cell {number} is to be checked but has no output")
+    if checked < CHECKED:
+        complaints.append(f"{checked} cells marked '{MARKER}'; {CHECKED} is the least")
+    return complaints
 
 
 def machine_in_outputs(notebook: dict) -> list[str]:
@@ -191,11 +180,8 @@ def machine_in_outputs(notebook: dict) -> list[str]:
     complaints = []
     for number, output in outputs(notebook):
         shown = output.get("data", {})
-        text = (
-            joined(output.get("text", ""))
-            + joined(shown.get("text/plain", ""))
-            + joined(shown.get("text/html", ""))
-        )
+        texts = (output.get("text", ""), shown.get("text/plain", ""), shown.get("text/html", ""))
+        text = "".join(map(joined, texts))
         for pattern, what in SPEAKS_OF_A_MACHINE.items():
             if match := re.search(pattern, text):
                 complaints.append(f"cell {number} shows {what}: {match[0]!r}")
@@ -210,12 +196,12 @@ def alt_texts(notebook: dict) -> list[str]:
         for what in without_alt(text)
     ]
     for number, output in outputs(notebook):
+        metadata = output.get("metadata", {})
         for kind in output.get("data", {}):
-            if kind.startswith("image/") and not output.get("metadata", {}).get(kind, {}).get(
-                "alt"
-            ):
+            if kind.startswith("image/") and not metadata.get(kind, {}).get("alt"):
                 complaints.append(
-                    f"cell {number} shows an {kind} without alt text: use jatlab.lessons.notebook.show or show_picture"
+                    f"cell {number} shows an {kind} without alt text: "
+                    "use jatlab.lessons.notebook.show or show_picture"
                 )
     return complaints
 
@@ -238,13 +224,12 @@ def widget_state(notebook: dict) -> list[str]:
     if widgets is None:
         return []
     states = [value.get("state") for value in widgets.values()] or [None]
-    return (
-        [
-            "metadata.widgets has no state: GitHub refuses the notebook; remove the metadata or store the state"
-        ]
-        if not all(states)
-        else []
-    )
+    if all(states):
+        return []
+    return [
+        "metadata.widgets has no state: GitHub refuses the notebook; "
+        "remove the metadata or store the state"
+    ]
 
 
 def size(path: Path) -> list[str]:
@@ -256,9 +241,8 @@ def dead_links(markdown: str, page: Path) -> list[str]:
     """Relative links of a page that lead to no file, or to no heading of the file."""
     complaints = []
     text = re.sub(r"```.*?```|`[^`\n]*`", "", markdown, flags=re.DOTALL)
-    targets = re.findall(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", text) + re.findall(
-        r"(?:href|src)=[\"']([^\"']+)", text
-    )
+    targets = re.findall(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", text)
+    targets += re.findall(r"(?:href|src)=[\"']([^\"']+)", text)
     for target in targets:
         if re.match(r"[a-z]+:", target):
             continue
@@ -275,18 +259,13 @@ def prose(page: Path) -> str:
     """The Markdown of a page: a Markdown file, or the text cells of a notebook."""
     if page.suffix != ".ipynb":
         return page.read_text(encoding="utf-8")
-    return "\n\n".join(
-        text for _, _, text in cells(json.loads(page.read_text(encoding="utf-8")), "markdown")
-    )
+    notebook = json.loads(page.read_text(encoding="utf-8"))
+    return "\n\n".join(text for _, _, text in cells(notebook, "markdown"))
 
 
 def anchors(page: Path) -> set[str]:
-    """What a link may name after '#': the headings, as GitHub and Jupyter write them (in small
-    letters).
-    """
-    headings = [
-        re.sub(r"[`*]", "", line).strip()
-        for line in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
-    ]
+    """What a link may name after '#': headings in small letters, as GitHub or Jupyter has them."""
+    lines = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    headings = [re.sub(r"[`*]", "", line).strip() for line in lines]
     github = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
     return github | {heading.lower().replace(" ", "-") for heading in headings}

@@ -1,5 +1,6 @@
-"""A real JupyterLab in a headless Chromium: notebooks opened, run by Run All, their widgets used as
-a reader uses them.
+"""A real JupyterLab in a headless Chromium.
+
+Notebooks are opened and run by Run All, and their widgets are used as a reader uses them.
 """
 
 import json
@@ -15,7 +16,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from tests.support import lab_scripts as scripts
 from tests.support.chromium import Chromium, Page, wait_until
+from tests.support.lab_scripts import call, labelled
 
 TOKEN = "lesson"
 SETTINGS = {  # every cell is drawn, also those out of view; nothing is asked or announced
@@ -32,11 +35,10 @@ SETTINGS = {  # every cell is drawn, also those out of view; nothing is asked or
 
 
 class Lab:
-    """A JupyterLab server over a copy of one notebook, with settings of its own; `with Lab(path) as
-    lab: lab.run_all()`.
+    """A JupyterLab server over a copy of one notebook, with settings of its own.
 
-    lab.page is the page (chromium.Page); errors are dicts {"cell": number or None, "source": first
-    line, "error": text}.
+    `with Lab(path) as lab: lab.run_all()`. `lab.page` is the page (chromium.Page). Errors are dicts
+    {"cell": number or None, "source": first line, "error": text}.
     """
 
     def __init__(
@@ -63,21 +65,28 @@ class Lab:
             file = self.folder / "settings" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(values))
-        here = {
-            name: str(self.folder / name.lower())
-            for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+        arguments = [f"--{name}={value}" for name, value in self._options().items()]
+        with open(self.folder / "server.log", "w") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", *arguments],
+                env=self._environment(short),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _environment(self, short: bool) -> dict[str, str]:
+        folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+        own = {name: str(self.folder / name.lower()) for name in folders}
+        fixed = {
+            "JATLAB_SHORT": "1" if short else "0",
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONUNBUFFERED": "1",
         }
-        environment = (
-            os.environ
-            | here
-            | {
-                "JATLAB_SHORT": "1" if short else "0",
-                "HF_HUB_OFFLINE": "1",
-                "PYTHONUNBUFFERED": "1",
-            }
-        )
-        environment.setdefault("OMP_NUM_THREADS", "1")
-        options = {
+        return {"OMP_NUM_THREADS": "1"} | os.environ | own | fixed
+
+    def _options(self) -> dict[str, object]:
+        return {
             "ServerApp.port": self.port,
             "ServerApp.port_retries": 0,
             "ServerApp.ip": "127.0.0.1",
@@ -91,34 +100,16 @@ class Lab:
             "LabApp.news_url": "None",
             "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         }
-        command = [
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            *(f"--{name}={value}" for name, value in options.items()),
-        ]
-        self.log = open(self.folder / "server.log", "w")
-        return subprocess.Popen(
-            command,
-            env=environment,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
 
     def _answers(self) -> None:
-        def up():
+        address = f"http://127.0.0.1:{self.port}/api?token={TOKEN}"
+
+        def up() -> bool:
             if self.server.poll() is not None:
-                raise RuntimeError(
-                    f"JupyterLab ended at once:\n{(self.folder / 'server.log').read_text()[-2000:]}"
-                )
+                log = (self.folder / "server.log").read_text()
+                raise RuntimeError(f"JupyterLab ended at once:\n{log[-2000:]}")
             try:
-                return (
-                    urllib.request.urlopen(
-                        f"http://127.0.0.1:{self.port}/api?token={TOKEN}", timeout=5
-                    ).status
-                    == 200
-                )
+                return urllib.request.urlopen(address, timeout=5).status == 200
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 return False
 
@@ -126,39 +117,17 @@ class Lab:
 
     def _open(self) -> None:
         self.page.open(f"http://127.0.0.1:{self.port}/lab/tree/{self.name}?reset&token={TOKEN}")
-        ready = f"""(() => {{
-            const app = window.jupyterapp; if (!app) return false;
-            window.notebook = [...app.shell.widgets('main')].find(w => w.context && w.context.path === {json.dumps(self.name)});
-            return !!(window.notebook && notebook.context.isReady && notebook.sessionContext.session?.kernel?.status === 'idle');
-        }})()"""
-        self.page.wait_for(ready, 120, f"{self.name} does not open with a kernel")
-        self.page.evaluate("""(() => {
-            window.trouble = [];
-            window.label = e => ([...e.querySelectorAll('.widget-label, .widget-label-basic')].map(l => l.innerText).join('') || e.innerText)
-                .replaceAll('\\u200b', '').trim();
-            notebook.sessionContext.iopubMessage.connect((_, message) => {
-                const {header, content, parent_header} = message;
-                const ofCell = parent_header.msg_type === 'execute_request';
-                if (header.msg_type === 'error' && !ofCell) trouble.push(content.ename + ': ' + content.evalue);
-                // JupyterLab asks for widgets as soon as the kernel is up, which says so on stderr while ipywidgets is not imported yet
-                if (header.msg_type === 'stream' && content.name === 'stderr' && !ofCell && !content.text.startsWith('No such comm')) trouble.push(content.text);
-            });
-            jupyterapp.shell.collapseLeft?.();
-        })()""")
+        opened = call(scripts.OPENED, self.name)
+        self.page.wait_for(opened, 120, f"{self.name} does not open with a kernel")
+        self.page.evaluate(scripts.LISTEN)
+
+    # --- cells ---
 
     def run_all(self, seconds: float = 300) -> list[dict]:
-        """Run All, as the menu's command does; waits until the last cell is done. The errors there
-        are.
-        """
-        self.page.evaluate(
-            "window.done = false; jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.done = true; }); null"
-        )
+        """Run All, as the menu's command does, to the end of the last cell: the errors."""
+        self.page.evaluate(scripts.RUN_ALL)
         try:
-            self.page.wait_for(
-                "window.done && notebook.sessionContext.session.kernel.status === 'idle'",
-                seconds,
-                "Run All does not end",
-            )
+            self.page.wait_for(scripts.IS_DONE, seconds, "Run All does not end")
         except TimeoutError as error:
             return [*self.errors(), {"cell": None, "source": "Run All", "error": str(error)}]
         time.sleep(1.0)  # widgets draw themselves a moment later
@@ -166,73 +135,58 @@ class Lab:
 
     def cells(self) -> list[dict]:
         """{"type", "source", "count", "outputs"} of every cell, as JupyterLab holds them."""
-        return self.page.evaluate("""notebook.content.widgets.map(cell => ({
-            type: cell.model.type, source: cell.model.sharedModel.getSource(),
-            count: cell.model.executionCount ?? null, outputs: cell.model.outputs ? cell.model.outputs.toJSON() : []}))""")
+        return self.page.evaluate(scripts.CELLS)
 
     def errors(self) -> list[dict]:
-        """Error outputs, code cells that never ran, what widgets' callbacks raised, what the page's
+        """All errors there are.
+
+        Error outputs, code cells that never ran, what widgets' callbacks raised, what the page's
         scripts threw.
         """
-        found = []
-        for number, cell in enumerate(self.cells()):
-            first = (cell["source"].splitlines() or [""])[0]
-            for output in cell["outputs"]:
-                if output["output_type"] == "error":
-                    found.append(
-                        {
-                            "cell": number,
-                            "source": first,
-                            "error": f"{output['ename']}: {output['evalue']}",
-                        }
-                    )
-            if cell["type"] == "code" and cell["source"].strip() and cell["count"] is None:
-                found.append({"cell": number, "source": first, "error": "was not run"})
-        broken = self.page.evaluate(
-            "[...notebook.node.querySelectorAll('.jp-OutputArea-output')].map(e => e.innerText)"
-            ".filter(t => /Error displaying widget|Loading widget\\.\\.\\.|Error creating widget|Javascript Error/.test(t))"
-        )
-        dead = self.page.evaluate("""notebook.content.widgets.map((cell, number) => [cell, number]).filter(([cell]) =>
-            cell.model.outputs?.toJSON().some(o => o.data?.['application/vnd.jupyter.widget-view+json']) && !cell.node.querySelector('.jupyter-widgets'))
-            .map(([_, number]) => number)""")
-        found += [
-            {
-                "cell": number,
-                "source": "widget",
-                "error": "displayed but gone: was it closed by a later cell?",
-            }
-            for number in dead
+        found = [
+            error for number, cell in enumerate(self.cells()) for error in of_cell(number, cell)
         ]
-        found += [{"cell": None, "source": "widget", "error": text} for text in broken]
-        found += [
-            {"cell": None, "source": "kernel, outside a cell", "error": text}
-            for text in self.page.evaluate("trouble")
-        ]
-        return found + [
-            {"cell": None, "source": "page", "error": text} for text in self.page.problems
-        ]
+        gone = "displayed but gone: was it closed by a later cell?"
+        for number in self.page.evaluate(scripts.DEAD_WIDGETS):
+            found.append({"cell": number, "source": "widget", "error": gone})
+        for source, texts in (
+            ("widget", self.page.evaluate(scripts.BROKEN_WIDGETS)),
+            ("kernel, outside a cell", self.page.evaluate("trouble")),
+            ("page", self.page.problems),
+        ):
+            found += [{"cell": None, "source": source, "error": text} for text in texts]
+        return found
+
+    def python(self, code: str, seconds: float = 60) -> str:
+        """Run code in the notebook's kernel, beside its cells: what it prints, and its error."""
+        return self.page.evaluate(call(scripts.PYTHON, code, seconds * 1000))
+
+    def show(self, cell: int) -> None:
+        """Scroll to a cell (its number, from 0)."""
+        node = f"notebook.content.widgets[{cell}].node"
+        self.page.evaluate(f"{node}.scrollIntoView({{block: 'start'}}); null")
+        time.sleep(0.3)
+
+    # --- widgets ---
 
     def widgets(self) -> list[dict]:
-        """What the reader can use: {"kind", "label", "value", "disabled"} of every button, slider,
-        menu, checkbox and text field.
+        """What the reader can use: buttons, sliders, menus, checkboxes and text fields.
+
+        {"kind", "label", "value", "disabled"} of each.
         """
-        return self.page.evaluate("""[...notebook.node.querySelectorAll(
-            '.widget-button, .widget-toggle-button, .widget-slider, .widget-dropdown, .widget-checkbox, .widget-text, .widget-play button')]
-            .map(e => ({kind: e.className.match(/widget-(toggle-button|button|slider|dropdown|checkbox|text)|jupyter-button/)[0],
-                        label: (label(e) || e.title || '').trim(),
-                        value: e.querySelector('.widget-readout')?.innerText ?? e.querySelector('select, input')?.value ?? null,
-                        disabled: e.disabled ?? false}))""")
+        return self.page.evaluate(scripts.WIDGETS)
 
     def click(self, label: str, nth: int = 0) -> None:
         """Click the nth button (or toggle button) with this text or tooltip."""
-        self.page.click(
-            "[...notebook.node.querySelectorAll('.jp-OutputArea-output button')]"
-            f".filter(b => b.innerText.trim() === {json.dumps(label)} || b.title === {json.dumps(label)})[{nth}]"
-        )
+        text = json.dumps(label)
+        buttons = "[...notebook.node.querySelectorAll('.jp-OutputArea-output button')]"
+        named = f"{buttons}.filter(b => b.innerText.trim() === {text} || b.title === {text})"
+        self.page.click(f"{named}[{nth}]")
 
     def slide(self, label: str, steps: int, nth: int = 0) -> str:
-        """Move the slider with this description by steps (negative: left), with arrow keys. Its
-        readout afterwards.
+        """Move the slider with this description by steps, with arrow keys; its readout afterwards.
+
+        Negative steps move it to the left.
         """
         slider = f"{labelled('.widget-slider', label)}[{nth}]"
         self.page.click(f"{slider}?.querySelector('.noUi-handle')")
@@ -241,46 +195,19 @@ class Lab:
         return self.page.evaluate(f"{slider}.querySelector('.widget-readout')?.innerText")
 
     def choose(self, label: str, option: str, nth: int = 0) -> None:
-        """Choose an option of the drop-down menu with this description. (ipywidgets writes spaces
-        in options as no-break spaces.)
-        """
-        self.page.evaluate(f"""(() => {{
-            const select = {labelled(".widget-dropdown", label)}[{nth}].querySelector('select');
-            const at = [...select.options].findIndex(o => o.text.replaceAll('\\u00a0', ' ') === {json.dumps(option)});
-            if (at < 0) throw new Error({json.dumps(option)} + ' is not among ' + [...select.options].map(o => o.text));
-            select.selectedIndex = at; select.dispatchEvent(new Event('change', {{bubbles: true}}));
-        }})()""")
+        """Choose an option of the drop-down menu with this description."""
+        widget = f"{labelled('.widget-dropdown', label)}[{nth}]"
+        self.page.evaluate(f"({scripts.CHOOSE})({widget}, {json.dumps(option)})")
 
     def tick(self, label: str, nth: int = 0) -> None:
         """Click the checkbox with this description."""
         self.page.click(f"{labelled('.widget-checkbox', label)}[{nth}]?.querySelector('input')")
 
+    # --- pictures ---
+
     def pictures(self, seconds: float, nth: int = 0) -> int:
         """How many times the nth image widget showed another picture within so many seconds."""
-        return self.page.evaluate(f"""new Promise(resolve => {{
-            const image = notebook.node.querySelectorAll('img.widget-image')[{nth}]; let count = 0;
-            if (!image) throw new Error('no image widget');
-            const watch = new MutationObserver(changes => {{ count += changes.length; }});
-            watch.observe(image, {{attributes: true, attributeFilter: ['src']}});
-            setTimeout(() => {{ watch.disconnect(); resolve(count); }}, {seconds * 1000});
-        }})""")
-
-    def python(self, code: str, seconds: float = 60) -> str:
-        """Run code in the notebook's kernel, beside its cells: what it prints (and its error, if
-        any).
-        """
-        return self.page.evaluate(f"""(() => {{
-            let text = ''; const future = notebook.sessionContext.session.kernel.requestExecute({{code: {json.dumps(code)}, silent: false, store_history: false}});
-            future.onIOPub = m => {{ text += m.content.text ?? (m.header.msg_type === 'error' ? m.content.ename + ': ' + m.content.evalue : ''); }};
-            return Promise.race([future.done.then(() => text), new Promise(r => setTimeout(() => r(text + ' [still busy]'), {seconds * 1000}))]);
-        }})()""")
-
-    def show(self, cell: int) -> None:
-        """Scroll to a cell (its number, from 0)."""
-        self.page.evaluate(
-            f"notebook.content.widgets[{cell}].node.scrollIntoView({{block: 'start'}}); null"
-        )
-        time.sleep(0.3)
+        return self.page.evaluate(call(scripts.COUNT_PICTURES, nth, seconds * 1000))
 
     def screenshot(self, path: str | Path) -> None:
         self.page.screenshot(path)
@@ -289,19 +216,20 @@ class Lab:
         """The whole notebook, page by page, as numbered PNGs."""
         self.page.resize(1200, height)
         time.sleep(0.5)
-        scroller = "(notebook.content.node.querySelector('.jp-WindowedPanel-outer') ?? notebook.content.node)"
-        self.page.evaluate(f"{scroller}.scrollTop = 0; null")
-        end = f"notebook.content.widgets.at(-1).node.getBoundingClientRect().bottom - {scroller}.getBoundingClientRect().top"
-        total, page = self.page.evaluate(
-            f"[{end}, {scroller}.clientHeight]"
-        )  # beneath the last cell is room to scroll
+        self._scroll_to(0)
+        total, page = self.page.evaluate(scripts.HEIGHTS)
         files = []
         for number, top in enumerate(range(0, int(total), page - 40)):
-            self.page.evaluate(f"{scroller}.scrollTop = {top}; null")
+            self._scroll_to(top)
             time.sleep(0.4)
             files.append(Path(folder) / f"{number:02d}.png")
             self.page.screenshot(files[-1])
         return files
+
+    def _scroll_to(self, top: int) -> None:
+        self.page.evaluate(f"{scripts.SCROLLER}.scrollTop = {top}; null")
+
+    # --- end ---
 
     def close(self) -> None:
         if hasattr(self, "page"):
@@ -309,7 +237,6 @@ class Lab:
         if hasattr(self, "browser"):
             self.browser.close()
         stop(self.server)
-        self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> "Lab":
@@ -319,9 +246,17 @@ class Lab:
         self.close()
 
 
-def labelled(selector: str, label: str) -> str:
-    """JavaScript: the widgets of a kind whose description is `label`."""
-    return f"[...notebook.node.querySelectorAll('{selector}')].filter(e => label(e) === {json.dumps(label)})"
+def of_cell(number: int, cell: dict) -> list[dict]:
+    """The errors in one cell's outputs, or that it was not run."""
+    first = (cell["source"].splitlines() or [""])[0]
+    texts = [
+        f"{output['ename']}: {output['evalue']}"
+        for output in cell["outputs"]
+        if output["output_type"] == "error"
+    ]
+    if cell["type"] == "code" and cell["source"].strip() and cell["count"] is None:
+        texts.append("was not run")
+    return [{"cell": number, "source": first, "error": text} for text in texts]
 
 
 def stop(server: subprocess.Popen) -> None:

@@ -1,12 +1,12 @@
-"""Limits of a lesson, as a plugin of pytest for `make notebooks`: 3 minutes and 1.5 GB each, 20
-minutes together.
+"""Limits of a lesson, as a plugin of pytest for `make notebooks`.
 
-Memory is the kernel's and its children's: the sum of their proportional set sizes, looked at four
-times a second (Linux only).
+3 minutes and 1.5 GB each, 20 minutes together. Memory is the kernel's and its children's: the sum
+of their proportional set sizes, looked at four times a second (Linux only).
 """
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
@@ -35,8 +35,9 @@ class Watch(Thread):
 
 
 def memory(pid: int) -> int:
-    """Bytes that a process and its children hold now; what they share is counted once. 0 where that
-    cannot be told.
+    """Bytes that a process and its children hold now; what they share is counted once.
+
+    0 where that cannot be told.
     """
     try:
         process = psutil.Process(pid)
@@ -55,8 +56,9 @@ def proportional(pid: int) -> int:
 
 
 class Limits:
-    """Measures each notebook while nbval runs its cells; complains in the summary, and by the exit
-    status.
+    """Measures each notebook while nbval runs its cells.
+
+    It complains in the summary, and by the exit status.
     """
 
     def __init__(self):
@@ -65,7 +67,9 @@ class Limits:
         self.peaks: dict[str, int] = {}
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_protocol(self, item, nextitem):
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Iterator[None]:
         began, name = time.monotonic(), item.path.name
         yield
         self.seconds[name] += time.monotonic() - began
@@ -73,7 +77,7 @@ class Limits:
             self.finish(name)
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_call(self, item):
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         kernel = getattr(item.parent, "kernel", None)
         if kernel is not None and item.path.name not in self.watches:
             watch = self.watches[item.path.name] = Watch(kernel.km.provisioner.pid)
@@ -86,38 +90,35 @@ class Limits:
 
     def complaints(self) -> list[str]:
         """What broke a limit, in words; empty if nothing did."""
-        slow = [
+        found = [
             f"{name} takes {seconds:.0f} s; {MINUTES_EACH * 60} are allowed"
             for name, seconds in self.seconds.items()
             if seconds > MINUTES_EACH * 60
         ]
-        big = [
+        found += [
             f"{name} needs {peak / 1e9:.2f} GB; {GIGABYTES} are allowed"
             for name, peak in self.peaks.items()
             if peak > GIGABYTES * 1e9
         ]
-        total = sum(self.seconds.values())
-        late = (
-            [f"all together take {total / 60:.1f} minutes; {MINUTES_TOGETHER} are allowed"]
-            if total > MINUTES_TOGETHER * 60
-            else []
-        )
-        return slow + big + late
+        minutes = sum(self.seconds.values()) / 60
+        if minutes > MINUTES_TOGETHER:
+            allowed = f"{MINUTES_TOGETHER} are allowed"
+            found.append(f"all together take {minutes:.1f} minutes; {allowed}")
+        return found
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session, exitstatus):
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus == 0 and self.complaints():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter):
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("time and memory of the lessons")
         for name, seconds in self.seconds.items():
-            terminalreporter.write_line(
-                f"{name:36} {seconds:5.0f} s   {self.peaks.get(name, 0) / 1e9:5.2f} GB"
-            )
+            gigabytes = self.peaks.get(name, 0) / 1e9
+            terminalreporter.write_line(f"{name:36} {seconds:5.0f} s   {gigabytes:5.2f} GB")
         for complaint in self.complaints():
             terminalreporter.write_line(f"FAILED {complaint}", red=True)
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Limits(), "limits-of-lessons")
