@@ -1,68 +1,82 @@
-"""Curves that move while a training runs: a figure in a notebook, updated in place between two
-steps, without a thread.
+"""Curves that move while a training runs: a figure in a notebook, updated in place.
 
     curves = LiveCurves("what to look at")
     train(config, on_report=curves)
 
-Each update replaces the picture of the one before, so that what stays in the notebook is one static
-figure.
+The figure is updated between two steps, without a thread. Each update replaces the picture of the
+one before, so that what stays in the notebook is one static figure.
 """
 
 from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jatlab.viz.plots import CYCLE, INK, MUTED, WIDTH, learning_figure, style
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def training_figure(log: Sequence[dict], total: int | None = None):
-    """Three views of a run's log lines: the loss of each task, the learning rate, and the norm of
-    the gradient, against the step.
+LogLine = Mapping[str, Any]  # a line of a run's `log.jsonl`
+
+
+def training_figure(log: Sequence[LogLine], total: int | None = None) -> Figure:
+    """Three views of a run: the loss of each task, the learning rate, the norm of the gradient.
 
     The loss has a logarithmic axis, thin lines for the batches trained on and dots for episodes
-    held out. ``total``: steps of the whole run, so that the axes stand still while it goes on.
-    Raises `ValueError` for a log without a loss.
+    held out.
+
+    Args:
+        log: The run's log lines.
+        total: Steps of the whole run, so that the axes stand still while it goes on.
+
+    Raises:
+        ValueError: The log has no loss.
     """
     figure = learning_figure(log)
     figure.set_size_inches(2.1 * WIDTH, 2.9)
-    losses = figure.axes[0]
+    [losses], last = figure.axes, log[-1]
     with style():
         grid = figure.add_gridspec(2, 2, width_ratios=(1.5, 1))
         losses.set_subplotspec(grid[:, 0])
-        for row, (key, label, color) in enumerate(
-            (("lr", "learning rate", CYCLE[2]), ("gradient_norm", "gradient norm", CYCLE[3]))
-        ):
-            axes = figure.add_subplot(grid[row, 1])
-            axes.plot(
-                [line["step"] for line in log],
-                [line[key] for line in log],
-                color=color,
-                linewidth=1.4,
-            )
+        rate, norm = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
+        _draw_by_step(rate, log, "lr", CYCLE[2])
+        _draw_by_step(norm, log, "gradient_norm", CYCLE[3])
+        for axes, label in ((rate, "learning rate"), (norm, "gradient norm")):
             axes.set_ylabel(label, color=INK)
-            axes.set_ylim(bottom=0)
-            axes.set_xlim(0, total or log[-1]["step"])
-            axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-        figure.axes[1].tick_params(labelbottom=False)
-        figure.axes[2].set_xlabel("step")
-    losses.set_title(
-        f"step {log[-1]['step']:,}{f' of {total:,}' if total else ''}, {log[-1]['seconds']:.0f} s",
-        loc="left",
-        size=8.5,
-        color=MUTED,
-    )
+            axes.set_xlim(0, total or last["step"])
+        rate.tick_params(labelbottom=False)
+        norm.set_xlabel("step")
+    of_total = f" of {total:,}" if total else ""
+    title = f"step {last['step']:,}{of_total}, {last['seconds']:.0f} s"
+    losses.set_title(title, loc="left", size=8.5, color=MUTED)
     return figure
 
 
-class LiveCurves:
-    """Collects a training's reports and shows them as one picture that is replaced at most every
-    ``every`` seconds, and at the last step.
+def _draw_by_step(axes: Axes, log: Sequence[LogLine], key: str, color: str) -> None:
+    steps, values = [line["step"] for line in log], [line[key] for line in log]
+    axes.plot(steps, values, color=color, linewidth=1.4)
+    axes.set_ylim(bottom=0)
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
 
-    ``draw(log, total)`` makes the figure, ``total`` is the run's number of steps. Outside a
-    notebook it only collects: ``log`` has the lines. Call `refresh` to see the last lines of a run
-    that was stopped.
+
+class LiveCurves:
+    """Collects a training's reports and shows them as one picture that is replaced.
+
+    Outside a notebook it only collects. Call `refresh` to see the last lines of a run that was
+    stopped.
+
+    Args:
+        caption: What to look at; also the picture's alt text.
+        total: The run's number of steps. The picture is always replaced at the last one.
+        every: Seconds between two pictures, at least.
+        draw: Makes the figure from the log lines and `total`.
+
+    Attributes:
+        log: The lines reported so far.
     """
 
     def __init__(
@@ -70,13 +84,15 @@ class LiveCurves:
         caption: str = "",
         total: int | None = None,
         every: float = 1.5,
-        draw: Callable = training_figure,
-    ):
+        draw: Callable[[list[LogLine], int | None], Figure] = training_figure,
+    ) -> None:
         self.caption, self.total, self.every, self.draw = caption, total, every, draw
-        self.log: list[dict] = []
-        self._handle, self._shown = None, float("-inf")
+        self.log: list[LogLine] = []
+        self._handle: Any = None  # IPython's, once there is a picture
+        self._shown = float("-inf")
 
-    def __call__(self, record: dict) -> None:
+    def __call__(self, record: LogLine) -> None:
+        """Collect a line, and replace the picture if it is time to."""
         self.log.append(record)
         if time.monotonic() - self._shown > self.every or record["step"] == self.total:
             self.refresh()
@@ -91,7 +107,7 @@ class LiveCurves:
         if get_ipython() is None or not self.log:
             return
         bundle = {"image/png": self._png(), "text/plain": self.caption}
-        about = dict(raw=True, metadata={"image/png": {"alt": self.caption}})
+        about: Any = dict(raw=True, metadata={"image/png": {"alt": self.caption}})
         if self._handle is None:
             self._handle = display(bundle, display_id=True, **about)
         else:

@@ -1,9 +1,9 @@
-"""The published JAT's scores, drawn: one row a task, one dot a task for all domains, one task in
-its own units, and a selector.
+"""The published JAT's scores, drawn.
 
-Its authors published the mean and the standard deviation of ten episodes of each task. The bars
-here are 95 % intervals of the mean from these two numbers alone, with Student's t: honest about ten
-episodes, and only as good as ten normal returns.
+A row for each task, a dot for each task of all domains, one task in its own units, and a selector.
+The authors published the mean and the standard deviation of ten episodes of each task. The bars
+here are 95 % intervals of the mean from these two numbers, with Student's t. They assume that
+returns are normally distributed.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jatlab.tasks import DOMAINS, expand, get_task, normalise, short_name, task_names, task_scores
-from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, JAT, MUTED, SCALES, TINT, style, to_png
+from jatlab.viz.figures import panel, words
+from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, JAT, MUTED, SCALES, TINT, mark, note, to_png
+
+if TYPE_CHECKING:
+    from ipywidgets import Widget
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 EPISODES = 10  # of each task, as published
 STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom
-LIMITS = {
-    "expert": (-0.35, 1.35),
-    "human": (-0.35, 3.0),
-}  # scores and intervals beyond are drawn at the edge
+# scores and intervals beyond are drawn at the edge
+LIMITS = {"expert": (-0.35, 1.35), "human": (-0.35, 3.0)}
 TITLES = {"atari": "Atari", "babyai": "BabyAI", "metaworld": "Meta-World", "mujoco": "MuJoCo"}
 HUES = dict(zip(DOMAINS, CYCLE, strict=False))
 ROW = 0.168  # inches a task
@@ -38,8 +45,12 @@ WHO = {  # in a task's own figure: row label, colour
 
 @dataclass(frozen=True)
 class PublishedScore:
-    """The published JAT on one task, 0 for random and 1 for the reference; `half`: half the width
-    of the 95 % interval of its mean.
+    """The published JAT on one task, 0 for random and 1 for the reference.
+
+    Attributes:
+        task: The task's name.
+        score: The normalised mean of its ten episodes.
+        half: Half the width of the 95 % interval of that mean.
     """
 
     task: str
@@ -48,28 +59,34 @@ class PublishedScore:
 
     @property
     def low(self) -> float:
+        """The lower end of the interval."""
         return self.score - self.half
 
     @property
     def high(self) -> float:
+        """The upper end of the interval."""
         return self.score + self.half
 
 
 def published_score(task: str, by: str = "expert") -> PublishedScore | None:
-    """The published JAT's score of a task by "expert" or "human"; None where that scale does not
-    exist. Raises `ValueError` for an unknown task or scale.
+    """The published JAT's score of a task by "expert" or "human".
+
+    None where that scale does not exist.
+
+    Raises:
+        ValueError: The task or the scale is unknown.
     """
     if by not in LIMITS:
         raise ValueError(
-            f"the published JAT is normalised by {' or '.join(LIMITS)}, not {by!r}: only these were published with it"
+            f"the published JAT is normalised by {' or '.join(LIMITS)}, not {by!r}: "
+            "only these were published with it"
         )
     jat = task_scores(task).jat
     places = None if jat is None else normalise(task, [jat.mean, jat.mean + (jat.std or 0)], by)
     if places is None:
         return None
-    return PublishedScore(
-        task, float(places[0]), STUDENT * float(places[1] - places[0]) / sqrt(EPISODES)
-    )
+    score, above = (float(place) for place in places)
+    return PublishedScore(task, score, STUDENT * (above - score) / sqrt(EPISODES))
 
 
 def published_scores(
@@ -80,241 +97,71 @@ def published_scores(
     return sorted((score for score in scores if score is not None), key=lambda score: -score.score)
 
 
-def published_rows(tasks: str | Iterable[str], by: str = "expert", axes=None):
-    """One row a task, the best on top: the published JAT's score with its 95 % interval, and lines
-    at random (0) and at the reference (1).
+# --- rows ---
 
-    Scores beyond the axis stand at its edge, with their value. Raises `ValueError` when no task has
-    a score on this scale.
+
+def published_rows(
+    tasks: str | Iterable[str], by: str = "expert", axes: Axes | None = None
+) -> Figure:
+    """One row for each task, the best on top: the score with its 95 % interval.
+
+    Lines stand at random (0) and at the reference (1). Scores beyond the axis stand at its edge,
+    with their value.
+
+    Args:
+        tasks: Names, patterns or domains.
+        by: The reference, "expert" or "human".
+        axes: Where to draw; a new figure unless given.
+
+    Raises:
+        ValueError: No task has a score on this scale.
     """
     scores = published_scores(tasks, by)
     if not scores:
         raise ValueError(
-            f"none of {tasks!r} has a score by {by}: only Atari has human scores, and there the reference must be above random"
+            f"none of {tasks!r} has a score by {by}: only Atari has human scores, "
+            "and there the reference must be above random"
         )
-    with style():
-        axes = axes or _axes(7.4, ROW * len(scores) + 0.8)
+    with panel(axes, 7.4, ROW * len(scores) + 0.8) as axes:
         for row, score in enumerate(scores):
             _draw_row(axes, row, score, LIMITS[by])
-        _finish_rows(axes, scores, by)
+        axes.set_ylim(len(scores) - 0.4, -0.6)
+        axes.set_yticks(range(len(scores)), [short_name(score.task) for score in scores])
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=7.5)
+        axes.spines["left"].set_visible(False)
+        _finish_axis(axes, by)
     above, lost = sum(score.low > 1 for score in scores), sum(score.low <= 0 for score in scores)
-    axes.figure.caption = (
-        f"The published JAT on {len(scores)} tasks, normalised (1: {_reference(by)}): mean and 95 % interval of 10 episodes. "
-        f"{above} whole interval{'s' * (above != 1)} above 1, {lost} that reach{'es' * (lost == 1)} down to random."
+    caption = (
+        f"The published JAT on {len(scores)} tasks, normalised (1: {_reference(by)}): "
+        f"mean and 95 % interval of 10 episodes. "
+        f"{above} whole interval{'s' * (above != 1)} above 1, "
+        f"{lost} that reach{'es' * (lost == 1)} down to random."
     )
     best, worst = scores[0], scores[-1]
-    axes.figure.alt = f"{len(scores)} rows from {short_name(best.task)} at {best.score:.2f} down to {short_name(worst.task)} at {worst.score:.2f}."
-    return axes.figure
-
-
-def published_overview(by: str = "expert", axes=None):
-    """All tasks as dots, a strip for each domain, its mean and its median marked."""
-    domains = [domain for domain in DOMAINS if published_scores(domain, by)]
-    low, high = LIMITS[by]
-    with style():
-        axes = axes or _axes(7.4, 0.95 * len(domains) + 0.7)
-        for row, domain in enumerate(domains):
-            values = np.array([score.score for score in published_scores(domain, by)])
-            shown = values.clip(low, high)
-            axes.plot(
-                shown,
-                row + swarm(shown, 0.012 * (high - low)),
-                "o",
-                color=HUES[domain],
-                markersize=4.5,
-                alpha=0.75,
-                markeredgecolor="none",
-            )
-            for value, mark, size, name in (
-                (values.mean(), "|", 17, "mean"),
-                (np.median(values), "D", 5, "median"),
-            ):
-                label = name if row == 0 else None
-                axes.plot(
-                    value,
-                    row,
-                    mark,
-                    color=INK,
-                    markersize=size,
-                    markeredgewidth=2,
-                    markerfacecolor="white",
-                    zorder=4,
-                    label=label,
-                )
-        axes.set_yticks(
-            range(len(domains)),
-            [
-                f"{TITLES[d]}\n{len(published_scores(d, by))} of {len(task_names(d))} tasks"
-                for d in domains
-            ],
-        )
-        axes.set_ylim(len(domains) - 0.5, -0.5)
-        _finish_axis(axes, by)
-        axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor=GRID)
-    means = [
-        f"{TITLES[domain]} with a mean of {np.mean([score.score for score in published_scores(domain, by)]):.2f}"
-        for domain in domains
-    ]
-    axes.figure.caption = f"Every task of the published JAT that has a score on this scale, a dot each: 0 is random, 1 the {_reference(by)}."
-    axes.figure.alt = f"Strips of dots by domain: {', '.join(means)}."
-    return axes.figure
-
-
-def published_task(task: str, axes=None):
-    """One task in its own units: mean return of everyone who was measured, with their standard
-    deviation where it is known.
-
-    Raises `ValueError` for an unknown task.
-    """
-    scores, domain = task_scores(task), get_task(task).domain
-    known = [(who, getattr(scores, who)) for who in WHO if getattr(scores, who) is not None]
-    known = [(who, score) for who, score in known if who != "random" or score.source == "measured"]
-    with style():
-        axes = axes or _axes(6.4, 0.32 * len(known) + 0.8)
-        for row, (who, score) in enumerate(known):
-            axes.errorbar(
-                score.mean,
-                row,
-                xerr=score.std,
-                fmt="o",
-                color=WHO[who][1],
-                markersize=7,
-                linewidth=2,
-                capsize=0,
-            )
-        axes.set_yticks(range(len(known)), [WHO[who][0] for who, _ in known])
-        axes.set_ylim(len(known) - 0.5, -0.5)
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        axes.margins(x=0.08)
-        axes.set_xlabel(
-            "return (in the task's own points; bars: one standard deviation of episodes)"
-        )
-        axes.xaxis.set_major_formatter("{x:,g}")
-        axes.set_title(f"{TITLES.get(domain, domain)}: {short_name(task)}", loc="left", color=INK)
-    axes.figure.caption = (
-        f"{task}: mean returns, ours on today's environment, the published ones on theirs."
+    alt = (
+        f"{len(scores)} rows from {short_name(best.task)} at {best.score:.2f} "
+        f"down to {short_name(worst.task)} at {worst.score:.2f}."
     )
-    axes.figure.alt = (
-        f"{task}: " + ", ".join(f"{WHO[who][0]} {score.mean:.4g}" for who, score in known) + "."
-    )
-    return axes.figure
+    return words(axes, caption, alt)
 
 
-def published_selector():
-    """Choose a domain, a scale and a task: the rows of the domain, and the task in its own units.
-    Raises `ImportError` without ipywidgets.
-    """
-    import ipywidgets as widgets
-
-    domain = widgets.Dropdown(
-        options=[(title, name) for name, title in TITLES.items()],
-        value="atari",
-        description="domain",
-    )
-    scale = widgets.Dropdown(
-        options=[("published expert", "expert"), ("human", "human")],
-        value="expert",
-        description="of the",
-    )
-    task = widgets.Dropdown(options=_options("atari"), description="task")
-    rows, one = widgets.Image(format="png", width=640), widgets.Image(format="png", width=560)
-
-    def choose_domain(change=None):
-        scale.value, scale.disabled = (
-            ("expert" if domain.value != "atari" else scale.value),
-            domain.value != "atari",
-        )
-        task.options = _options(domain.value)
-
-    def draw_rows(change=None):
-        rows.value = _png(published_rows(domain.value, scale.value))
-
-    def draw_task(change=None):
-        if task.value is not None:
-            one.value = _png(published_task(task.value))
-
-    domain.observe(choose_domain, "value")
-    for widget in (domain, scale):
-        widget.observe(draw_rows, "value")
-    task.observe(draw_task, "value")
-    draw_rows(), draw_task()
-    return widgets.VBox([widgets.HBox([domain, scale, task]), one, rows])
-
-
-def swarm(values: np.ndarray, width: float, step: float = 0.07) -> np.ndarray:
-    """Offsets that keep dots apart: values (n,) -> (n,), 0 for the first of those closer than
-    ``width``, then alternately above and below.
-    """
-    offsets, order = np.zeros(len(values)), np.argsort(values, kind="stable")
-    for place, index in enumerate(order):
-        taken = {
-            round(offsets[other] / step)
-            for other in order[:place]
-            if values[index] - values[other] < width
-        }
-        offsets[index] = step * next(
-            k
-            for k in (sign * n for n in range(len(values) + 1) for sign in (1, -1))
-            if k not in taken
-        )
-    return offsets
-
-
-# --- drawing
-# -----------------------------------------------------------------------------------------------------------------
-
-
-def _axes(width: float, height: float):
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained").subplots()
-
-
-def _draw_row(axes, row: int, score: PublishedScore, limits: tuple[float, float]) -> None:
+def _draw_row(axes: Axes, row: int, score: PublishedScore, limits: tuple[float, float]) -> None:
     color = HUES.get(get_task(score.task).domain, AGENT)
     place, ends = np.clip(score.score, *limits), np.clip([score.low, score.high], *limits)
     axes.plot(ends, [row, row], color=color, linewidth=1.6, alpha=0.5, solid_capstyle="butt")
     axes.plot(place, row, "o", color=color, markersize=4)
     if place != score.score:
-        aside = (
-            {"ha": "right", "xytext": (-7, 0)} if place > 0 else {"ha": "left", "xytext": (7, 0)}
-        )
+        side, offset = ("right", (-7, 0)) if place > 0 else ("left", (7, 0))
         ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-        axes.annotate(
-            f"{score.score:.2g}",
-            (place, row),
-            textcoords="offset points",
-            va="center",
-            size=7.5,
-            bbox=ground,
-            **aside,
-        )
+        look = dict(ha=side, va="center", size=7.5, bbox=ground)
+        note(axes, f"{score.score:.2g}", (place, row), offset, **look)
 
 
-def _finish_rows(axes, scores: list[PublishedScore], by: str) -> None:
-    axes.set_ylim(len(scores) - 0.4, -0.6)
-    axes.set_yticks(range(len(scores)), [short_name(score.task) for score in scores])
-    axes.tick_params(axis="y", labelcolor=INK, labelsize=7.5)
-    axes.spines["left"].set_visible(False)
-    _finish_axis(axes, by)
-
-
-def _finish_axis(axes, by: str) -> None:
+def _finish_axis(axes: Axes, by: str) -> None:
     axes.set_xlim(LIMITS[by][0] - 0.03, LIMITS[by][1] + 0.03)
     axes.grid(axis="y", visible=False)
-    for place, name in ((0, "random"), (1, _reference(by))):
-        axes.axvline(place, color=MUTED, linewidth=0.9, zorder=1.5)
-        axes.annotate(
-            name,
-            (place, 1),
-            (0, 3),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            ha="center",
-            color=MUTED,
-            size=8,
-        )
+    mark(axes, 0, "random", 0.9)
+    mark(axes, 1, _reference(by), 0.9)
     axes.set_xlabel(f"normalised return (0: random, 1: {_reference(by)})")
 
 
@@ -322,13 +169,137 @@ def _reference(by: str) -> str:
     return SCALES[f"by_{by}"]
 
 
+# --- dots ---
+
+
+def published_overview(by: str = "expert", axes: Axes | None = None) -> Figure:
+    """All tasks as dots, a strip for each domain, with its mean and its median."""
+    domains = {domain: published_scores(domain, by) for domain in DOMAINS}
+    values = {d: np.array([one.score for one in found]) for d, found in domains.items() if found}
+    labels = [
+        f"{TITLES[name]}\n{len(scores)} of {len(task_names(name))} tasks"
+        for name, scores in values.items()
+    ]
+    with panel(axes, 7.4, 0.95 * len(values) + 0.7) as axes:
+        for row, (domain, scores) in enumerate(values.items()):
+            _draw_strip(axes, row, scores, LIMITS[by], HUES[domain])
+        axes.set_yticks(range(len(values)), labels)
+        axes.set_ylim(len(values) - 0.5, -0.5)
+        _finish_axis(axes, by)
+        axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor=GRID)
+    caption = (
+        "Every task of the published JAT that has a score on this scale, a dot each: "
+        f"0 is random, 1 the {_reference(by)}."
+    )
+    means = [f"{TITLES[name]} with a mean of {found.mean():.2f}" for name, found in values.items()]
+    return words(axes, caption, f"Strips of dots by domain: {', '.join(means)}.")
+
+
+def _draw_strip(
+    axes: Axes, row: int, scores: np.ndarray, limits: tuple[float, float], color: str
+) -> None:
+    shown = scores.clip(*limits)
+    places = row + swarm(shown, 0.012 * (limits[1] - limits[0]))
+    axes.plot(shown, places, "o", color=color, markersize=4.5, alpha=0.75, markeredgecolor="none")
+    look: Any = dict(color=INK, markeredgewidth=2, markerfacecolor="white", zorder=4)
+    labels = ("mean", "median") if row == 0 else (None, None)  # one legend for all strips
+    axes.plot(scores.mean(), row, "|", markersize=17, label=labels[0], **look)
+    axes.plot(np.median(scores), row, "D", markersize=5, label=labels[1], **look)
+
+
+def swarm(values: np.ndarray, width: float, step: float = 0.07) -> np.ndarray:
+    """Offsets that keep dots apart: values (n,) -> (n,).
+
+    Of dots closer than ``width`` the first has 0, the others lie alternately above and below.
+    """
+    offsets, order = np.zeros(len(values)), np.argsort(values, kind="stable")
+    candidates = [sign * n for n in range(len(values) + 1) for sign in (1, -1)]
+    for place, index in enumerate(order):
+        taken = {
+            round(offsets[other] / step)
+            for other in order[:place]
+            if values[index] - values[other] < width
+        }
+        offsets[index] = step * next(k for k in candidates if k not in taken)
+    return offsets
+
+
+# --- one task ---
+
+
+def published_task(task: str, axes: Axes | None = None) -> Figure:
+    """One task in its own units: the mean return of everyone who was measured.
+
+    Bars show the standard deviation where it is known.
+
+    Raises:
+        ValueError: The task is unknown.
+    """
+    scores, domain = task_scores(task), get_task(task).domain
+    known = [(who, getattr(scores, who)) for who in WHO if getattr(scores, who) is not None]
+    known = [(who, score) for who, score in known if who != "random" or score.source == "measured"]
+    look: Any = dict(fmt="o", markersize=7, linewidth=2, capsize=0)
+    with panel(axes, 6.4, 0.32 * len(known) + 0.8) as axes:
+        for row, (who, score) in enumerate(known):
+            axes.errorbar(score.mean, row, xerr=score.std, color=WHO[who][1], **look)
+        axes.set_yticks(range(len(known)), [WHO[who][0] for who, _ in known])
+        axes.set_ylim(len(known) - 0.5, -0.5)
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.08)
+        bars = "bars: one standard deviation of episodes"
+        axes.set_xlabel(f"return (in the task's own points; {bars})")
+        axes.xaxis.set_major_formatter("{x:,g}")
+        axes.set_title(f"{TITLES.get(domain, domain)}: {short_name(task)}", loc="left", color=INK)
+    caption = f"{task}: mean returns, ours on today's environment, the published ones on theirs."
+    means = ", ".join(f"{WHO[who][0]} {score.mean:.4g}" for who, score in known)
+    return words(axes, caption, f"{task}: {means}.")
+
+
+# --- a choice ---
+
+
+def published_selector() -> Widget:
+    """Menus for a domain, a scale and a task: the rows of the domain, the task in its own units.
+
+    Raises:
+        ImportError: ipywidgets is not installed.
+    """
+    import ipywidgets as widgets
+
+    domains = [(title, name) for name, title in TITLES.items()]
+    scales = [("published expert", "expert"), ("human", "human")]
+    domain = widgets.Dropdown(options=domains, value="atari", description="domain")
+    scale = widgets.Dropdown(options=scales, value="expert", description="of the")
+    task = widgets.Dropdown(options=_options("atari"), description="task")
+    rows, one = widgets.Image(format="png", width=640), widgets.Image(format="png", width=560)
+
+    def choose_domain(change: object = None) -> None:
+        if domain.value != "atari":
+            scale.value = "expert"
+        scale.disabled = domain.value != "atari"
+        task.options = _options(domain.value)
+
+    def draw_rows(change: object = None) -> None:
+        rows.value = _png(published_rows(domain.value, scale.value))
+
+    def draw_task(change: object = None) -> None:
+        if task.value is not None:
+            one.value = _png(published_task(task.value))
+
+    domain.observe(choose_domain, "value")
+    for widget in (domain, scale):
+        widget.observe(draw_rows, "value")
+    task.observe(draw_task, "value")
+    draw_rows()
+    draw_task()
+    return widgets.VBox([widgets.HBox([domain, scale, task]), one, rows])
+
+
 def _options(domain: str) -> list[tuple[str, str]]:
     return [(short_name(name), name) for name in task_names(domain)]
 
 
-def _png(figure) -> bytes:
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
+def _png(figure: Figure) -> bytes:
     with TemporaryDirectory() as folder:
         return to_png(figure, Path(folder) / "figure.png", dpi=90).read_bytes()

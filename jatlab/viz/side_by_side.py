@@ -1,6 +1,4 @@
-"""An episode as one film: the frame, what was decided, what had been expected, and where the
-attention went, side by side.
-"""
+"""An episode as one video: the frame, the decision, what was expected and the attention."""
 
 from __future__ import annotations
 
@@ -8,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jatlab.agents.agent import Agent
 from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.viz.video import check_suffix, save_video
 
 
 def side_by_side(
-    agent,
+    agent: Agent,
     task: str,
     seed: int = FIRST_SEED,
     output: str | Path | None = None,
@@ -26,13 +25,30 @@ def side_by_side(
     every: int = 1,
     limit: int | None = None,
 ) -> list[np.ndarray]:
-    """Play one episode and draw each of its timesteps (or `every` second, third …) as the player
-    does: uint8 (560, 944, 3) each.
+    """Play one episode and draw its timesteps as the player does.
 
-    With `output` the film is also written, as .gif or .mp4; `limit` makes a file of at most so many
-    bytes. `layer` and `head` choose whose attention, the mean unless given. Everything comes from
-    the passes that acted. Raises `ValueError` for an unknown task, suffix, layer or head, before
-    much is played.
+    Everything that is drawn comes from the passes that acted.
+
+    Args:
+        agent: Who plays.
+        task: The task's name.
+        seed: Of the episode.
+        output: A .gif or .mp4 file to write the video to.
+        fps: Frames a second of the video.
+        layer: Whose attention; the mean unless given.
+        head: Whose attention; the mean unless given.
+        temperature: Of the sampling of discrete actions, 0 for the likeliest; the agent's own
+            unless given.
+        max_steps: End after so many timesteps; at the episode's end unless given.
+        every: Draw every such timestep, and the last.
+        limit: The most bytes that the file may have.
+
+    Returns:
+        The pictures, uint8 (560, 944, 3) each.
+
+    Raises:
+        ValueError: The task, the suffix, the layer or the head is unknown. It is raised before much
+            is played.
     """
     from jatlab.viz.player.canvas import draw_moment
     from jatlab.viz.player.watching import Watch

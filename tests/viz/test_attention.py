@@ -16,18 +16,16 @@ from jatlab.viz.attention import (
     reduce_heads,
 )
 
-DECISION = np.array(
-    [[[0.1, 0.2, 0.3, 0.0, 0.4]], [[0.5, 0.0, 0.5, 0.0, 0.0]]]
-)  # two layers, one head; o0 a0 o1 a1 o2
+# two layers, one head; o0 a0 o1 a1 o2
+DECISION = np.array([[[0.1, 0.2, 0.3, 0.0, 0.4]], [[0.5, 0.0, 0.5, 0.0, 0.0]]])
 
 
 def test_weights_are_told_apart_by_timestep_and_kind():
     observations, actions = by_timestep(DECISION[0, 0])
     np.testing.assert_allclose(observations, [0.1, 0.3, 0.4])
     np.testing.assert_allclose(actions, [0.2, 0, 0])
-    observations, actions = by_timestep(
-        np.array([0.2, 0.3, 0.1, 0.4])
-    )  # the oldest observation was dropped: a0 o1 a1 o2
+    # the oldest observation was dropped: a0 o1 a1 o2
+    observations, actions = by_timestep(np.array([0.2, 0.3, 0.1, 0.4]))
     np.testing.assert_allclose(observations, [0, 0.3, 0.4])
     np.testing.assert_allclose(actions, [0.2, 0.1, 0])
 
@@ -50,11 +48,8 @@ def test_timeline_draws_observations_and_actions_apart():
     )
     assert bars == [(-2.2, 10), (-1.8, 20), (-1.2, 30), (-0.8, 0), (-0.2, 40), (0.2, 0)]
     assert axes.get_xlabel() == "timestep (0: now)" and axes.get_ylabel() == "attention (%)"
-    assert (
-        "40 % at the observation of now, 40 % at past observations, 20 % at past actions."
-        in figure.caption
-        and figure.alt
-    )
+    said = "40 % at the observation of now, 40 % at past observations, 20 % at past actions."
+    assert said in figure.caption and figure.alt
     assert "do not see them" in attention_timeline(DECISION, layer=1).caption
 
 
@@ -64,14 +59,8 @@ def test_strip_shows_the_most_attended_frames_in_order():
     weights[0, 0, [10, 40, 58]] = 0.2, 0.7, 0.1  # o5, o20, o29
     figure = attention_strip(frames, weights, count=3)
     assert [image.get_array()[0, 0, 0] for image in figure.axes[0].images] == [5, 20, 29]
-    assert [text.get_text() for text in figure.axes[0].texts] == [
-        "−24",
-        "20 %",
-        "−9",
-        "70 %",
-        "now",
-        "10 %",
-    ]
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["−24", "20 %", "−9", "70 %", "now", "10 %"]
     assert "the 3 most attended of 30 frames" in figure.caption
     with pytest.raises(ValueError, match="10 frames for 30 timesteps"):
         attention_strip(frames[:10], weights)
@@ -83,19 +72,10 @@ def test_heatmap_hides_the_future_and_draws_the_window():
     axes = figure.axes[0]
     drawn = axes.images[0].get_array()
     assert drawn.mask.sum() == 28 and drawn[7, 0] == pytest.approx(12.5)
-    assert list(axes.lines[0].get_xdata()[:2]) == [0.5, 0.5] and list(
-        axes.lines[0].get_ydata()[:2]
-    ) == [2.5, 3.5]  # query 3 sees keys 1 to 3
-    assert [label.get_text() for label in axes.get_xticklabels()] == [
-        "o0",
-        "a0",
-        "o1",
-        "a1",
-        "o2",
-        "a2",
-        "o3",
-        "a3",
-    ]
+    edge = axes.lines[0].get_xydata()[:2].tolist()
+    assert edge == [[0.5, 2.5], [0.5, 3.5]]  # query 3 sees keys 1 to 3
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels == ["o0", "a0", "o1", "a1", "o2", "a2", "o3", "a3"]
     assert not attention_heatmap(weights, window=8).axes[0].lines
     with pytest.raises(ValueError, match=r"\(L, L\), not \(2, 8, 8\)"):
         attention_heatmap(np.stack([weights] * 2))
@@ -110,9 +90,8 @@ def test_head_summary_measures_distance_and_spread():
     np.testing.assert_allclose(distance, [[1.5, 0, 0.5]])
     np.testing.assert_allclose(bits, [[0, 0, 1]], atol=1e-6)
     figure = head_summary(weights, ["global"])
-    assert np.allclose(
-        figure.axes[0].lines[0].get_xydata(), [[1.5, 0], [0, 0], [0.5, 1]], atol=1e-6
-    )
+    points = figure.axes[0].lines[0].get_xydata()
+    assert np.allclose(points, [[1.5, 0], [0, 0], [0.5, 1]], atol=1e-6)
     assert "Farthest back: layer 0, head 0 (1.5 timesteps)" in figure.caption
     with pytest.raises(ValueError, match="at least two timesteps"):
         head_summary(weights[..., :1, :1])
@@ -134,15 +113,8 @@ def test_views_draw_on_the_axes_given(view):
 
 
 def test_bertviz_stands_in_a_frame_that_says_when_it_stays_empty():
-    frame = bertviz_frame(
-        {
-            "attention": [torch.eye(3, dtype=torch.float64)[None, None]],
-            "tokens": ["o0", "a0 left", "o1"],
-        }
-    ).data
-    assert (
-        frame.startswith("<div><iframe")
-        and frame.count("<iframe") == 1
-        and "could not be loaded" in frame
-    )
+    attention = [torch.eye(3, dtype=torch.float64)[None, None]]
+    frame = bertviz_frame({"attention": attention, "tokens": ["o0", "a0 left", "o1"]}).data
+    assert frame.startswith("<div><iframe") and frame.count("<iframe") == 1
+    assert "could not be loaded" in frame
     assert "a0 left" in frame and "<script" not in frame  # escaped: the page around it runs nothing

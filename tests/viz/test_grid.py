@@ -14,50 +14,36 @@ def video(length, shape=(40, 40), color=0):
     return list(frames)
 
 
-def test_a_tile_runs_from_the_first_frame_to_the_last_however_long_the_film():
+def test_a_tile_runs_from_the_first_frame_to_the_last():
     for length in (1, 5, FRAMES, 200):
         reds = tile(video(length), 20)[:, 10, 10, 0]
-        assert (
-            len(reds) == FRAMES
-            and reds[0] == 0
-            and reds[-1] == length - 1
-            and (np.diff(reds.astype(int)) >= 0).all()
-        )
+        assert len(reds) == FRAMES and reds[0] == 0 and reds[-1] == length - 1
+        assert (np.diff(reds.astype(int)) >= 0).all()
 
 
 def test_a_tile_keeps_proportions():
     tall = tile(video(2, (80, 40), color=200), 40)[0]
-    assert (
-        (tall[:, :10] == GROUND).all()
-        and (tall[:, -10:] == GROUND).all()
-        and (tall[:, 10:30, 1] == 200).all()
-    )
+    assert (tall[:, :10] == GROUND).all() and (tall[:, -10:] == GROUND).all()
+    assert (tall[:, 10:30, 1] == 200).all()
 
 
 @pytest.mark.parametrize("tasks", [2, 8, 18, 40, 157])
 def test_tiles_stand_side_by_side_and_fill_the_width(tasks):
     size, columns = tile_size(tasks), columns_for(tasks)
-    videos = {
-        f"task-{index}": tile(video(3, color=50 + index), size, count=2) for index in range(tasks)
-    }
-    half = dict(list(videos.items())[: tasks // 2]), dict(list(videos.items())[tasks // 2 :])
-    frames = grid({"One": half[0], "Two": half[1]})
+    tiles = [tile(video(3, color=50 + index), size, count=2) for index in range(tasks)]
+    videos = [(f"task-{index}", one) for index, one in enumerate(tiles)]
+    frames = grid({"One": dict(videos[: tasks // 2]), "Two": dict(videos[tasks // 2 :])})
     assert len(frames) == 2 and frames[0].shape[1] == WIDTH and frames[0].shape[0] % 2 == 0
-    assert (
-        2 * MARGIN + columns * size + (columns - 1) * GAP
-        <= WIDTH
-        < 2 * MARGIN + columns * (size + 1) + (columns - 1) * GAP
-    )
-    for index in range(tasks):
-        assert (
-            frames[0][..., 1] == 50 + index
-        ).sum() >= size * size  # every tile is whole, none covers another
+    gaps = 2 * MARGIN + (columns - 1) * GAP
+    assert gaps + columns * size <= WIDTH < gaps + columns * (size + 1)
+    for index in range(tasks):  # every tile is whole, none covers another
+        assert (frames[0][..., 1] == 50 + index).sum() >= size * size
 
 
-def test_headings_and_names_are_drawn_and_no_heading_takes_no_room():
+def test_headings_and_names_are_drawn():
     videos = {"first": tile(video(3), 300, count=1)}
     [with_heading], [without] = grid({"Domain": videos}), grid({"": videos})
-    assert with_heading.shape[0] > without.shape[0]
+    assert with_heading.shape[0] > without.shape[0]  # no heading takes no room
     assert (without[MARGIN + 300 : -MARGIN] != GROUND).any()  # the name below the tile
     with pytest.raises(ValueError, match="at least one tile"):
         grid({"Domain": {}})
@@ -77,6 +63,5 @@ def test_an_mp4_stays_below_its_bound_and_says_when_it_cannot(tmp_path):
 def test_a_video_can_be_read_back(tmp_path, save, name):
     frames = [np.full((32, 48, 3), 25 * moment, np.uint8) for moment in range(9)]
     back = read_video(save(frames, tmp_path / name, 8))
-    assert len(back) == 9 and all(
-        abs(int(frame.mean()) - 25 * moment) < 6 for moment, frame in enumerate(back)
-    )
+    assert len(back) == 9
+    assert all(abs(int(one.mean()) - 25 * moment) < 6 for moment, one in enumerate(back))

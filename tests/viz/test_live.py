@@ -11,20 +11,24 @@ from jatlab.viz.live import LiveCurves, training_figure
 
 def lines(count):
     return [
-        {"step": 10 * n, "timesteps": 5000 * n, "seconds": 1.5 * n, "lr": 1e-3 / n, "gradient_norm": 1.0 + n, "loss": {"metaworld-reach": 1 / n},
-         "validation": {"metaworld-reach": 2 / n}}
+        {
+            "step": 10 * n,
+            "timesteps": 5000 * n,
+            "seconds": 1.5 * n,
+            "lr": 1e-3 / n,
+            "gradient_norm": 1.0 + n,
+            "loss": {"metaworld-reach": 1 / n},
+            "validation": {"metaworld-reach": 2 / n},
+        }
         for n in range(1, count + 1)
-    ]  # fmt: skip
+    ]
 
 
-def test_the_figure_has_loss_learning_rate_and_gradient_norm_with_labels():
+def test_the_figure_has_loss_learning_rate_and_gradient_norm():
     figure = training_figure(lines(5), total=100)
     losses, rate, norm = figure.axes
-    assert [axes.get_ylabel() for axes in figure.axes] == [
-        "loss (log scale)",
-        "learning rate",
-        "gradient norm",
-    ]
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert labels == ["loss (log scale)", "learning rate", "gradient norm"]
     assert losses.get_xlabel() and norm.get_xlabel() == "step"
     assert rate.lines[0].get_xydata().tolist() == [[10 * n, 1e-3 / n] for n in range(1, 6)]
     assert rate.get_xlim() == (0, 100) and losses.get_title(loc="left") == "step 50 of 100, 8 s"

@@ -1,7 +1,8 @@
-"""The published scores, drawn: the numbers behind the dots, and what a reader is told beside them."""
+"""The published scores, drawn: the numbers behind the dots, and what a reader is told of them."""
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from jatlab.tasks import DOMAINS, task_names, task_scores
 from jatlab.viz.published import (
@@ -34,15 +35,13 @@ def test_a_score_and_its_interval():
     assert boxing.score == pytest.approx((jat.mean - 0.1) / (97.968 - 0.1), rel=1e-3)
     assert boxing.half == pytest.approx(2.262 * jat.std / np.sqrt(10) / (97.968 - 0.1), rel=1e-3)
     assert (boxing.low + boxing.high) / 2 == pytest.approx(boxing.score)
-    assert published_score("atari-boxing", "human").score == pytest.approx(
-        (jat.mean - 0.1) / 12.0, rel=1e-3
-    )
+    by_human = published_score("atari-boxing", "human").score
+    assert by_human == pytest.approx((jat.mean - 0.1) / 12.0, rel=1e-3)
 
 
 def test_scales_that_do_not_exist():
-    assert (
-        published_score("atari-bowling") is None and published_score("babyai-open", "human") is None
-    )
+    assert published_score("atari-bowling") is None
+    assert published_score("babyai-open", "human") is None
     with pytest.raises(ValueError, match="by expert or human, not 'teacher'"):
         published_score("atari-boxing", "teacher")
     with pytest.raises(ValueError, match="only Atari has human scores"):
@@ -62,42 +61,32 @@ def test_rows_show_every_task_that_has_a_score(domain, by, count):
     figure = published_rows(domain, by)
     [axes] = figure.axes
     scores = published_scores(domain, by)
-    assert (
-        len(labels(axes)) == len(scores) == count
-        and sorted(scores, key=lambda s: -s.score) == scores
-    )
-    assert dots(axes) == [
-        (pytest.approx(np.clip(score.score, *LIMITS[by])), row) for row, score in enumerate(scores)
-    ]
+    assert len(labels(axes)) == len(scores) == count
+    assert sorted(scores, key=lambda s: -s.score) == scores
+    places = [np.clip(score.score, *LIMITS[by]) for score in scores]
+    assert dots(axes) == [(pytest.approx(place), row) for row, place in enumerate(places)]
     assert f"on {count} tasks" in figure.caption and f"{count} rows" in figure.alt
     assert axes.get_xlabel().startswith("normalised return")
 
 
 def test_scores_beyond_the_axis_are_told_as_numbers():
     [axes] = published_rows(["atari-krull", "atari-boxing", "atari-pong"], "human").axes
-    assert {"8.6", "7.7"} <= {text.get_text() for text in axes.texts} and "1.1" not in {
-        text.get_text() for text in axes.texts
-    }
+    texts = {text.get_text() for text in axes.texts}
+    assert {"8.6", "7.7"} <= texts and "1.1" not in texts
     assert labels(axes) == ["krull", "boxing", "pong"]
 
 
 def test_overview_has_a_dot_for_each_task_and_says_how_many():
     figure = published_overview()
     [axes] = figure.axes
-    for row, (domain, line) in enumerate(
-        zip(DOMAINS, [line for line in axes.get_lines() if line.get_marker() == "o"], strict=True)
-    ):
-        assert (
-            len(line.get_xdata()) == len(published_scores(domain))
-            and abs(np.asarray(line.get_ydata()) - row).max() < 0.6
-        )
-        assert (
-            f"{len(published_scores(domain))} of {len(task_names(domain))} tasks"
-            in labels(axes)[row]
-        )
-    assert [text.split("\n")[0] for text in labels(published_overview("human").axes[0])] == [
-        "Atari"
-    ]
+    strips = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    for row, (domain, strip) in enumerate(zip(DOMAINS, strips, strict=True)):
+        count = len(published_scores(domain))
+        assert len(strip.get_xdata()) == count
+        assert abs(np.asarray(strip.get_ydata()) - row).max() < 0.6
+        assert f"{count} of {len(task_names(domain))} tasks" in labels(axes)[row]
+    by_human = labels(published_overview("human").axes[0])
+    assert [label.split("\n")[0] for label in by_human] == ["Atari"]
 
 
 def test_dots_of_a_swarm_do_not_touch():
@@ -123,8 +112,6 @@ def test_a_task_shows_everyone_who_was_measured():
 
 
 def test_views_draw_into_the_axes_they_are_given():
-    from matplotlib.figure import Figure
-
     for view in (
         lambda axes: published_rows("mujoco", axes=axes),
         lambda axes: published_overview(axes=axes),
@@ -143,11 +130,8 @@ def test_the_selector_follows_its_choices():
     scale.value = "human"
     assert rows.value != before[1] and one.value == before[0]
     domain.value = "mujoco"
-    assert (
-        scale.value == "expert"
-        and scale.disabled
-        and [name for _, name in task.options] == task_names("mujoco")
-    )
+    assert scale.value == "expert" and scale.disabled
+    assert [name for _, name in task.options] == task_names("mujoco")
     before = one.value
     task.value = "mujoco-hopper"
     assert one.value != before

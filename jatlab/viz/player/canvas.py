@@ -1,29 +1,36 @@
-"""One picture of a watched episode, drawn in milliseconds with Pillow: the frame and the decision,
-what was expected, the value of context, and the past with the attention that it gets.
+"""One picture of a watched episode, drawn in milliseconds with Pillow.
+
+It shows the frame and the decision, what was expected, the value of context, and the past with the
+attention that it gets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jatlab.viz.attention import by_timestep, reduce_heads
-from jatlab.viz.player.playback import ACCENT, FRAME, MARGIN, SIDE, TRACK, panel
+from jatlab.viz.player.panel import ACCENT, FRAME, MARGIN, SIDE, TRACK, Colour, panel, write
 from jatlab.viz.player.watching import Moment
-from jatlab.viz.video import GROUND, INK, MUTED, font, pillow, resize
+from jatlab.viz.video import GROUND, INK, MUTED, pillow, resize
 
-WIDTH, PAST, STRIP = (
-    944,
-    122,
-    118,
-)  # pixels: width of the picture, heights of the attention's bars and of the film strip
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+WIDTH = 944  # pixels
+PAST, STRIP = 122, 118  # pixels: heights of the attention's bars and of the film strip
 HEIGHT = FRAME + PAST + STRIP
 LEFT = FRAME + SIDE + MARGIN  # where the third column begins
 ORANGE = (230, 159, 0)
 SHOWN = 64  # past timesteps that have bars
+NUMBERS = 60  # of a vector that have bars
 FRAMES, THUMB = 9, 88  # frames in the strip, and their height in pixels
+CELL = 20  # pixels of a grid's cell
+# red, green, blue, purple, yellow, grey
 GRID_COLOURS = (
     (228, 70, 60),
     (70, 190, 90),
@@ -31,8 +38,7 @@ GRID_COLOURS = (
     (160, 90, 220),
     (240, 210, 60),
     (150, 150, 150),
-)  # red, green, blue, purple, yellow, grey
-CELL = 20  # pixels of a grid's cell
+)
 
 
 def draw_moment(
@@ -42,107 +48,95 @@ def draw_moment(
     head: int | None = None,
     about: str = "",
 ) -> np.ndarray:
-    """The picture of `moments[index]`, uint8 (560, 944, 3); the moments before it are its past.
-    `layer`, `head`: whose attention (the mean unless given).
+    """The picture of one moment.
 
-    `about` is a line for the corner: who plays. Raises `ValueError` for a layer or head that is not
-    there.
+    Args:
+        moments: An episode's moments; those before the one drawn are its past.
+        index: Which one to draw; negative numbers count from the end.
+        layer: Whose attention; the mean unless given.
+        head: Whose attention; the mean unless given.
+        about: A line for the corner: who plays.
+
+    Returns:
+        uint8 (560, 944, 3).
+
+    Raises:
+        ValueError: There is no such layer or head.
     """
-    moments = list(moments)[: index if index >= 0 else len(moments) + index][-SHOWN:] + [
-        moments[index]
-    ]
+    now, end = moments[index], index if index >= 0 else len(moments) + index
+    past = list(moments)[:end][-SHOWN:]
     pil = pillow()
     image = pil.Image.new("RGB", (WIDTH, HEIGHT), GROUND)
-    draw, now = pil.ImageDraw.Draw(image), moments[-1]
+    draw = pil.ImageDraw.Draw(image)
     frame = now.frame if now.frame.shape[1] <= FRAME else resize(now.frame, FRAME)
     image.paste(pil.Image.fromarray(frame), ((FRAME - frame.shape[1]) // 2, 0))
     panel(draw, FRAME + MARGIN, LEFT - MARGIN, now.facts)
-    draw.text((WIDTH - MARGIN, MARGIN), about, font=font(13), fill=MUTED, anchor="ra")
-    _expectation(image, draw, now)
-    _context(draw, now)
-    _past(image, draw, moments, layer, head)
+    write(draw, (WIDTH - MARGIN, MARGIN), about, 13, anchor="ra")
+    if now.observed.ndim == 1 and now.observed.dtype.kind == "f":
+        _draw_vectors(draw, now)
+    else:
+        _draw_pictures(image, draw, now)
+    _draw_context(draw, now)
+    _draw_past(image, draw, [*past, now], layer, head)
     return np.asarray(image)
 
 
-# --- what was expected
-# ---------------------------------------------------------------------------------------------------------
+# --- what was expected ---
 
 
-def _expectation(image, draw, now: Moment) -> None:
-    """What the last action's token had predicted, beside what came."""
+def _draw_pictures(image: Image, draw: ImageDraw, now: Moment) -> None:
+    """What the last action's token had predicted, beside what came: grids or frames."""
     top, width = MARGIN + 22, (WIDTH - LEFT - MARGIN) // 2
-    vector = now.observed.ndim == 1 and now.observed.dtype.kind == "f"
-    if vector:
-        return _vectors(draw, top, now)
-    shown = picture_of(now.observed)
-    for place, (title, values) in enumerate(
-        [("it expected to see", now.expected), ("it sees", now.observed)]
-    ):
-        left = LEFT + place * width
-        draw.text((left, top), title, font=font(12), fill=MUTED)
-        if values is not None:
-            image.paste(pillow().Image.fromarray(picture_of(values)), (left, top + 18))
-        else:
-            draw.rectangle(
-                (left, top + 18, left + shown.shape[1] - 1, top + 17 + shown.shape[0]),
-                outline=TRACK,
-            )
-            draw.text(
-                (left + 8, top + 26),
-                "nothing yet" if now.step == 0 else "nothing",
-                font=font(12),
-                fill=MUTED,
-            )
-    if now.expected is not None:
-        draw.text((LEFT, top + 22 + shown.shape[0]), _distance(now), font=font(12), fill=INK)
+    seen = picture_of(now.observed)
+    height, side = seen.shape[:2]
+    write(draw, (LEFT, top), "it expected to see", 12)
+    write(draw, (LEFT + width, top), "it sees", 12)
+    image.paste(pillow().Image.fromarray(seen), (LEFT + width, top + 18))
+    if now.expected is None:
+        draw.rectangle((LEFT, top + 18, LEFT + side - 1, top + 17 + height), outline=TRACK)
+        write(draw, (LEFT + 8, top + 26), "nothing yet" if now.step == 0 else "nothing", 12)
+        return
+    image.paste(pillow().Image.fromarray(picture_of(now.expected)), (LEFT, top + 18))
+    distance = _distance(now.expected, now.observed)
+    write(draw, (LEFT, top + 22 + height), distance, 12, INK)
 
 
-def _distance(now: Moment) -> str:
-    if now.observed.ndim == 1:
-        wrong = (now.expected[1:148] != now.observed[1:148]).reshape(-1, 3).any(1).sum()
+def _distance(expected: np.ndarray, observed: np.ndarray) -> str:
+    if observed.ndim == 1:
+        wrong = (expected[1:148] != observed[1:148]).reshape(-1, 3).any(1).sum()
         return f"{wrong} of 49 cells are not as expected"
-    return f"root mean square error {np.sqrt(np.mean((now.expected - now.observed) ** 2)):.3f} (black to white: 2)"
+    return f"root mean square error {_error(expected, observed):.3f} (black to white: 2)"
 
 
-def _vectors(draw, top: int, now: Moment) -> None:
-    """Two rows of bars, one a number: what came in blue, what was expected as an orange line across
-    it.
-    """
-    right, height = WIDTH - MARGIN, 140
-    draw.text((LEFT, top), "the numbers that it sees", font=font(12), fill=ACCENT)
-    draw.text(
-        (right, top),
-        "expected" if now.expected is not None else "",
-        font=font(12),
-        fill=ORANGE,
-        anchor="ra",
-    )
-    count = min(len(now.observed), 60)
-    values, wide = now.observed[:count], (right - LEFT) / count
-    most = max(
-        1e-6,
-        float(np.abs(values).max()),
-        0.0 if now.expected is None else float(np.abs(now.expected[:count]).max()),
-    )
+def _error(expected: np.ndarray, observed: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((expected - observed) ** 2)))
+
+
+def _draw_vectors(draw: ImageDraw, now: Moment) -> None:
+    """A bar for each number: what came in blue, what was expected as an orange line across it."""
+    top, right, height = MARGIN + 22, WIDTH - MARGIN, 140
     middle = top + 22 + height // 2
+    values = now.observed[:NUMBERS]
+    expected = None if now.expected is None else now.expected[: len(values)]
+    wide = (right - LEFT) / len(values)
+    most = max(1e-6, *(float(np.abs(v).max()) for v in (values, expected) if v is not None))
+    write(draw, (LEFT, top), "the numbers that it sees", 12, ACCENT)
     draw.line((LEFT, middle, right, middle), fill=TRACK)
     for place, value in enumerate(values):
         left, tip = LEFT + place * wide, middle - value / most * height / 2
-        draw.rectangle(
-            (left, min(middle, tip), left + max(1, wide - 2), max(middle, tip)), fill=ACCENT
-        )
-        if now.expected is not None:
-            line = middle - now.expected[place] / most * height / 2
+        ends = (left, min(middle, tip), left + max(1, wide - 2), max(middle, tip))
+        draw.rectangle(ends, fill=ACCENT)
+    words = f"full height {most:.2g}"
+    if len(values) < len(now.observed):
+        words = f"first {len(values)} of {len(now.observed)}, {words}"
+    if expected is not None and now.expected is not None:
+        write(draw, (right, top), "expected", 12, ORANGE, "ra")
+        for place, value in enumerate(expected):
+            left, line = LEFT + place * wide, middle - value / most * height / 2
             draw.line((left - 1, line, left + max(2, wide - 1), line), fill=ORANGE, width=2)
-    said = (
-        ""
-        if now.expected is None
-        else f"  ·  root mean square error {np.sqrt(np.mean((now.expected - now.observed) ** 2)):.3g}"
-    )
-    more = "" if count == len(now.observed) else f"first {count} of {len(now.observed)}, "
-    draw.text(
-        (LEFT, top + 26 + height), f"{more}full height {most:.2g}{said}", font=font(12), fill=MUTED
-    )
+        error = _error(now.expected, now.observed)
+        words += f"  ·  root mean square error {error:.3g}"
+    write(draw, (LEFT, top + 26 + height), words, 12)
 
 
 def picture_of(values: np.ndarray) -> np.ndarray:
@@ -150,169 +144,137 @@ def picture_of(values: np.ndarray) -> np.ndarray:
     if values.ndim == 2:
         grey = ((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8)
         return resize(np.repeat(grey[..., None], 3, axis=2), 7 * CELL)
-    cells = values[1:148].reshape(
-        7, 7, 3
-    )  # column, row, (thing, colour, state); the agent stands below, in the middle
-    picture = np.empty((7 * CELL, 7 * CELL, 3), np.uint8)
-    for x in range(7):
-        for y in range(7):
-            picture[y * CELL : (y + 1) * CELL, x * CELL : (x + 1) * CELL] = _cell(
-                *(int(value) for value in cells[x, y])
-            )
-    return picture
+    # column, row, (thing, colour, state); the agent stands below, in the middle
+    cells = values[1:148].reshape(7, 7, 3).tolist()
+    rows = [np.hstack([_cell(*cells[x][y]) for x in range(7)]) for y in range(7)]
+    return np.vstack(rows)
 
 
 @cache
 def _cell(thing: int, colour: int, state: int) -> np.ndarray:
-    """One cell of BabyAI's grid (20, 20, 3): unseen black, empty, wall, door (an open one is a
-    frame), key, ball, box.
-    """
+    """One cell of BabyAI's grid, (20, 20, 3): unseen is black, an open door is a frame."""
     pil, paint = pillow(), GRID_COLOURS[min(colour, 5)]
     ground = {0: (10, 10, 12), 2: (110, 112, 118)}.get(thing, (40, 43, 50))
     image = pil.Image.new("RGB", (CELL, CELL), ground)
     draw = pil.ImageDraw.Draw(image)
-    if thing == 4:
-        draw.rectangle(
-            (1, 1, 18, 18),
-            outline=paint,
-            width=2,
-            fill=None if state == 0 else tuple(value // 2 for value in paint),
-        )
-        draw.text((10, 10), "x" if state == 2 else "", font=font(12), fill=INK, anchor="mm")
-    elif thing == 5:
+    if thing == 4:  # door
+        red, green, blue = paint
+        fill = None if state == 0 else (red // 2, green // 2, blue // 2)
+        draw.rectangle((1, 1, 18, 18), outline=paint, width=2, fill=fill)
+        write(draw, (10, 10), "x" if state == 2 else "", 12, INK, "mm")
+    elif thing == 5:  # key
         draw.ellipse((6, 2, 14, 9), outline=paint, width=2)
         draw.line((10, 9, 10, 17), fill=paint, width=2)
         draw.line((10, 16, 14, 16), fill=paint, width=2)
-    elif thing == 6:
+    elif thing == 6:  # ball
         draw.ellipse((4, 4, 16, 16), fill=paint)
-    elif thing == 7:
+    elif thing == 7:  # box
         draw.rectangle((4, 4, 16, 16), outline=paint, width=3)
     elif thing > 7:
-        draw.text((10, 10), "?", font=font(12), fill=paint, anchor="mm")
+        write(draw, (10, 10), "?", 12, paint, "mm")
     draw.line((0, CELL - 1, CELL - 1, CELL - 1), fill=GROUND)
     draw.line((CELL - 1, 0, CELL - 1, CELL - 1), fill=GROUND)
     return np.asarray(image)
 
 
-# --- the value of context
-# ------------------------------------------------------------------------------------------------------
+# --- the value of context ---
 
 
-def _context(draw, now: Moment) -> None:
-    """For each number of timesteps remembered, the probability of the action that was taken, or how
-    far away the action would have been.
+def _draw_context(draw: ImageDraw, now: Moment) -> None:
+    """A bar for each number of timesteps remembered.
+
+    It is the probability of the action that was taken, or how far away the action would have been.
     """
     if not now.context:
         if now.attention is not None:
-            draw.text(
-                (LEFT, FRAME - 86),
-                "value of context: not asked here (played fast)",
-                font=font(12),
-                fill=MUTED,
-            )
+            words = "value of context: not asked here (played fast)"
+            write(draw, (LEFT, FRAME - 86), words, 12)
         return
     top, bottom, wide = FRAME - 66, FRAME - 18, (WIDTH - LEFT - MARGIN) / 7
-    signed = now.facts["signed"]
-    asked = (
-        "how far off its action would be" if signed else f"probability of {now.facts['action']!r}"
-    )
-    draw.text(
-        (LEFT, top - 20), f"with only k timesteps remembered: {asked}", font=font(12), fill=MUTED
-    )
-    most = max(0.05, *now.context.values()) if signed else 1.0
-    shares = {f"k = {k}": value for k, value in now.context.items()} | (
-        {} if signed else {"all": now.facts["probability"]}
-    )
+    shares = {f"k = {k}": value for k, value in now.context.items()}
+    if now.facts.signed:
+        most, asked = max(0.05, *shares.values()), "how far off its action would be"
+    else:
+        most, asked = 1.0, f"probability of {now.facts.action!r}"
+        shares["all"] = now.facts.probability or 0.0
+    write(draw, (LEFT, top - 20), f"with only k timesteps remembered: {asked}", 12)
     for place, (name, value) in enumerate(shares.items()):
-        left, tip = LEFT + place * wide, bottom - round((bottom - top) * min(1.0, value / most))
+        left = LEFT + place * wide
+        middle, tip = left + wide / 2 - 4, bottom - round((bottom - top) * min(1.0, value / most))
         draw.rectangle((left, top, left + wide - 8, bottom), fill=TRACK)
         draw.rectangle((left, tip, left + wide - 8, bottom), fill=ACCENT)
-        high = tip < top + 20
-        draw.text(
-            (left + wide / 2 - 4, tip + 3 if high else tip - 3),
-            f"{value:.2f}",
-            font=font(11),
-            fill=GROUND if high else INK,
-            anchor="mt" if high else "mb",
-        )
-        draw.text((left + wide / 2 - 4, bottom + 14), name, font=font(11), fill=MUTED, anchor="mb")
+        if tip < top + 20:  # a high bar has its number inside
+            write(draw, (middle, tip + 3), f"{value:.2f}", 11, GROUND, "mt")
+        else:
+            write(draw, (middle, tip - 3), f"{value:.2f}", 11, INK, "mb")
+        write(draw, (middle, bottom + 14), name, 11, anchor="mb")
 
 
-# --- the past
-# ------------------------------------------------------------------------------------------------------------------
+# --- the past ---
 
 
-def _past(image, draw, moments: list[Moment], layer: int | None, head: int | None) -> None:
-    """Bars of attention over the past timesteps, observations above and actions below, and the
-    frames that got most of it.
-    """
+def _draw_past(
+    image: Image, draw: ImageDraw, moments: list[Moment], layer: int | None, head: int | None
+) -> None:
+    """Bars of attention over the past timesteps, and the frames that got most of it."""
     now, top = moments[-1], FRAME + 12
     if now.attention is None:
-        said = now.facts.get("ending") or "No attention to be seen: no model plays."
-        draw.text(
-            (MARGIN, top), said, font=font(13), fill=INK if now.facts.get("ending") else MUTED
-        )
+        words = now.facts.ending or "No attention to be seen: no model plays."
+        write(draw, (MARGIN, top), words, 13, INK if now.facts.ending else MUTED)
         weights = np.zeros(len(moments), np.float32)
     else:
         observations, actions = by_timestep(reduce_heads(now.attention, layer, head))
         weights = observations[-SHOWN:]
-        _bars(draw, top, now.step, weights, actions[-SHOWN:])
-    _strip(image, draw, FRAME + PAST, moments[-len(weights) :], weights[-len(moments) :])
+        _draw_attention(draw, top, now.step, weights, actions[-SHOWN:])
+    _draw_strip(image, draw, moments[-len(weights) :], weights[-len(moments) :])
 
 
-def _bars(draw, top: int, step: int, observations: np.ndarray, actions: np.ndarray) -> None:
-    slots = max(16, len(observations))
-    wide, middle, half = (WIDTH - 2 * MARGIN) / slots, top + 62, 40
+def _draw_attention(
+    draw: ImageDraw, top: int, step: int, observations: np.ndarray, actions: np.ndarray
+) -> None:
+    """Bars of attention: observations above the line, actions below it, now at the right."""
+    places, right = max(16, len(observations)), WIDTH - MARGIN
+    wide, middle, half = (WIDTH - 2 * MARGIN) / places, top + 62, 40
+    thick, every = max(1, wide - 2), 5 if places <= 40 else 10
     most = max(1e-6, float(observations.max()), float(actions.max()))
-    draw.text((MARGIN, top), "attention to past observations", font=font(12), fill=ACCENT)
-    draw.text(
-        (MARGIN + 196, top),
-        "and actions"
-        + ("" if actions.any() else " (none: hidden from this agent)" if step else ""),
-        font=font(12),
-        fill=ORANGE,
-    )
-    draw.text(
-        (WIDTH - MARGIN, top), f"highest bar {most:.2f}", font=font(12), fill=MUTED, anchor="ra"
-    )
+    hidden = " (none: hidden from this agent)" if step and not actions.any() else ""
+    write(draw, (MARGIN, top), "attention to past observations", 12, ACCENT)
+    write(draw, (MARGIN + 196, top), f"and actions{hidden}", 12, ORANGE)
+    write(draw, (right, top), f"highest bar {most:.2f}", 12, anchor="ra")
     for back in range(len(observations)):
-        left = WIDTH - MARGIN - (back + 1) * wide
+        left = right - (back + 1) * wide
         up, down = (half * float(weights[-1 - back]) / most for weights in (observations, actions))
-        draw.rectangle((left, middle - up, left + max(1, wide - 2), middle), fill=ACCENT)
+        draw.rectangle((left, middle - up, left + thick, middle), fill=ACCENT)
         if down:
-            draw.rectangle(
-                (left, middle + 1, left + max(1, wide - 2), middle + 1 + down / 2), fill=ORANGE
-            )
-        if (step - back) % (5 if slots <= 40 else 10) == 0 or back == 0:
-            draw.text(
-                (left + wide / 2, middle + 36),
-                f"t {step - back}" if back else "now",
-                font=font(11),
-                fill=MUTED,
-                anchor="mb",
-            )
+            draw.rectangle((left, middle + 1, left + thick, middle + 1 + down / 2), fill=ORANGE)
+        if (step - back) % every == 0 or back == 0:
+            name = f"t {step - back}" if back else "now"
+            write(draw, (left + wide / 2, middle + 36), name, 11, anchor="mb")
 
 
-def _strip(image, draw, top: int, moments: list[Moment], weights: np.ndarray) -> None:
-    """The frames with the highest weights, in the order of time; without weights evenly spaced
-    ones. The brighter a border, the higher the weight.
+def _draw_strip(image: Image, draw: ImageDraw, moments: list[Moment], weights: np.ndarray) -> None:
+    """The frames with the highest weights, in the order of time; the brighter a border, the higher.
+
+    Without weights they are evenly spaced.
     """
-    evenly = np.unique(np.linspace(0, len(moments) - 1, FRAMES).round().astype(int))
-    chosen = np.sort(np.argsort(weights, kind="stable")[-FRAMES:]) if weights.any() else evenly
-    most, pil = max(1e-6, float(weights.max())), pillow()
+    top, most, pil = FRAME + PAST, max(1e-6, float(weights.max())), pillow()
+    chosen = np.unique(np.linspace(0, len(moments) - 1, FRAMES).round().astype(int))
+    if weights.any():
+        chosen = np.sort(np.argsort(weights, kind="stable")[-FRAMES:])
     for place, index in enumerate(chosen):
-        frame, weight = moments[index].frame, float(weights[index])
-        small = pil.Image.fromarray(frame).resize(
-            (round(THUMB * frame.shape[1] / frame.shape[0]), THUMB), pil.Image.Resampling.BILINEAR
-        )
+        moment, weight = moments[index], float(weights[index])
+        height, width = moment.frame.shape[:2]
+        size = (round(THUMB * width / height), THUMB)
+        small = pil.Image.fromarray(moment.frame).resize(size, pil.Image.Resampling.BILINEAR)
         left = MARGIN + round(place * (WIDTH - 2 * MARGIN) / FRAMES)
-        tint = tuple(
-            round(low + (high - low) * weight / most)
-            for low, high in zip(TRACK, ACCENT, strict=True)
-        )
-        draw.rectangle((left, top, left + small.width + 5, top + THUMB + 5), fill=tint)
+        ends = (left, top, left + small.width + 5, top + THUMB + 5)
+        draw.rectangle(ends, fill=_between(TRACK, ACCENT, weight / most))
         image.paste(small, (left + 3, top + 3))
-        said = f"t {moments[index].step}" + (f" · {weight:.0%}" if weights.any() else "")
-        draw.text(
-            (left, top + THUMB + 8), said, font=font(12), fill=INK if weight > most / 2 else MUTED
-        )
+        words = f"t {moment.step}" + (f" · {weight:.0%}" if weights.any() else "")
+        color = INK if weight > most / 2 else MUTED
+        write(draw, (left, top + THUMB + 8), words, 12, color)
+
+
+def _between(low: Colour, high: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
+    return red, green, blue

@@ -1,39 +1,42 @@
-"""Watching the agent: one episode, frame by frame, with what it was told, what it did and how sure
-it was.
+"""Watching an agent: one episode, frame by frame.
+
+Each picture has a panel with what the agent was told, what it does and how sure it is.
 """
 
 from __future__ import annotations
 
-import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jatlab.evaluation.playing import FIRST_SEED, EpisodeVideo
-from jatlab.tasks import Task, make_env
-from jatlab.viz.video import GROUND, INK, MUTED, check_suffix, font, pillow, resize, save_video
+from jatlab.evaluation.playing import FIRST_SEED, EpisodeVideo, EvaluatedAgent
+from jatlab.tasks import make_env
+from jatlab.tasks.env import TaskEnv
+from jatlab.viz.player.panel import Facts, facts_of, picture
+from jatlab.viz.video import check_suffix, save_video
 
 METAWORLD_ACTIONS = ("x", "y", "z", "grip")  # where the hand goes, and how hard it closes
-BABYAI_ACTIONS = (
-    "left",
-    "right",
-    "forward",
-    "pick up",
-    "drop",
-    "toggle",
-    "done",
-)  # MiniGrid's seven, in its order
-TRACK, ACCENT = (48, 52, 60), (86, 180, 233)
-FRAME, SIDE, MARGIN = 320, 224, 16  # pixels: height of the frame, width of the panel beside it
-BARS = (92, 252)  # pixels: where the bars begin and end
+# MiniGrid's seven, in its order
+BABYAI_ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
 PICTURES = 200  # at most twice as many
 
 
 @dataclass
 class Playback:
-    """An episode that was watched. `steps` (T) is what happened in each timestep, `pictures` the
-    frames with their panel: T + 1, or evenly thinned out where there would be more than 400.
+    """An episode that was watched.
+
+    Attributes:
+        task: The task's name.
+        seed: Of the episode.
+        total: The return.
+        length: Timesteps.
+        success: None where the task cannot tell.
+        pictures: The frames with their panel: one for each timestep and the last, or evenly thinned
+            out where there would be more than 400.
+        steps: What happened in each timestep.
+        path: The file that was written.
     """
 
     task: str
@@ -42,16 +45,17 @@ class Playback:
     length: int = 0
     success: bool | None = None
     pictures: list[np.ndarray] = field(default_factory=list)
-    steps: list[dict] = field(default_factory=list)
+    steps: list[Facts] = field(default_factory=list)
     path: Path | None = None
 
     def __str__(self) -> str:
-        success = "" if self.success is None else ", success" if self.success else ", no success"
-        return f"{self.task}, seed {self.seed}: return {self.total:.4g} in {self.length} steps{success}"
+        ending = {None: "", True: ", success", False: ", no success"}[self.success]
+        played = f"return {self.total:.4g} in {self.length} steps"
+        return f"{self.task}, seed {self.seed}: {played}{ending}"
 
 
 def play(
-    agent,
+    agent: EvaluatedAgent,
     task: str,
     seed: int = FIRST_SEED,
     output: str | Path | None = None,
@@ -63,16 +67,33 @@ def play(
     limit: int | None = None,
     quiet: bool = False,
 ) -> Playback:
-    """Play one episode and watch it: print each step, or with `output` save it as .gif or .mp4;
-    then print return and length.
+    """Play one episode and watch it: print each step, or with `output` save a video.
 
     Each picture shows the frame, the mission, step and return so far, and what the agent does next:
-    the probabilities of discrete actions, the values of continuous ones. `limit`: make a file of at
-    most so many bytes. Raises `ValueError` for an unknown task or suffix, before anything is
-    played.
+    the probabilities of discrete actions, the values of continuous ones.
+
+    Args:
+        agent: Who plays.
+        task: The task's name.
+        seed: Of the episode.
+        output: A .gif or .mp4 file to write.
+        fps: Frames a second of the video.
+        greedy: Take the likeliest action instead of sampling.
+        temperature: Of the sampling; the agent's own unless given.
+        max_steps: End after so many timesteps; at the episode's end unless given.
+        limit: The most bytes that the file may have.
+        quiet: Print nothing.
+
+    Returns:
+        The episode.
+
+    Raises:
+        ValueError: The task or the suffix is unknown. It is raised before anything is played.
     """
     if output is not None:
         check_suffix(output)
+    if temperature is None:
+        temperature = getattr(agent, "temperature", 1.0)
     env = make_env(task)
     try:
         video = EpisodeVideo(PICTURES if output is not None else 0)
@@ -80,174 +101,88 @@ def play(
     finally:
         env.close()
     playback.pictures = [
-        picture(frame, facts) for frame, facts in zip(video.frames, video.captions, strict=True)
+        picture(frame, caption["facts"])
+        for frame, caption in zip(video.frames, video.captions, strict=True)
     ]
     if output is not None:
         playback.path = save_video(playback.pictures, output, fps, limit)
     if not quiet:
-        print(
-            "\n".join([] if output else map(_line, playback.steps))
-            + ("" if output else "\n")
-            + str(playback)
-        )
-        print(f"written: {output}" if output else "add an output (.gif or .mp4) to see it")
+        _print(playback)
     return playback
 
 
-def action_names(env) -> list[str]:
-    """What the actions of an environment are called: BabyAI's, Meta-World's and Atari's by name,
-    others a0, a1, … or action 0, action 1, …
+def _print(playback: Playback) -> None:
+    if playback.path is not None:
+        print(playback)
+        print(f"written: {playback.path}")
+        return
+    for facts in playback.steps:
+        print(_line(facts))
+    print(playback)
+    print("add an output (.gif or .mp4) to see it")
+
+
+def _line(facts: Facts) -> str:
+    if facts.signed:
+        said = " ".join(f"{name} {value:+.2f}" for name, value, _ in facts.bars)
+    else:
+        sure = "" if facts.probability is None else f"  p = {facts.probability:.2f}"
+        said = f"{facts.action:<10}{sure}"
+    return f"{facts.step:5d}  {said}  reward {facts.reward:+.3f}"
+
+
+def _watch(
+    agent: EvaluatedAgent,
+    env: TaskEnv,
+    seed: int,
+    video: EpisodeVideo,
+    max_steps: int | None,
+    greedy: bool,
+    temperature: float,
+) -> Playback:
+    playback, names = Playback(env.task.name, seed), action_names(env)
+    agent.reset(1, env.task.name)
+    observation, _ = env.reset(seed=seed)
+    reward, done = 0.0, False
+    info: dict[str, Any] = {}
+    while not done and playback.length != max_steps:
+        arrived, start = np.array([reward], np.float32), np.array([playback.length == 0])
+        how: Any = dict(greedy=greedy, temperature=temperature, seeds=[seed])
+        [choice] = agent.act([observation], arrived, start, **how)
+        facts = facts_of(_probabilities(agent), observation, choice, playback, names)
+        _record(video, env, facts)
+        observation, reward, terminated, truncated, info = env.step(choice)
+        reward = float(reward)
+        playback.steps.append(replace(facts, reward=reward))
+        playback.total, playback.length = playback.total + reward, playback.length + 1
+        done = terminated or truncated
+    playback.success = None if info.get("success") is None else bool(info["success"])
+    end = replace(facts, step=playback.length, total=playback.total, bars=())
+    _record(video, env, end, last=True)
+    return playback
+
+
+def _probabilities(agent: EvaluatedAgent) -> np.ndarray | None:
+    """What the agent says of its last action, (1, actions), if it does."""
+    return getattr(getattr(agent, "last", None), "probabilities", None)
+
+
+def _record(video: EpisodeVideo, env: TaskEnv, facts: Facts, last: bool = False) -> None:
+    if video.limit:
+        video.add(lambda: np.asarray(env.render()), {"facts": facts}, last)
+
+
+def action_names(env: TaskEnv) -> list[str]:
+    """What the actions of an environment are called.
+
+    BabyAI's, Meta-World's and Atari's have names; others are a0, a1, … or action 0, action 1, …
     """
-    task: Task = env.task
+    task = env.task
     if task.domain == "babyai":
         return list(BABYAI_ACTIONS)
     if task.domain == "metaworld":
         return list(METAWORLD_ACTIONS)
     if hasattr(env.unwrapped, "get_action_meanings"):
         return [name.lower() for name in env.unwrapped.get_action_meanings()]
-    return [
-        f"{'a' if task.action == 'continuous' else 'action '}{index}"
-        for index in range(task.action_size)
-    ]
-
-
-def _watch(
-    agent,
-    env,
-    seed: int,
-    video: EpisodeVideo,
-    max_steps: int | None,
-    greedy: bool,
-    temperature: float | None,
-) -> Playback:
-    playback, names = Playback(env.task.name, seed), action_names(env)
-    agent.reset(1, env.task.name)
-    observation, _ = env.reset(seed=seed)
-    reward, done, info = 0.0, False, {}
-    while not done and playback.length != max_steps:
-        start = playback.length == 0
-        choice = agent.act(
-            [observation], [reward], [start], greedy=greedy, temperature=temperature, seeds=[seed]
-        )[0]
-        step = facts_of(agent, observation, choice, playback, names)
-        _record(video, env, step)
-        observation, reward, terminated, truncated, info = env.step(choice)
-        playback.steps.append({**step, "reward": float(reward)})
-        playback.total, playback.length = playback.total + float(reward), playback.length + 1
-        done = terminated or truncated
-    playback.success = None if info.get("success") is None else bool(info["success"])
-    _record(
-        video,
-        env,
-        {**step, "step": playback.length, "total": playback.total, "bars": []},
-        last=True,
-    )
-    return playback
-
-
-def _record(video: EpisodeVideo, env, facts: dict, last: bool = False) -> None:
-    if video.limit:
-        video.add(env.render, facts, last)
-
-
-def facts_of(agent, observation: dict, action, playback: Playback, names: list[str]) -> dict:
-    """What a picture tells about a timestep, with the total and length that `playback` has so far.
-    `bars`: (name, value, chosen), probabilities in [0, 1] or continuous values.
-    """
-    facts = {
-        "task": playback.task,
-        "step": playback.length,
-        "total": playback.total,
-        "mission": observation.get("text_observation", ""),
-    }
-    if isinstance(action, np.ndarray):
-        return facts | {
-            "bars": [(name, float(value), True) for name, value in zip(names, action, strict=True)],
-            "signed": True,
-            "action": "",
-        }
-    probabilities = getattr(getattr(agent, "last", None), "probabilities", None)
-    # an agent that does not say: the action it took
-    shares = np.eye(len(names))[action] if probabilities is None else probabilities[0]
-    bars = [
-        (name, float(share), index == action)
-        for index, (name, share) in enumerate(zip(names, shares, strict=True))
-    ]
-    return facts | {
-        "bars": bars,
-        "signed": False,
-        "action": names[action],
-        "probability": None if probabilities is None else float(shares[action]),
-    }
-
-
-def _line(step: dict) -> str:
-    if step["signed"]:
-        said = " ".join(f"{name} {value:+.2f}" for name, value, _ in step["bars"])
-    else:
-        said = f"{step['action']:<10}" + (
-            "" if step["probability"] is None else f"  p = {step['probability']:.2f}"
-        )
-    return f"{step['step']:5d}  {said}  reward {step['reward']:+.3f}"
-
-
-# --- pictures
-# -----------------------------------------------------------------------------------------------------------------
-
-
-def picture(frame: np.ndarray, facts: dict) -> np.ndarray:
-    """A frame with its panel: uint8 (h, w, 3) -> (320, …, 3), all pictures of an episode alike in
-    size.
-    """
-    pil = pillow()
-    frame = resize(frame, max(1, round(FRAME * frame.shape[1] / frame.shape[0])))
-    canvas = pil.Image.new("RGB", (frame.shape[1] + SIDE, frame.shape[0]), GROUND)
-    canvas.paste(pil.Image.fromarray(frame), (0, 0))
-    panel(pil.ImageDraw.Draw(canvas), frame.shape[1] + MARGIN, canvas.width - MARGIN, facts)
-    return np.asarray(canvas)
-
-
-def panel(draw, left: int, right: int, facts: dict) -> None:
-    """Draw what `facts_of` tells between the columns `left` and `right` of a picture FRAME pixels
-    high.
-    """
-    draw.text((left, MARGIN), facts["task"], font=font(13), fill=MUTED)
-    top = MARGIN + 22
-    for line in textwrap.wrap(facts["mission"], 26)[:3]:
-        draw.text((left, top), line, font=font(15), fill=INK)
-        top += 20
-    for place, (name, value) in enumerate(
-        [("step", f"{facts['step']}"), ("return", f"{facts['total']:.4g}")]
-    ):
-        column = left + place * (right - left) // 2
-        draw.text((column, FRAME - 58), name, font=font(12), fill=MUTED)
-        draw.text((column, FRAME - 42), value, font=font(22), fill=INK)
-    first = top + 8 if len(facts["bars"]) > 8 else max(top + 8, BARS[0])
-    height = min(20, (BARS[1] - first) / max(1, len(facts["bars"])))
-    for index, bar in enumerate(facts["bars"]):
-        _bar(draw, left, right, first + round(height * index), height, bar, facts["signed"])
-
-
-def _bar(
-    draw, left: int, right: int, top: int, height: float, bar: tuple[str, float, bool], signed: bool
-) -> None:
-    """One action in a row of `height`: its name, and a bar from 0 to 1, or from the middle for
-    values in [-1, 1].
-    """
-    name, value, chosen = bar
-    start, length, thick = left + 72, right - left - 72, round(height / 2)
-    zero = start + length // 2 if signed else start
-    tip = zero + round(np.clip(value, -1, 1) * (length // 2 if signed else length))
-    draw.text(
-        (left, top + thick / 2 + 2),
-        name,
-        font=font(min(13, round(height) + 1)),
-        fill=INK if chosen else MUTED,
-        anchor="lm",
-    )
-    draw.rectangle((start, top + 2, right, top + 1 + thick), fill=TRACK)
-    if tip != zero:
-        draw.rectangle(
-            (min(zero, tip), top + 2, max(zero, tip), top + 1 + thick),
-            fill=ACCENT if chosen else MUTED,
-        )
+    stem = "a" if task.action == "continuous" else "action "
+    return [f"{stem}{index}" for index in range(task.action_size)]
