@@ -8,7 +8,6 @@ import jatlab
 from jatlab.agents.agent import Agent
 from jatlab.agents.rollout import RandomAgent
 from jatlab.agents.settings import AgentSettings
-from jatlab.model import JatModel
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +38,8 @@ def test_lockstep_equals_one_at_a_time(agent):
     lengths, seeds = [[5, 30, 9], [21, 3, 20], [44]], [[11, 12, 13], [21, 22, 23], [31]]
     episodes = [[[grid(rng) for _ in range(n)] for n in row] for row in lengths]
     alone = [
-        [play_alone(agent, episode, seed) for episode, seed in zip(*row)]
-        for row in zip(episodes, seeds)
+        [play_alone(agent, episode, seed) for episode, seed in zip(*row, strict=True)]
+        for row in zip(episodes, seeds, strict=True)
     ]
     together = play_together(agent, episodes, seeds)
     assert together == alone
@@ -55,19 +54,21 @@ def play_alone(agent, episode, seed):
 def play_together(agent, episodes, seeds):
     agent.reset(len(episodes), "babyai-go-to-obj")
     steps = [
-        [(s, t) for s, episode in zip(seed, row) for t in range(len(episode))]
-        for row, seed in zip(episodes, seeds)
+        [(s, t) for s, episode in zip(seed, row, strict=True) for t in range(len(episode))]
+        for row, seed in zip(episodes, seeds, strict=True)
     ]
     flat = [[o for episode in row for o in episode] for row in episodes]
     results = [[[] for _ in row] for row in episodes]
     for i in range(max(map(len, flat))):
-        now = [
-            min(i, len(f) - 1) for f in flat
-        ]  # a row that has ended repeats its last observation, to no effect on the others
+        # a row that has ended repeats its last observation, to no effect on the others
+        now = [min(i, len(f) - 1) for f in flat]
+        of_rows = [steps[r][n] for r, n in enumerate(now)]
         actions = agent.act(
-            [f[n] for f, n in zip(flat, now)], [0.1 * steps[r][n][1] for r, n in enumerate(now)], [steps[r][n][1] == 0 for r, n in enumerate(now)],
-            seeds=[steps[r][n][0] for r, n in enumerate(now)],
-        )  # fmt: skip
+            [f[n] for f, n in zip(flat, now, strict=True)],
+            [0.1 * t for _, t in of_rows],
+            [t == 0 for _, t in of_rows],
+            seeds=[seed for seed, _ in of_rows],
+        )
         for row, action in enumerate(actions):
             if i < len(flat[row]):
                 results[row][seeds[row].index(steps[row][i][0])].append(action)

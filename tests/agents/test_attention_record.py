@@ -8,8 +8,8 @@ import torch
 from bertviz import head_view
 
 import jatlab
-from jatlab.agents.rollout import RandomAgent
 from jatlab.agents.attention_record import for_bertviz, square, token_names
+from jatlab.agents.rollout import RandomAgent
 
 
 def tiny_agent(hidden: bool) -> jatlab.Agent:
@@ -51,9 +51,11 @@ def plain_pass(agent, episode, timesteps):
     rewards = np.concatenate([[0], episode["rewards"]])[:timesteps]
     with torch.no_grad():
         return agent.model(
-            discrete_observations=torch.from_numpy(observations)[None], discrete_actions=torch.from_numpy(episode["discrete_actions"][:timesteps])[None],
-            rewards=torch.from_numpy(rewards).float()[None], output_attentions=True,
-        )  # fmt: skip
+            discrete_observations=torch.from_numpy(observations)[None],
+            discrete_actions=torch.from_numpy(episode["discrete_actions"][:timesteps])[None],
+            rewards=torch.from_numpy(rewards).float()[None],
+            output_attentions=True,
+        )
 
 
 def test_the_square_is_that_of_one_forward_pass(played):
@@ -64,7 +66,7 @@ def test_the_square_is_that_of_one_forward_pass(played):
     np.testing.assert_allclose(square(episode, 0, 10), expected, atol=1e-5)
 
 
-def test_probabilities_and_expectations_are_those_of_one_forward_pass(played):
+def test_predictions_are_those_of_one_forward_pass(played):
     agent, episode = played
     output = plain_pass(agent, episode, 10)
     np.testing.assert_allclose(
@@ -76,7 +78,7 @@ def test_probabilities_and_expectations_are_those_of_one_forward_pass(played):
     assert len(episode["pred_observations"]) == episode["length"] - 1
 
 
-def test_a_part_is_a_part_of_the_whole_also_after_the_window_has_moved(played):
+def test_a_part_is_cut_out_of_the_whole_also_past_the_window(played):
     _, episode = played
     whole, part = square(episode), square(episode, 16, 22)
     assert whole.shape == (2, 6, 2 * episode["length"] - 1, 2 * episode["length"] - 1)

@@ -1,27 +1,17 @@
-"""The published checkpoint's layout: read by its official names, every tensor and field accounted
-for, and written so that it comes back exactly.
-"""
+"""Agents in the published layout: read by their official names, and written back exactly."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from safetensors import safe_open
+from safetensors.torch import load_file
 
 import jatlab
-from jatlab.agents.checkpoints import export_official, read_config
+from jatlab.agents.checkpoints import export_official
 from jatlab.cli import main
 from jatlab.model.checkpoint.names import official_name
-from jatlab.model.checkpoint.official import official_values
-from jatlab.model.checkpoint.weights import save_weights
 from jatlab.tasks import get_task
-from jatlab.utils.files import atomic_write
 from tests.support.golden import REFERENCE, golden_case
 from tests.support.official import ALIASES, TABLE, golden_weights, gpt2_like, write_official
 
@@ -33,7 +23,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def folder(weights, tmp_path_factory):
-    """A whole published folder, which no test changes."""
+    """A complete published folder, which no test changes."""
     return write_official(tmp_path_factory.mktemp("official") / "jat", weights)
 
 
@@ -42,10 +32,6 @@ def same_as(model, weights) -> bool:
         torch.equal(value, weights[official_name(name)])
         for name, value in model.state_dict().items()
     )
-
-
-# --- what is read
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_every_tensor_and_field_arrives(folder, weights):
@@ -76,7 +62,7 @@ def test_masks_of_older_releases_are_read_over(weights, tmp_path):
     assert same_as(jatlab.load_agent(write_official(tmp_path, weights | masks)).model, weights)
 
 
-def test_a_configuration_without_model_type_is_known_by_its_tensors(weights, tmp_path):
+def test_without_model_type_the_layout_is_known_by_its_tensors(weights, tmp_path):
     agent = jatlab.load_agent(
         write_official(tmp_path, weights, model_type=None, architectures=None, auto_map=None)
     )
@@ -106,13 +92,9 @@ def test_the_folders_tokenizer_is_used_as_it_is(folder):
 def test_without_a_tokenizer_the_hub_is_named(weights, tmp_path):
     with pytest.raises(
         ConnectionError,
-        match="'gpt2' is not cached, and could not be fetched.*put its tokenizer.json into a folder",
+        match="'gpt2' is not cached, and could not be fetched.*tokenizer.json into a folder",
     ):
         jatlab.load_agent(write_official(tmp_path, weights, tokenizer=False))
-
-
-# --- how it acts
-# -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_published_agent_acts_under_the_published_policy(folder):
@@ -170,206 +152,8 @@ def test_every_kind_of_input_in_bfloat16(folder, name):
     assert output.loss.item() == pytest.approx(recorded["loss"].item(), rel=0.03)
 
 
-# --- dtype, memory
-# -----------------------------------------------------------------------------------------------------------
-
-
 def dtypes(model) -> set:
     return {parameter.dtype for parameter in model.parameters()}
-
-
-def test_the_file_says_the_dtype_unless_the_caller_does(weights, tmp_path):
-    write_official(tmp_path, {name: value.bfloat16() for name, value in weights.items()})
-    assert dtypes(jatlab.load_agent(tmp_path).model) == {torch.bfloat16}
-    widened = jatlab.load_agent(tmp_path, dtype=torch.float32).model
-    assert dtypes(widened) == {torch.float32} and same_as(
-        widened, {name: value.bfloat16().float() for name, value in weights.items()}
-    )
-    with pytest.raises(ValueError, match="dtype 'int8': weights are loaded in float32 or bfloat16"):
-        jatlab.load_agent(tmp_path, dtype="int8")
-
-
-def test_our_agents_stored_in_bfloat16_run_in_float32():
-    assert dtypes(jatlab.load_agent("demo").model) == {torch.float32}
-    assert dtypes(jatlab.load_agent("demo", dtype="bfloat16").model) == {torch.bfloat16}
-
-
-def test_training_changes_the_model_and_not_the_file(weights, tmp_path):
-    path = write_official(tmp_path, weights) / "model.safetensors"
-    before = path.read_bytes()
-    model = jatlab.JatModel.from_pretrained(tmp_path).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    losses = []
-    for _ in range(5):
-        losses.append(model(**golden_case("continuous_continuous")[0]).loss)
-        optimizer.zero_grad()
-        losses[-1].backward()
-        optimizer.step()
-    assert losses[-1] < losses[0] / 2 and not same_as(model, weights)
-    assert path.read_bytes() == before and same_as(
-        jatlab.JatModel.from_pretrained(tmp_path), weights
-    )
-
-
-MEASURE = """
-import json, sys
-from pathlib import Path
-import torch
-import jatlab
-
-def status(field):
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(field))
-
-def load(folder, dtype):
-    open("/proc/self/clear_refs", "w").write("5")  # the peak so far is forgotten
-    peak, private = status("VmHWM"), status("RssAnon")
-    model = jatlab.JatModel.from_pretrained(folder, dtype=dtype)
-    touched = sum(float(p.detach().flatten()[::512].sum()) for p in model.parameters())  # every page is read
-    return {"peak": status("VmHWM") - peak, "private": status("RssAnon") - private, "touched": touched}
-
-load(sys.argv[2], None)  # whatever the libraries need once
-print(json.dumps({str(dtype): load(sys.argv[1], dtype) for dtype in (None, "bfloat16")}))
-"""
-
-
-@pytest.mark.skipif(
-    not os.path.exists("/proc/self/clear_refs"), reason="memory is measured as Linux shows it"
-)
-def test_never_two_copies_in_memory(folder, tmp_path):
-    """A file of 92 MB: as it is stored, it is mapped, not copied; converted, there is the result
-    and one tensor besides.
-    """
-    config = jatlab.JatConfig(
-        hidden_size=384, num_layers=2, attention_types=[[["global", "local"], 1]], vocab_size=10_000
-    )
-    with torch.device("meta"):
-        shapes = {
-            official_name(name): value.shape
-            for name, value in jatlab.JatModel(config).state_dict().items()
-        }
-    tensors = {name: torch.rand(shape) for name, shape in shapes.items()}
-    write_official(
-        tmp_path,
-        tensors,
-        attention_layers=None,
-        **{k: v for k, v in config.to_dict().items() if k in REFERENCE["config"]},
-    )
-    size, largest = (
-        (tmp_path / "model.safetensors").stat().st_size,
-        max(t.nbytes for t in tensors.values()),
-    )
-    assert size > 80e6
-    answer = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(tmp_path), str(folder)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    )
-    as_stored, converted = json.loads(answer.stdout).values()
-    assert as_stored["private"] < 0.05 * size and size * 0.9 < as_stored["peak"] < 1.05 * size
-    assert converted["peak"] < size / 2 + 1.5 * largest + 0.05 * size
-
-
-# --- what is refused
-# ---------------------------------------------------------------------------------------------------------
-
-
-def test_all_that_is_missing_unexpected_or_of_another_shape_is_listed(weights, tmp_path):
-    tensors = {
-        name: value
-        for name, value in weights.items()
-        if name not in ("continuous_decoder.bias", "transformer.h.3.ln_2.weight", TABLE)
-    }
-    tensors |= {
-        "lm_head.weight": torch.zeros(2),
-        "transformer.h.9.ln_1.bias": torch.zeros(100),
-        "transformer.wpe.weight": torch.zeros(63, 100),
-    }
-    tensors |= {"vit_encoder.projection.bias": torch.zeros(100, dtype=torch.int64)}
-    with pytest.raises(ValueError, match=r"\(7 tensors differ\)") as error:
-        jatlab.load_agent(write_official(tmp_path, tensors))
-    for part in (
-        "missing continuous_decoder.bias", "missing transformer.h.3.ln_2.weight", f"missing {TABLE}", "unexpected lm_head.weight",
-        "unexpected transformer.h.9.ln_1.bias", "transformer.wpe.weight is [63, 100] in the file and [64, 100] in the model",
-        "vit_encoder.projection.bias holds I64",
-    ):  # fmt: skip
-        assert part in str(error.value)
-
-
-def test_three_names_of_one_tensor_must_agree(weights, tmp_path):
-    other = weights[TABLE].clone()
-    other[-1, -1] += 1e-3
-    with pytest.raises(
-        ValueError, match=f"{TABLE} and {ALIASES[0]} are one tensor in JAT, and differ"
-    ):
-        jatlab.load_agent(write_official(tmp_path, weights | {ALIASES[0]: other}))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: data[:4],
-        lambda data: b"\xff" * 8 + data[8:],
-        lambda data: data[:8] + b"#" + data[9:],
-        lambda data: data[:2000].replace(b"F32", b"F99") + data[2000:],
-        lambda data: data[: len(data) // 2],
-        lambda data: data[:-1],
-        lambda data: data + b"\0",
-    ],
-    ids=[
-        "empty",
-        "four bytes",
-        "length",
-        "not JSON",
-        "dtype",
-        "half",
-        "one byte less",
-        "one byte more",
-    ],
-)
-def test_damaged_weights_are_told(folder, tmp_path, damage):
-    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
-    (tmp_path / "model.safetensors").write_bytes(
-        damage((folder / "model.safetensors").read_bytes())
-    )
-    with pytest.raises(ValueError, match="model.safetensors is damaged or cut short"):
-        jatlab.load_agent(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ('{"hidden_size": 3', "the file is damaged"),
-        ("", "the file is damaged"),
-        ("[768]", "holds a list, a configuration is an object"),
-        (b"\xff\xfe{}", "the file is damaged"),
-        (
-            '{"model_type": "llama", "hidden_size": 768}',
-            "model_type is 'llama': this is another kind of model",
-        ),
-        ('{"model_type": "jat", "rope_theta": 10000.0}', "no field rope_theta"),
-        ('{"model_type": "jat", "activation_function": "relu"}', "activation_function 'relu'"),
-        (
-            '{"model_type": "jat", "attention_layers": ["global", "global"]}',
-            "describes 2 layers, num_layers is 12",
-        ),
-        (
-            '{"num_layers": 1, "attention_types": [[["local"], 1]], "attention_layers": ["global"]}',
-            "are not what attention_types",
-        ),
-        ('{"hidden_size": "768"}', "config.json"),
-        ('{"jatlab": ["waves"]}', "config.json"),
-        ('{"jatlab": {"continuous_ripples": true}}', "no field continuous_ripples"),
-    ],
-)
-def test_configurations_that_would_change_the_numbers_are_refused(tmp_path, text, message):
-    (tmp_path / "config.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(
-        ValueError, match=f"config.json: .*{message}" if message != "config.json" else message
-    ):
-        jatlab.load_agent(tmp_path)
 
 
 def test_pickled_weights_are_not_read(folder, tmp_path):
@@ -383,13 +167,8 @@ def test_pickled_weights_are_not_read(folder, tmp_path):
             load(tmp_path)
 
 
-# --- export
-# ------------------------------------------------------------------------------------------------------------------
-
-
 def tensors_of(path) -> dict:
-    with safe_open(str(path), framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}
+    return load_file(str(path))
 
 
 def test_published_there_and_back(folder, weights, tmp_path):
@@ -437,24 +216,6 @@ def test_ours_there_and_back(tmp_path, dtype):
     ).removeprefix("torch.")
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    layers=st.lists(st.sampled_from(["global", "local"]), min_size=1, max_size=5), heads=st.integers(1, 8), size=st.integers(7, 40),
-    window=st.integers(1, 600), gates=st.sampled_from([0, 3, 48]), bottleneck=st.sampled_from([None, 4]), waves=st.booleans(),
-    epsilon=st.sampled_from([1e-5, 1e-6]), hidden=st.booleans(),
-)  # fmt: skip
-def test_every_configuration_survives_the_published_file(
-    tmp_path_factory, layers, heads, size, window, gates, bottleneck, waves, epsilon, hidden
-):
-    config = jatlab.JatConfig(
-        num_layers=len(layers), attention_types=[[layers, 1]], num_heads=heads, hidden_size=heads * 50, window_size=window, max_continuous_size=size,
-        discrete_gates=gates, discrete_bottleneck=bottleneck, continuous_fourier_features=waves, layer_norm_epsilon=epsilon, hide_past_actions=hidden,
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("config") / "config.json"
-    path.write_text(json.dumps(official_values(config, "float32", 0)))
-    assert read_config(path) == config
-
-
 def test_the_command(folder, tmp_path, capsys):
     assert main(["export", str(folder), str(tmp_path / "a"), "--dtype", "bfloat16"]) == 0
     assert (
@@ -474,17 +235,3 @@ def test_a_loaded_agent_may_be_saved_over_itself(weights, tmp_path):
     agent = jatlab.load_agent(tmp_path)
     export_official(agent, tmp_path)
     assert same_as(agent.model, weights) and same_as(jatlab.load_agent(tmp_path).model, weights)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
-@pytest.mark.parametrize("umask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_written_files_follow_the_umask(tmp_path, umask, mode):
-    before = os.umask(umask)
-    try:
-        save_weights(torch.nn.Linear(2, 2), tmp_path / "w.safetensors")
-        with atomic_write(tmp_path / "t.txt") as temporary:
-            temporary.write_text("t")
-            temporary.chmod(0o400)
-    finally:
-        os.umask(before)
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {mode}

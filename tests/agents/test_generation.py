@@ -117,7 +117,7 @@ def test_it_stops_at_the_end_mark(agent, monkeypatch):
 
 @given(seed=st.integers(0, 1000), top_p=st.floats(0.01, 1.0))
 @settings(max_examples=50, deadline=None)
-def test_nucleus_keeps_the_fewest_likeliest_tokens_that_reach_top_p(seed, top_p):
+def test_nucleus_keeps_the_fewest_tokens_that_reach_top_p(seed, top_p):
     probabilities = torch.tensor(np.random.default_rng(seed).dirichlet(np.ones(9)))[None]
     kept = nucleus(probabilities, top_p)[0]
     order = probabilities[0].argsort(descending=True)
@@ -162,9 +162,14 @@ def test_an_empty_prompt_begins_a_document(agent):
 
 @pytest.mark.parametrize(
     ("setting", "match"),
-    [({"temperature": -1}, "temperature is -1"), ({"top_p": 0}, "top_p is 0"), ({"top_p": 1.1}, "top_p is 1.1"), ({"max_tokens": 0}, "max_tokens is 0"),
-     ({"temperature": float("nan")}, "temperature is nan")],
-)  # fmt: skip
+    [
+        ({"temperature": -1}, "temperature is -1"),
+        ({"top_p": 0}, "top_p is 0"),
+        ({"top_p": 1.1}, "top_p is 1.1"),
+        ({"max_tokens": 0}, "max_tokens is 0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+    ],
+)
 def test_settings_out_of_range_are_refused(agent, setting, match):
     with pytest.raises(ValueError, match=match):
         generate("a", agent, **setting)

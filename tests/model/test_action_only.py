@@ -64,7 +64,7 @@ def test_actions_are_the_same_with_action_tokens_and_without(kind):
     )
 
 
-def test_the_loss_is_the_same_on_average_and_whole_where_nothing_trains():
+def test_the_loss_is_the_same_on_average_and_complete_in_play():
     inputs, model, whole = inputs_of("continuous"), model_of(0.25), model_of(1.0)
     expected = whole(**inputs).loss.item()
     torch.manual_seed(2)
@@ -82,7 +82,7 @@ def test_symlog_keeps_small_values_and_comes_back():
     torch.testing.assert_close(symexp(symlog(x)), x)
 
 
-def test_observations_are_seen_and_scored_as_symlog_and_told_in_their_own_units():
+def test_symlog_observations_are_predicted_in_their_units():
     plain, squashed = model_of(1.0), model_of(1.0, continuous_symlog=True)
     inputs = inputs_of("continuous")
     inputs["continuous_observations"] = inputs["continuous_observations"] * 1000

@@ -158,7 +158,7 @@ def test_the_next_grid_is_predicted_and_learnt():
 
 
 @torch.no_grad()
-def test_grid_gates_treat_all_cells_alike_and_listen_to_the_mission():
+def test_grid_gates_treat_cells_alike_and_use_the_mission():
     """What a cell contributes depends on the cell and the mission, not on where it is, until the
     last layer sorts by place.
     """

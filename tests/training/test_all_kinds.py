@@ -1,11 +1,17 @@
-"""One model, one mixture, every kind of task: control of four domains, text, captions, questions."""
+"""One model and one mixture for every kind of task: control, text, captions and questions."""
 
 import json
 from collections import defaultdict
+from itertools import islice
 
 import numpy as np
 import pytest
 
+from jatlab.data.mixture import Mixture
+from jatlab.data.windows import open_source, to_tensors
+from jatlab.model import JatModel
+from jatlab.model.config import JatConfig
+from jatlab.model.tokenization import TextTokenizer
 from jatlab.training.log import Losses
 from jatlab.training.recipe import TrainConfig
 from jatlab.training.trainer import train
@@ -14,9 +20,15 @@ from tests.support.synthetic import write_task
 
 COLOURS = {"red": (230, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 230)}
 TINY = dict(
-    hidden_size=64, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]], max_position_embeddings=64, image_size=32,
-    image_channels=(8, 8, 8), discrete_gates=0,
-)  # fmt: skip
+    hidden_size=64,
+    num_layers=2,
+    num_heads=4,
+    attention_types=[[["global", "local"], 1]],
+    max_position_embeddings=64,
+    image_size=32,
+    image_channels=(8, 8, 8),
+    discrete_gates=0,
+)
 
 
 def sentences(count, words, rng):
@@ -86,9 +98,20 @@ def test_one_mixture_of_all_kinds_trains_and_every_loss_falls(data, tmp_path, mo
 
     monkeypatch.setattr(Losses, "add", listen)
     folder = train(
-        TrainConfig(data=str(data), output=str(tmp_path / "agent"), tasks=TASKS, model=TINY, steps=200, batch_timesteps=128, lr=3e-3, accumulate=1,
-                    precision="fp32", val_fraction=0.0, save_every=1000, progress=False)
-    )  # fmt: skip
+        TrainConfig(
+            data=str(data),
+            output=str(tmp_path / "agent"),
+            tasks=TASKS,
+            model=TINY,
+            steps=200,
+            batch_timesteps=128,
+            lr=3e-3,
+            precision="fp32",
+            val_fraction=0.0,
+            save_every=1000,
+            progress=False,
+        )
+    )
     assert set(losses) == set(TASKS) and sum(map(len, losses.values())) == 200
     for name, values in losses.items():
         some = min(20, len(values) // 2)
@@ -99,13 +122,7 @@ def test_one_mixture_of_all_kinds_trains_and_every_loss_falls(data, tmp_path, mo
     )
 
 
-def test_batches_of_all_kinds_come_from_one_mixture_and_resume_where_they_were(data):
-    from jatlab.data.mixture import Mixture
-    from jatlab.data.windows import open_source, to_tensors
-    from jatlab.model import JatModel
-    from jatlab.model.config import JatConfig
-    from jatlab.model.tokenization import TextTokenizer
-
+def test_one_mixture_gives_batches_of_all_kinds_and_resumes(data):
     config, tokenizer = JatConfig.preset("nano", **TINY), TextTokenizer.load()
     sources = [open_source(name, data, config, tokenizer) for name in TASKS]
     mixture, model = Mixture(sources, 128, seed=3), JatModel(config)
@@ -119,5 +136,5 @@ def test_batches_of_all_kinds_come_from_one_mixture_and_resume_where_they_were(d
             break
     again = Mixture(sources, 128, seed=3)
     again.load_state_dict(plan.state)
-    for mine, other, _ in zip(mixture, again, range(20)):
+    for mine, other in islice(zip(mixture, again, strict=False), 20):
         assert mine.task == other.task and np.array_equal(mine.windows, other.windows)

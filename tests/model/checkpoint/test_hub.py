@@ -136,7 +136,7 @@ def test_a_repository_with_pickled_weights_only(published, elsewhere):
     cached(published, elsewhere / "cache", ("config.json", "tokenizer.json"))
     with pytest.raises(
         FileNotFoundError,
-        match="jat holds no model.safetensors, and pytorch_model.bin is not read: loading a pickle runs",
+        match="jat holds no model.safetensors, and pytorch_model.bin is not read: loading a pickle",
     ):
         jatlab.load_agent(NAME)
 

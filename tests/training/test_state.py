@@ -1,0 +1,44 @@
+"""Atomic folders, polite stopping, and the average of the weights."""
+
+import os
+import signal
+import time
+
+import pytest
+import torch
+
+from jatlab.training.state import EmaWeights, atomic_folder, interruptible
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "there") as folder:
+        (folder / "half").write_text("…")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(tmp_path / "there") as folder:
+        (folder / "file").write_text("all")
+    assert (tmp_path / "there" / "file").read_text() == "all" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_asking_again_stops_at_once_and_the_handlers_come_back():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptible(patience=0.2) as event:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)  # a launcher passing on the same Ctrl-C
+        assert event.is_set()
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_average_follows_the_weights_and_steps_aside():
+    model = torch.nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(0)
+    average = EmaWeights(model, 0.5)
+    model.weight.data.fill_(1)
+    for step in range(8, 11):
+        average.update(model, step)
+    assert average.values["weight"].item() == pytest.approx(1 - 0.5**3)
+    with average.applied(model):
+        assert model.weight.item() == pytest.approx(0.875)
+    assert model.weight.item() == 1
