@@ -22,6 +22,15 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
         "agent whose weights to begin with, in place of a preset: a folder, or one that ships, "
         "such as demo",
     ),
+    "--frames-predicted": (
+        float,
+        "share of the timesteps whose next frame is predicted, such as 0.125: frames cost most (1)",
+    ),
+    "--observations-predicted": (
+        float,
+        "share of the batches that predict observations, such as 0.125: the others have half of "
+        "the tokens (1)",
+    ),
     "--steps": (int, "how long to train, in steps"),
     "--minutes": (float, "how long to train, in minutes"),
     "--batch-timesteps": (int, "timesteps of one batch, padding included (1024)"),

@@ -187,7 +187,8 @@ def _attend_recording(
 ) -> tuple[Tensor, Tensor | None]:
     """The same, spelled out, so that the weights can be kept."""
     if mask is None:
-        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=key.device).tril()
+        shape = (query.shape[-2], key.shape[-2])
+        mask = torch.ones(shape, dtype=torch.bool, device=key.device).tril()
     with torch.autocast(query.device.type, enabled=False):
         scores = query.float() @ key.float().transpose(-1, -2)  # (B, N, L, S)
     weights = scores.masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1).to(value.dtype)

@@ -2,7 +2,7 @@
 
 Field names are those of the published `config.json`. A second group holds variants of the
 architecture that the paper fixes and a small model needs; their defaults are the paper's. What
-concerns training alone is in `jatlab.training.recipe.TrainConfig`, what concerns play alone in
+concerns only training is in `jatlab.training.recipe.TrainConfig`, what concerns only play in
 `jatlab.agents.settings.AgentSettings`.
 """
 

@@ -127,7 +127,7 @@ class JatModel(PretrainedModule):
 
     def _forward_text(self, batch: TextBatch, return_loss: bool, record: bool) -> JatOutput:
         parts = [] if batch.pixels is None else [self.patch_encoder(batch.pixels)]  # (B, P, H)
-        if batch.ids.shape[1]:
+        if batch.ids.shape[1] or not parts:
             parts.append(self.text_embedding(batch.ids))  # (B, S, H)
         embeddings = torch.cat(parts, dim=1)
         length, patches = embeddings.shape[1], embeddings.shape[1] - batch.ids.shape[1]
@@ -206,7 +206,7 @@ class JatModel(PretrainedModule):
     def _run_trunk(
         self, tokens: Tensor, mask: Tensor | None, action_only: bool, record: bool
     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """The trunk over all tokens, or over the observations' alone, each at its own position."""
+        """The trunk over all tokens, or only the observations', each at its position."""
         every = 2 if action_only else 1
         length = every * tokens.shape[1]
         padding = None if mask is None else mask.repeat_interleave(2, dim=1)  # (B, T) -> (B, L)

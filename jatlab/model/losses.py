@@ -29,9 +29,9 @@ def cross_entropy(logits: Tensor, target: Tensor, mask: Tensor, weight: Tensor) 
 
     Its mean over valid timesteps, times the mean weight over valid timesteps.
     """
-    error = F.cross_entropy(
-        logits.float().flatten(0, -2), target.flatten(), reduction="none"
-    ).view(*mask.shape, -1)  # (B, T, …)
+    error = F.cross_entropy(logits.float().flatten(0, -2), target.flatten(), reduction="none").view(
+        *mask.shape, -1
+    )  # (B, T, …)
     count = mask.sum().clamp(min=1)
     return (error.mean(-1) * mask).sum() / count * (weight * mask).sum() / count
 

@@ -1,8 +1,8 @@
 """What a training batch predicts: everything, as in the paper, or a random part of it.
 
 Decoding frames costs twice what encoding them does, and an action token costs as much as an
-observation token. An `Objective` says which share of both a training computes. It concerns training
-alone: in evaluation the model predicts everything.
+observation token. An `Objective` says which share of both a training computes. In evaluation the
+model predicts everything.
 """
 
 from __future__ import annotations

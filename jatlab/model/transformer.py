@@ -98,7 +98,12 @@ class Transformer(nn.Module):
         return (x, tuple(attentions), (*streams, x)) if record else (x, (), ())
 
     def _run(
-        self, block: nn.Module, x: Tensor, masks: LayerMasks, cache: KeyValueCache | None, record: bool
+        self,
+        block: nn.Module,
+        x: Tensor,
+        masks: LayerMasks,
+        cache: KeyValueCache | None,
+        record: bool,
     ) -> tuple[Tensor, Tensor]:
         recompute = self.checkpoint_activations and self.training and torch.is_grad_enabled()
         if recompute and cache is None:

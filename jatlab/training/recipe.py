@@ -1,6 +1,6 @@
 """A training recipe: every choice of a training in one dataclass.
 
-With it, what follows from these choices alone: learning rate, optimizer, accelerator, precision.
+With it, what follows directly from these choices: learning rate, optimizer, accelerator, precision.
 `jatlab.training.setup` resolves the rest, which needs the data and the agent to start from.
 """
 
@@ -67,7 +67,7 @@ class TrainConfig:
     # JatConfig fields that differ from the preset's, or from those of the agent to start from
     model: dict[str, Any] = field(default_factory=dict)
 
-    # --- what a batch predicts, in training alone; the defaults are the paper's: everything
+    # --- what a training batch predicts; the defaults are the paper's: everything
     frames_predicted: float = 1.0  # share of the timesteps whose next frame is predicted
     # share of the batches that predict observations; the others are action-only
     observations_predicted: float = 1.0

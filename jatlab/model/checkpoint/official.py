@@ -39,8 +39,8 @@ OFFICIAL = (  # the fields that both layouts have
     "observation_loss_coef", "action_loss_coef",
 )  # fmt: skip
 
-# Fields of the old form: those that concern training alone are dropped, those of play are read by
-# `old_play_settings`, under these names.
+# Fields of the old form: those that concern only training are dropped; `old_play_settings` reads
+# those of play, under these names.
 OLD_TRAINING = frozenset({"frames_predicted", "observations_predicted", "past_action_dropout"})
 OLD_PLAY = {
     "action_temperature": "temperature",
