@@ -1,15 +1,15 @@
-"""Links to Binder and Colab, from one place: the homepage in pyproject.toml. `make badges` runs it;
-run twice, it changes nothing the second time.
+"""Links to Binder and Colab, all from the homepage in pyproject.toml. `make badges` runs it.
 
-Stamped are each notebook's badge line (the line that ends in `<!-- badges -->`), the address in its
+It writes each notebook's badge line (the line that ends in `<!-- badges -->`), the address in its
 set-up cell, and the tables of lessons in notebooks/README.md (between `<!-- lessons:start -->` and
-`<!-- lessons:end -->`). Outputs stay as they are.
+`<!-- lessons:end -->`). Outputs stay as they are. A second run changes nothing.
 """
 
 import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from scripts.lessons import Lesson, lessons, source
 from scripts.readme import insert
@@ -28,19 +28,20 @@ except ImportError:  # on Colab: installs beside the torch and gymnasium that ar
 
 def homepage() -> str:
     """The project's address, without a slash at its end."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"][
-        "Homepage"
-    ].rstrip("/")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["urls"]["Homepage"].rstrip("/")
 
 
 def repository(home: str) -> str:
-    """ "owner/name" of a GitHub address. ValueError for another address: Binder's and Colab's links
-    are made for GitHub.
+    """The "owner/name" of a GitHub address.
+
+    Raises ValueError for another address, because Binder and Colab read from GitHub.
     """
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)", home)
     if not match:
         raise ValueError(
-            f"Homepage in pyproject.toml is {home!r}; the links to Binder and Colab need https://github.com/OWNER/NAME"
+            f"Homepage in pyproject.toml is {home!r}; "
+            "the links to Binder and Colab need https://github.com/OWNER/NAME"
         )
     return match[1]
 
@@ -56,33 +57,27 @@ def links(name: str, home: str) -> str:
     )
 
 
-def stamped(notebook: dict, name: str, home: str) -> dict:
-    """The notebook (as JSON) with badges and set-up address of `home`; everything else as it was."""
+# The mark comes last: a line that begins with it would be HTML, and its badges would not be drawn.
+BADGE_LINE = re.compile(rf"^.*{re.escape(MARK)}$", re.MULTILINE)
+INSTALLATION = re.compile(r'(%pip install .*"jatlab\[colab\] @ git\+)[^"]*(?=")')
+
+
+def stamped(notebook: dict[str, Any], name: str, home: str) -> dict[str, Any]:
+    """A notebook (as JSON) with badges and set-up address of `home`; everything else is kept."""
     cells = [dict(cell) for cell in notebook["cells"]]
     for cell in cells:
         old = source(cell)
         if cell["cell_type"] == "markdown":
-            # the mark comes last: a line that begins with it would be HTML, and its badges would
-            # not be drawn
-            new = re.sub(
-                rf"^.*{re.escape(MARK)}$",
-                lambda _: f"{links(name, home)} {MARK}",
-                old,
-                flags=re.MULTILINE,
-            )
+            new = BADGE_LINE.sub(lambda _: f"{links(name, home)} {MARK}", old)
         else:
-            new = re.sub(
-                r'(%pip install .*"jatlab\[colab\] @ git\+)[^"]*(")',
-                lambda match: f"{match[1]}{home}{match[2]}",
-                old,
-            )
+            new = INSTALLATION.sub(lambda match: f"{match[1]}{home}", old)
         if new != old:
             cell["source"] = new.splitlines(keepends=True)
     return notebook | {"cells": cells}
 
 
 def stamp(path: Path, home: str) -> bool:
-    """Stamp one notebook's file; whether it changed."""
+    """Stamp one notebook's file, and return whether it changed."""
     before = path.read_text(encoding="utf-8")
     notebook = json.loads(before)
     after = stamped(notebook, path.name, home)
@@ -93,21 +88,18 @@ def stamp(path: Path, home: str) -> bool:
 
 
 def table(every: list[Lesson], home: str, folder: str) -> str:
-    """The lessons as a Markdown table, with badges; `folder` stands before their files, as seen
-    from the page.
-    """
+    """The lessons as a Markdown table with badges, for a page that sees them in `folder`."""
     rows = ["| | lesson | you will be able to | minutes | |", "| --- | --- | --- | ---: | --- |"]
     for one in every:
-        rows.append(
-            f"| {one.number} | [{one.name}]({folder}{one.file}) | {one.objectives} | {one.time} | {links(one.file, home)} |"
-        )
+        link, badges = f"[{one.name}]({folder}{one.file})", links(one.file, home)
+        rows.append(f"| {one.number} | {link} | {one.objectives} | {one.time} | {badges} |")
     return "\n".join(rows)
 
 
 def details(every: list[Lesson]) -> str:
     """What each lesson needs, as a Markdown table."""
-    rows = ["| | needs | hardware |", "| --- | --- | --- |"]
-    return "\n".join(rows + [f"| {one.number} | {one.needs} | {one.hardware} |" for one in every])
+    rows = [f"| {one.number} | {one.needs} | {one.hardware} |" for one in every]
+    return "\n".join(["| | needs | hardware |", "| --- | --- | --- |", *rows])
 
 
 def main() -> None:

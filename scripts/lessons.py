@@ -1,11 +1,13 @@
-"""What each notebook's header says: title, objectives, needs, minutes, hardware. The tables of
-lessons are made of it, and the tests look at it.
+"""The headers of the notebooks: title, objectives, needs, minutes and hardware.
+
+The tables of lessons are made from them, and tests check them.
 """
 
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 FIELDS = {"objectives": "You will be able to", "needs": "You need", "minutes": "Minutes, hardware"}
@@ -13,8 +15,9 @@ FIELDS = {"objectives": "You will be able to", "needs": "You need", "minutes": "
 
 @dataclass(frozen=True)
 class Lesson:
-    """One notebook's header; what is missing is "". ``minutes``: the paragraph about minutes and
-    hardware.
+    """One notebook's header; what is missing is "".
+
+    ``minutes`` is the paragraph about minutes and hardware.
     """
 
     file: str
@@ -32,19 +35,18 @@ class Lesson:
 
     @property
     def hardware(self) -> str:
-        """The paragraph without its minutes: what the lesson runs on."""
-        rest = re.sub(
-            r"^.*?\bminutes\b[^,.;]*[,.;]?\s*", "", self.minutes, count=1, flags=re.DOTALL
-        )
+        """What the lesson runs on: the paragraph without its minutes."""
+        time = re.compile(r"^.*?\bminutes\b[^,.;]*[,.;]?\s*", re.DOTALL)
+        rest = time.sub("", self.minutes, count=1)
         return rest[:1].upper() + rest[1:]
 
 
-def source(cell: dict) -> str:
-    """A cell's text, which a notebook's file holds as one string or as lines."""
+def source(cell: dict[str, Any]) -> str:
+    """A cell's text, which a notebook's file has as one string or as lines."""
     return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
 
 
-def header(notebook: dict) -> str:
+def header(notebook: dict[str, Any]) -> str:
     """The text above the first code cell."""
     texts = []
     for cell in notebook["cells"]:
@@ -54,7 +56,7 @@ def header(notebook: dict) -> str:
     return "\n\n".join(texts)
 
 
-def lesson(notebook: dict, file: str) -> Lesson:
+def lesson(notebook: dict[str, Any], file: str) -> Lesson:
     """The header of a notebook (as JSON)."""
     text = header(notebook)
     title = re.search(r"^# (\d\d) · (.+)$", text, re.MULTILINE)
@@ -67,8 +69,9 @@ def lesson(notebook: dict, file: str) -> Lesson:
 
 
 def paragraph(text: str, words: str) -> str:
-    """What follows these bold words, to the end of the paragraph (and of a list right after it), on
-    one line; "" without them.
+    """The paragraph after these bold words, with a list that follows it, on one line.
+
+    It is "" without such words.
     """
     match = re.search(rf"\*\*{words}:?\*\*:?(.*?)(?=\n\n(?![-*] )|\Z)", text, re.DOTALL)
     return re.sub(r"\s+", " ", match[1]).strip() if match else ""

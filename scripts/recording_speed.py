@@ -1,16 +1,20 @@
-"""How fast demonstrations are recorded, by domain, beside the environment's bare speed.
+"""How fast demonstrations are recorded, by domain, beside the environment without a teacher.
 
 `python -m scripts.recording_speed` (about two minutes) writes the table in docs/results/speed.md.
 
-Everything is in processor seconds of one core, so that a busy machine does not count. Bare: the
-recorded episodes once more, reset and step alone, with the actions that were recorded. Recording:
-the same episodes by the teacher, kept and written to disk. The best of three rounds counts.
+All times are processor seconds of one core, so that a busy machine does not matter. "Bare" replays
+the recorded episodes, reset and step only, with the recorded actions. "Recording" plays the same
+episodes by the teacher, keeps them and writes them to disk. The best of three rounds counts.
 """
+
+from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import gymnasium as gym
 
 from jatlab.data.episodes import Episode, write_episodes
 from jatlab.data.recording.playing import EpisodePlayer
@@ -28,34 +32,32 @@ ROUNDS = 3
 
 
 def main() -> None:
-    lines = []
-    for domain, (tasks, wanted) in DOMAINS.items():
-        found = [
-            speeds(task, wanted, "search" if "search" in domain else "teacher")
-            for task in expand(tasks.split())
-        ]
-        steps, bare, recorded = map(sum, zip(*found, strict=True))
-        lines.append(
-            f"| {domain} ({len(found)} tasks) | {steps / bare:,.0f} | {steps / recorded:,.0f} | {recorded / bare:.3g} |"
-        )
-        print(lines[-1], flush=True)
-    head = [
+    lines = [
         "| steps per second of one core | bare | recording | times as long |",
         "| --- | ---: | ---: | ---: |",
     ]
-    insert("recording-speed", "\n".join([*head, *lines]))
+    for domain, (tasks, wanted) in DOMAINS.items():
+        who = "search" if "search" in domain else "teacher"
+        found = [speeds(task, wanted, who) for task in expand(tasks.split())]
+        steps, bare, recorded = map(sum, zip(*found, strict=True))
+        rates = f"{steps / bare:,.0f} | {steps / recorded:,.0f} | {recorded / bare:.3g}"
+        lines.append(f"| {domain} ({len(found)} tasks) | {rates} |")
+        print(lines[-1], flush=True)
+    insert("recording-speed", "\n".join(lines))
 
 
 def speeds(task: str, wanted: int, who: str) -> tuple[int, float, float]:
-    """Steps of a round, and its processor seconds: bare, and recorded."""
-    player, env, shown, steps = EpisodePlayer(task, who), make_env(task, render_mode=None), [], 0
+    """Steps of a round, and its processor seconds, bare and recorded."""
+    player, env = EpisodePlayer(task, who), make_env(task, render_mode=None)
     if player.teacher.slowness > 1:
         player.teacher.max_decisions = wanted
+    episodes: list[Episode] = []
+    steps = 0
     while steps < wanted:
-        shown.append(player.play(len(shown), timeout=60)[1])
-        steps += len(shown[-1]["rewards"])
-    bare = min(seconds(lambda: replay(env, shown)) for _ in range(ROUNDS))
-    recorded = min(seconds(lambda: record(player, len(shown))) for _ in range(ROUNDS))
+        episodes.append(play(player, len(episodes)))
+        steps += len(episodes[-1]["rewards"])
+    bare = min(seconds(lambda: replay(env, episodes)) for _ in range(ROUNDS))
+    recorded = min(seconds(lambda: record(player, len(episodes))) for _ in range(ROUNDS))
     print(f"{task}: {steps / bare:,.0f} bare, {steps / recorded:,.0f} recorded", flush=True)
     return steps, bare, recorded
 
@@ -66,22 +68,25 @@ def seconds(work: Callable[[], None]) -> float:
     return time.process_time() - started
 
 
-def replay(env, shown: list[Episode]) -> None:
-    for seed, episode in enumerate(shown):
+def play(player: EpisodePlayer, seed: int) -> Episode:
+    """The episode of a seed, played by the teacher."""
+    episode = player.play(seed, timeout=60)[1]
+    assert episode is not None  # it is kept unless one says otherwise
+    return episode
+
+
+def replay(env: gym.Env, episodes: list[Episode]) -> None:
+    for seed, episode in enumerate(episodes):
+        continuous = "continuous_actions" in episode
         env.reset(seed=seed)
-        for action in episode[
-            "continuous_actions" if "continuous_actions" in episode else "discrete_actions"
-        ]:
+        for action in episode["continuous_actions" if continuous else "discrete_actions"]:
             env.step(action)
 
 
-def record(player: EpisodePlayer, episodes: int) -> None:
+def record(player: EpisodePlayer, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        write_episodes(
-            Path(folder) / "00000.parquet",
-            [player.play(seed, timeout=60)[1] for seed in range(episodes)],
-            player.task,
-        )
+        episodes = [play(player, seed) for seed in range(count)]
+        write_episodes(Path(folder) / "00000.parquet", episodes, player.task)
 
 
 if __name__ == "__main__":

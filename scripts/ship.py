@@ -143,7 +143,7 @@ def domain_table(results: dict[str, Any]) -> str:
     """A row for each domain: this agent, its goals, and the published JAT."""
     settings = results["settings"]
     lines = [
-        f"Means of task scores, {settings['episodes']} episodes of each task, seeds from "
+        f"Means of task scores, {settings['episodes']} episodes a task, seeds from "
         f"{settings['seed']:,}; 95 % intervals in brackets. `{MINI_COMMAND}`",
         "",
         "| domain, tasks | by our teacher | to reach | by the published expert | to reach "
