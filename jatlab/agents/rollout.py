@@ -61,8 +61,8 @@ class RolloutAgent(Protocol):
     def reset(self, n: int, task: Task) -> None:
         """Forget, and get ready for ``n`` environments of ``task``."""
 
-    def act(self, observations: Any, rewards: Any, *, seeds: Any, **choice: Any) -> Any:
-        """The action that follows an observation and its reward."""
+    def act(self, *args: Any, **kwargs: Any) -> Any:
+        """The action that follows an observation and its reward; see `Agent.act`."""
 
 
 def rollout(

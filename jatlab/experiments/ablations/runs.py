@@ -203,8 +203,14 @@ def milliseconds_to_act(agent: Agent | ScalarAgent, task: str, decisions: int = 
 def _prediction_errors(
     agent: Agent | ScalarAgent, tasks: tuple[str, ...], data: str | Path
 ) -> dict[str, Any]:
-    """How well the agent predicts the next observation of each task that has no images."""
+    """How well the agent predicts the next observation of each task that has no images.
+
+    Raises ValueError for an agent of scalars, which predicts no observations.
+    """
+    from jatlab.agents.agent import Agent
     from jatlab.evaluation.observation_prediction import measure_prediction_error
 
+    if not isinstance(agent, Agent):
+        raise ValueError(f"{type(agent).__name__} predicts no observations: leave kappa out")
     without_images = [task for task in tasks if get_task(task).observation != "image"]
     return {task: measure_prediction_error(agent, task, data) for task in without_images}
