@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium import spaces
 
 from jatlab.agents.agent import Agent
@@ -96,8 +97,10 @@ for name, *facts in (
 
 
 def make_agent(**changes: object) -> Agent:
-    """An untrained agent that says it has learnt GRID and PUSH."""
-    model = JatModel(JatConfig.from_dict(TINY | changes))
+    """An untrained agent, always with the same weights, that says it has learnt GRID and PUSH."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = JatModel(JatConfig.from_dict(TINY | changes))
     return Agent(model, info={"name": "tiny", "data": {GRID: {}, PUSH: {}}})
 
 

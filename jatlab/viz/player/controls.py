@@ -6,19 +6,18 @@ needs ipywidgets.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import ipywidgets as widgets
 
+from jatlab.agents.agent import Agent
 from jatlab.model.memory import POLICIES
 from jatlab.tasks import task_names
 from jatlab.viz.player.canvas import WIDTH
-from jatlab.viz.player.watching import who_plays
-
-if TYPE_CHECKING:
-    from jatlab.viz.player.app import Player
+from jatlab.viz.player.watching import Watch, who_plays
 
 ALL = "all"  # what stands for None in a menu, where None means that nothing is chosen
 SPEEDS, TEMPERATURES = (1, 60), (0.0, 3.0)  # timesteps a second; 0: always the likeliest action
@@ -29,6 +28,40 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 Choices = list[tuple[str, Any]]  # what a menu shows, and the value that it stands for
 
 
+class Controlled(Protocol):
+    """What the controls use of a `Player`, which documents it."""
+
+    agent: Agent
+    learnt: list[str]
+    watch: Watch
+    playing: asyncio.Task[None] | None
+    task: str
+    seed: int
+    who: str
+    context: int | None
+    policy: str
+    temperature: float
+    speed: float
+    layer: int | None
+    head: int | None
+    index: int
+
+    def play(self) -> None:
+        """The button Play."""
+
+    def pause(self) -> None:
+        """The button Pause."""
+
+    def step(self) -> None:
+        """The button Step."""
+
+    def reset(self) -> None:
+        """The button Reset."""
+
+    def choose(self, **choices: Any) -> None:
+        """All menus and sliders."""
+
+
 class Controls:
     """The widgets of one `Player`.
 
@@ -36,7 +69,7 @@ class Controls:
     buttons' methods.
     """
 
-    def __init__(self, player: Player) -> None:
+    def __init__(self, player: Controlled) -> None:
         self.player, self.syncing = player, False
         size = widgets.Layout(width=f"{WIDTH}px", max_width="100%", height="auto")
         self.image = widgets.Image(format="jpeg", layout=size)
