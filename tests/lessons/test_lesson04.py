@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from jatlab.evaluation.observation_prediction import prediction_error
-from jatlab.experiments.ablations.registry import student_interval
+from jatlab.experiments.ablations import student_interval
 from jatlab.lessons.lesson04 import missed_changes, next_error, over_runs
 from jatlab.model.losses import squared_error
 from tests.support.exercises import exercise_tests

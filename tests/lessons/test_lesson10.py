@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jatlab.experiments.ablations.registry import reach_of, student_interval, with_layers
+from jatlab.experiments.ablations import reach_of, student_interval, with_layers
 from jatlab.lessons.lesson10 import interval_over_runs, reach, seed_differences
 from jatlab.model.config import JatConfig
 from tests.support.exercises import exercise_tests

@@ -1,6 +1,7 @@
 """Lesson 12: solutions pass, and typical wrong answers are told their mistake."""
 
 import numpy as np
+import pytest
 from gymnasium.utils.env_checker import check_env
 
 from jatlab.lessons.lesson12 import Ferry, cross, facts, paired, pilot
@@ -78,6 +79,7 @@ RIGHT = {
 test_right_answer, test_wrong_answer, test_coverage = exercise_tests("12", WRONG, RIGHT)
 
 
+@pytest.mark.filterwarnings("ignore:.*A Box observation space")  # infinite, as it should be
 def test_the_ferry_is_an_environment_that_its_seed_determines():
     env = Ferry()
     first, _ = env.reset(seed=3)
