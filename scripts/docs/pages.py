@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 from scripts import structure
@@ -20,6 +21,7 @@ from scripts.docs import api
 from scripts.lessons import NOTEBOOKS, lessons
 
 ROOT = Path(__file__).resolve().parents[2]
+USAGE_WIDTH = 88  # characters of a line, whatever terminal this runs in
 REPOSITORY = homepage() + "/"
 SITE = "https://{}.github.io/{}/".format(*repository(homepage()).split("/"))
 
@@ -78,6 +80,7 @@ def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
 
 def _command(name: str, parser: argparse.ArgumentParser) -> str:
     about = (parser.description or "").strip()
+    parser.formatter_class = partial(argparse.HelpFormatter, width=USAGE_WIDTH)
     usage = parser.format_usage().removeprefix("usage: ").rstrip()
     usage = re.sub(r"\n\s+", "\n    ", usage)
     arguments = [_argument(action, parser) for action in parser._actions if action.dest != "help"]
@@ -88,11 +91,11 @@ def _command(name: str, parser: argparse.ArgumentParser) -> str:
 
 def _argument(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
     """One argument in a definition list: how it is written, what it does, its default."""
-    formatter = parser._get_formatter()
-    written = formatter._format_action_invocation(action)
+    written = parser._get_formatter()._format_action_invocation(action)
     about = _sentence((action.help or "").replace("%(default)s", str(action.default)).strip())
     default = action.default
-    if default not in (None, argparse.SUPPRESS, False, []) and "default" not in about.lower():
+    said = "default" in about.lower() or isinstance(default, bool)
+    if default not in (None, argparse.SUPPRESS) and default != [] and not said:
         shown = " ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
         about += f" Default: `{shown}`."
     return f"`{written}`\n: {_code_names(about)}"

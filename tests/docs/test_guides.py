@@ -11,20 +11,12 @@ from tests.support import ROOT
 DOCS = ROOT / "docs"
 PAGES = [*sorted((DOCS / "guides").glob("*.md")), DOCS / "start" / "first-steps.md"]
 PAGES = [page for page in PAGES if page.name != "index.md"]
-SLOW = ("several-gpus", "evaluate", "fine-tune", "own-task", "own-teacher")  # half a minute each
-
 needs_bash = pytest.mark.skipif(sys.platform == "win32", reason="the pages' commands are for bash")
 
 
-def params():
-    return [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem in SLOW))
-        for page in PAGES
-    ]
-
-
+@pytest.mark.slow
 @needs_bash
-@pytest.mark.parametrize("page", params())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page_runs(page, tmp_path):
     guides.run(page, tmp_path)
 

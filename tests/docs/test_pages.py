@@ -23,6 +23,13 @@ def test_defaults_are_shown_once():
     assert "`--episodes EPISODES`\n: Episodes of each task. Default: `100`." in section
 
 
+def test_a_default_of_zero_is_shown(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    section = pages.commands().split("## jatlab record\n")[1].split("\n## ")[0]
+    assert "Default: `0`." in section
+    assert "[--episodes EPISODES] [--output" in section, "lines as long as in any other terminal"
+
+
 def test_results_are_tables():
     assert pages.ablations().count("## ") >= 10
     assert "| task | variant | score |" in pages.ablations()
@@ -51,7 +58,7 @@ def test_insert_replaces_what_stands_between_the_marks(tmp_path):
         readme.inserted("y", page)
 
 
-def test_the_picture_shows_all_floors_and_no_import_that_points_up():
+def test_the_picture_shows_all_floors():
     drawn = structure.drawing()
     texts = [node.text for node in ElementTree.fromstring(drawn).iter() if node.text]
     folders = {path.parent.name for path in structure.PACKAGE.glob("*/__init__.py")}
