@@ -13,6 +13,7 @@ trained on relabelled episodes has asked its teacher more questions than an agen
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -259,10 +260,11 @@ class _TeacherSlot:
         if not self.open:
             return
         try:
-            label = self.teacher.act(self.observation, self.executed)
+            answer = self.teacher.act(self.observation, self.executed)
         except TeacherFailed as error:
             self.open, self.failure = False, str(error)
             return
+        label = copy.copy(answer)  # the teacher may reuse its array
         self.steps.append((*observed(self.observation, self.task), label))
 
     def step(self, action: np.ndarray | int) -> None:
