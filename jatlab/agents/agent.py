@@ -239,7 +239,7 @@ class Agent:
         size = self.task.action_size
         if self.task.action == "continuous":
             self._last_actions = self.model.continuous_decoder(hidden)[:, :size]
-            return list(self._last_actions.float().cpu().numpy()), None
+            return list(self._last_actions.float().cpu().numpy().copy()), None
         # discrete actions are the first words of the vocabulary
         logits = F.linear(hidden, self.model.token_decoder.weight[:size])
         probabilities = (logits.float() / temperature).softmax(-1).cpu().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -106,7 +107,7 @@ def rollout(
     agent.record_attention = record_attention  # type: ignore[attr-defined]  # of those who attend
     recording = _Recording(record_attention, record_predictions)
     observation, info = env.reset(seed=seed)
-    frames = [env.render()] if render else []
+    frames = [np.array(env.render())] if render else []
     reward, done = 0.0, False
     while not done and (max_steps is None or len(recording.rewards) < max_steps):
         action = agent.act(observation, reward, seeds=None if seed is None else [seed], **choice)
@@ -115,7 +116,7 @@ def rollout(
         done = terminated or truncated
         recording.rewards.append(reward)
         if render:
-            frames.append(env.render())
+            frames.append(np.array(env.render()))  # a copy: it may be drawn upon again
     return recording.columns(env.task, info) | ({"frames": frames} if frames else {})
 
 
@@ -134,8 +135,8 @@ class _Recording:
 
     def decision(self, observation: Observation, action: Action, agent: RolloutAgent) -> None:
         """Keep a decision, and what the agent computed for it."""
-        self.observations.append(observation)
-        self.actions.append(action)
+        self.observations.append(copy.deepcopy(observation))
+        self.actions.append(copy.deepcopy(action))
         last: LastStep | None = getattr(agent, "last", None)
         if last is None:
             require(

@@ -7,6 +7,7 @@ and the actions that the agent chooses for it are ignored.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -134,7 +135,7 @@ class EpisodeVideo:
             last: the episode ends with this frame.
         """
         if last or self.count % self.stride == 0:
-            self.frames.append(render())
+            self.frames.append(np.array(render()))  # a copy: it may be drawn upon again
             self.captions.append(caption)
         if len(self.frames) >= 2 * self.limit and not last:
             self.frames, self.captions = self.frames[::2], self.captions[::2]
@@ -159,7 +160,7 @@ class _Slot:
         """Start the episode of the next seed; without one, wait."""
         self.reward, self.start, self.seed = 0.0, True, next(self.seeds, None)
         if self.seed is not None:
-            self.observation, _ = self.env.reset(seed=self.seed)
+            self.observation = copy.deepcopy(self.env.reset(seed=self.seed)[0])
             self.total, self.length = 0.0, 0
             self.mission = self.observation.get("text_observation", "")
             self._record()
@@ -171,7 +172,8 @@ class _Slot:
         """
         if self.seed is None:
             return None
-        self.observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(copy.deepcopy(action))
+        self.observation = copy.deepcopy(observation)  # `make` may give an env that reuses it
         self.start, self.reward = False, float(reward)
         self.total, self.length = self.total + self.reward, self.length + 1
         cut = self.length == self.max_steps and not (terminated or truncated)
@@ -193,7 +195,7 @@ class _Slot:
     def _record(self, last: bool = False) -> None:
         if self.video is not None:
             caption = {"step": self.length, "total": self.total, "mission": self.mission}
-            self.video.add(lambda: np.asarray(self.env.render()), caption, last)
+            self.video.add(self.env.render, caption, last)
 
 
 def play_task(

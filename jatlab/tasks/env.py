@@ -1,5 +1,6 @@
 """What every task's environment has in common: the outermost wrapper, and vectors as dicts."""
 
+import copy
 import operator
 from typing import Any
 
@@ -33,6 +34,9 @@ class VectorObservation(gym.ObservationWrapper):
 class TaskEnv(gym.Wrapper):
     """The environment of a task: it knows its task and the seed of its first reset.
 
+    Observations and actions are copied on their way, because many simulators give out one array
+    again and again, or write on the action that they are given.
+
     ``step`` raises ValueError for an action of the wrong kind, size or range. The constructor
     raises ValueError if the environment's spaces are not those of the task.
     """
@@ -57,17 +61,19 @@ class TaskEnv(gym.Wrapper):
         if seed is None:
             seed = self._first_seed
         self._first_seed = None
-        return self.env.reset(seed=seed, options=options)
+        observation, info = self.env.reset(seed=seed, options=options)
+        return copy.deepcopy(observation), info
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Observation, reward, terminated, truncated, info."""
         discrete = self.task.action == "discrete"
         action = self._check_choice(action) if discrete else self._check_vector(action)
         observation, reward, terminated, truncated, info = self.env.step(action)
+        observation = copy.deepcopy(observation)
         return observation, float(reward), bool(terminated), bool(truncated), info
 
     def _check_vector(self, action: Action) -> np.ndarray:
-        vector, size = np.asarray(action, dtype=np.float32), self.task.action_size
+        vector, size = np.array(action, dtype=np.float32), self.task.action_size
         if vector.shape != (size,) or not np.isfinite(vector).all():
             raise ValueError(
                 f"{self.task.name} takes {size} finite numbers as action, got {vector!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -149,7 +150,7 @@ class EpisodePlayer:
         executed: Action | None = None
         done = False
         while not done:
-            label = self.teacher.act(observation, executed)
+            label = copy.copy(self.teacher.act(observation, executed))  # it may reuse its array
             executed = disturb(label) if level else label
             if keep:
                 steps.append((*observed(observation, self.task), label))

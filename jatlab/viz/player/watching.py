@@ -229,7 +229,7 @@ def _copy(agent: Agent, context: int | None, policy: str | None) -> Agent:
 
 
 def _frame(env: TaskEnv) -> np.ndarray:
-    frame = np.asarray(env.render())
+    frame = np.array(env.render())  # a copy: it may be drawn upon again
     height, width = frame.shape[:2]
     return frame if height == FRAME else resize(frame, max(1, round(FRAME * width / height)))
 
