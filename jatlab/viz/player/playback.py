@@ -169,7 +169,7 @@ def _probabilities(agent: EvaluatedAgent) -> np.ndarray | None:
 
 def _record(video: EpisodeVideo, env: TaskEnv, facts: Facts, last: bool = False) -> None:
     if video.limit:
-        video.add(env.render, {"facts": facts}, last)
+        video.add(lambda: np.asarray(env.render()), {"facts": facts}, last)
 
 
 def action_names(env: TaskEnv) -> list[str]:
