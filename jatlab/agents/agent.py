@@ -110,6 +110,12 @@ class Agent:
                 "agent.reset(n, task='babyai-go-to-obj')"
             )
         self.task = get_task(task) if isinstance(task, str) else task
+        choices, words = self.task.action_size, self.model.config.vocab_size
+        require(
+            self.task.action == "continuous" or choices <= words,
+            f"{self.task.name} has {choices:,} choices, and the model has a vocabulary of "
+            f"{words:,}: it could never take the others. Take a model with a larger vocab_size",
+        )
         window, published = self.window(self.task), self.cache_policy == "published"
         longest = self.model.config.max_timesteps // (2 if published else 1)
         context = min(self.context or window, window, longest)

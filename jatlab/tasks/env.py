@@ -1,6 +1,7 @@
 """What every task's environment has in common: the outermost wrapper, and vectors as dicts."""
 
 import copy
+import math
 import operator
 from typing import Any
 
@@ -8,14 +9,9 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from jatlab.tasks.spaces import check_observations, with_task_actions
 from jatlab.tasks.task import Action, Observation, Task
 from jatlab.utils.checks import require
-
-OBSERVATION_KEYS = {
-    "continuous": "continuous_observation",
-    "discrete": "discrete_observation",
-    "image": "image_observation",
-}
 
 
 class VectorObservation(gym.ObservationWrapper):
@@ -23,7 +19,9 @@ class VectorObservation(gym.ObservationWrapper):
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        vector = spaces.Box(-np.inf, np.inf, (_size(env.observation_space),), np.float32)
+        vector = spaces.Box(
+            -np.inf, np.inf, (math.prod(env.observation_space.shape or ()),), np.float32
+        )
         self.observation_space = spaces.Dict({"continuous_observation": vector})
 
     def observation(self, observation: np.ndarray) -> Observation:
@@ -38,16 +36,21 @@ class TaskEnv(gym.Wrapper):
     again and again, or write on the action that they are given.
 
     ``step`` raises ValueError for an action of the wrong kind, size or range. The constructor
-    raises ValueError if the environment's spaces are not those of the task.
+    raises ValueError if the environment's spaces are not those of the task; see
+    :mod:`jatlab.tasks.spaces`.
     """
 
     def __init__(self, env: gym.Env, task: Task, seed: int | None = None):
+        require(
+            isinstance(env, gym.Env),
+            f"{task.name}: its `make` must return a gymnasium.Env, it returned {env!r}",
+        )
         if isinstance(env.observation_space, spaces.Box) and task.observation == "continuous":
             env = VectorObservation(env)
-        super().__init__(env)
+        check_observations(env, task)
+        super().__init__(with_task_actions(env, task))
         self.task = task
         self._first_seed = seed
-        _check_spaces(env, task)
 
     @property
     def unwrapped(self) -> Any:
@@ -92,33 +95,3 @@ class TaskEnv(gym.Wrapper):
                 f"{self.task.name} takes an integer from 0 to {last} as action, got {action!r}"
             )
         return index
-
-
-def _size(space: gym.Space) -> int:
-    """The number of values in a space; 0 for one without a shape."""
-    return 0 if space.shape is None else int(np.prod(space.shape))
-
-
-def _check_spaces(env: gym.Env, task: Task) -> None:
-    """Compare the spaces with the task: a wrong size would only show up deep inside the model."""
-    key, space = OBSERVATION_KEYS[task.observation], env.observation_space
-    if not isinstance(space, spaces.Dict) or key not in space.spaces:
-        raise ValueError(
-            f"{task.name}: the environment must observe a dict with {key!r}, it observes {space}"
-        )
-    require(
-        _size(space[key]) == task.observation_size,
-        f"{task.name}: {key} has {task.observation_size} values by the task, "
-        f"shape {space[key].shape} in the environment",
-    )
-    actions = env.action_space
-    found = (
-        ("discrete", int(actions.n))
-        if isinstance(actions, spaces.Discrete)
-        else ("continuous", _size(actions))
-    )
-    require(
-        found == (task.action, task.action_size),
-        f"{task.name}: the task has {task.action} actions of size {task.action_size}, "
-        f"the environment {actions}",
-    )

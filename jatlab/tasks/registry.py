@@ -156,13 +156,23 @@ def _hint(name: str) -> str:
     return f"; did you mean {', '.join(near)}?" if near else "; `jatlab tasks` lists them all"
 
 
-def register(task: Task, make: EnvMaker) -> Task:
-    """Add a task of your own. ``make(task, render_mode=...)`` returns its gymnasium environment.
+def register(task: Task, make: EnvMaker, check: bool = True) -> Task:
+    """Add a task of your own. Registering a name again replaces the task.
 
-    Its observations are dicts like the published ones (see :func:`make_env`), or a plain vector for
-    a task with continuous observations. Registering a name again replaces the task. Raises
-    ValueError for the name of a published task, a language domain, and a ``make`` that cannot be
-    called.
+    Args:
+        task: Its facts.
+        make: ``make(task, render_mode=...)`` returns its gymnasium environment. Observations are
+            dicts like the published ones (see :func:`make_env`), or a plain vector for a task with
+            continuous observations. :mod:`jatlab.tasks.spaces` says which actions can be served.
+        check: Make the environment once, to see whether it fits the task. Otherwise that is seen
+            when the environment is first made.
+
+    Returns:
+        The task.
+
+    Raises:
+        ValueError: For the name of a published task, a language domain, a ``make`` that cannot be
+            called, and an environment whose spaces are not those of the task.
     """
     require(
         task.playable,
@@ -172,6 +182,10 @@ def register(task: Task, make: EnvMaker) -> Task:
     published = (task.name in _TASKS and task.name not in _MAKERS) or task.name in _LANGUAGE
     require(not published, f"{task.name!r} is a published task; choose another name")
     require(callable(make), f"make must be a function that returns an environment, got {make!r}")
+    if check:
+        from jatlab.tasks.env import TaskEnv
+
+        TaskEnv(make(task, render_mode=None), task).close()
     _TASKS[task.name], _MAKERS[task.name] = task, make
     return task
 

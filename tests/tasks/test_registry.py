@@ -165,7 +165,10 @@ def test_a_registered_task_plays_like_the_others(own_tasks):
     ],
 )
 def test_a_task_that_does_not_fit_its_environment_is_refused(own_tasks, task, message):
-    register(task, make_cartpole)
+    with pytest.raises(ValueError, match=message):
+        register(task, make_cartpole)
+    assert "own-cartpole" not in task_names()
+    register(task, make_cartpole, check=False)
     with pytest.raises(ValueError, match=message):
         make_env("own-cartpole")
 

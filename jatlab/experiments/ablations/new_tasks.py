@@ -34,9 +34,13 @@ def register_new_tasks() -> None:
     """
     buttons, decisions = ("continuous", 8, "discrete", 4), ("continuous", 25, "discrete", 5)
     forces = ("continuous", 31, "continuous", 4, 50.0)
-    register(Task("lander", "new", "LunarLander-v3", None, *buttons), _make)
-    register(Task("fetch", "new", "FetchPickAndPlaceDense-v4", None, *forces), _make_fetch)
-    register(Task("highway", "new", "highway-fast-v0", None, *decisions), _make_highway)
+    register(Task("lander", "new", "LunarLander-v3", None, *buttons), _make, check=False)
+    register(
+        Task("fetch", "new", "FetchPickAndPlaceDense-v4", None, *forces), _make_fetch, check=False
+    )
+    register(
+        Task("highway", "new", "highway-fast-v0", None, *decisions), _make_highway, check=False
+    )
     register_teacher("lander", Pilot, "a proportional-derivative controller")
     register_teacher("fetch", Porter, "a script: above the block, down, close, carry")
     rules = "rules: as fast as the gap allows, into the lane with the larger one"
