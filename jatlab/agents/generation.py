@@ -135,7 +135,7 @@ def picture_tensor(agent: Agent, images: Sequence[Any]) -> Tensor:
     """Pictures (files, bytes, PIL) as the model takes them: float32 (B, 3, h, w) on its device."""
     import numpy as np
 
-    from jatlab.data.pictures import normalise, open_picture, preprocess
+    from jatlab.data.language.pictures import normalise, open_picture, preprocess
 
     size, pixels = agent.model.config.image_size, []
     for image in images:

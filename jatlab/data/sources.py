@@ -2,8 +2,8 @@
 
 A *window* is a stretch of one episode, a row of text, or a picture with its text. The mixture
 (`jatlab.data.mixture`) plans batches from the windows' lengths; `Source.batch` then builds their
-arrays. `jatlab.data.windows` has the source of episodes, `jatlab.data.text` that of documents,
-`jatlab.data.pictures` that of pictures, and `jatlab.data.mixed` puts several tasks side by side.
+arrays. `jatlab.data.windows` has the source of episodes, `jatlab.data.language.text` that of documents,
+`jatlab.data.language.pictures` that of pictures, and `jatlab.data.mixed` puts several tasks side by side.
 Another class with the same methods is another kind of source.
 """
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jatlab.data.pictures import PictureSource, normalise, open_pictures
+from jatlab.data.language.pictures import PictureSource, normalise, open_pictures
+from jatlab.data.language.text import TextSource, open_text
 from jatlab.data.sources import Batch, describe_items
 from jatlab.data.storage import EpisodeStore
-from jatlab.data.text import TextSource, open_text
 from jatlab.utils.checks import require
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.generation import picture_tensor, write
-from jatlab.data.pictures import PictureSource, open_pictures, picture_bytes
+from jatlab.data.language.pictures import PictureSource, open_pictures, picture_bytes
+from jatlab.data.language.rows import language_files, read_columns
+from jatlab.data.language.text import TextSource, open_text
 from jatlab.data.recording.scenes import question_type
-from jatlab.data.rows import language_files, read_columns
-from jatlab.data.text import TextSource, open_text
 from jatlab.data.windows import to_tensors
 from jatlab.evaluation.results import LanguageScores
 from jatlab.evaluation.statistics import bootstrap_interval

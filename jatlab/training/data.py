@@ -17,9 +17,9 @@ from jatlab.training.recipe import TrainConfig
 from jatlab.training.setup import Setup, is_recorded
 
 if TYPE_CHECKING:
-    from jatlab.data.pictures import PictureSource
+    from jatlab.data.language.pictures import PictureSource
+    from jatlab.data.language.text import TextSource
     from jatlab.data.published.streams import StreamSource
-    from jatlab.data.text import TextSource
     from jatlab.data.windows import WindowSource
 
     TaskSource: TypeAlias = WindowSource | TextSource | PictureSource | StreamSource

@@ -43,7 +43,12 @@ def stages(output: Path, work: Path, rehearse: bool) -> list[Stage]:
     """The kit's stages, in order."""
     short = ("--rehearse",) if rehearse else ()
     folders = ("--output", str(output), "--work", str(work), *short)
-    checks = ("pytest", "-q", "tests/gpu", "tests/model/test_golden_cuda.py")
+    checks = (
+        "pytest",
+        "-q",
+        "tests/training/on_device/test_device.py",
+        "tests/model/test_golden_cuda.py",
+    )
     report = ("-p", "no:cacheprovider", f"--junitxml={output / 'checks.xml'}")
     kept = ("-k", "static or stopped or numpys") if rehearse else ()
     return [

@@ -20,8 +20,8 @@ from jatlab.experiments.benchmarks.cost import full_window, training_flops
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
-from jatlab.model.static import static_loss
 from jatlab.tasks import get_task, make_env
+from jatlab.training.on_device.static import static_loss
 from jatlab.utils.files import write_json
 from scripts.gpu.arguments import device, parse
 

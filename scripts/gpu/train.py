@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jatlab.experiments.recipes import mini
-from jatlab.training.on_device import DeviceTrainer
+from jatlab.training.on_device.trainer import DeviceTrainer
 from jatlab.training.recipe import TrainConfig
 from scripts.gpu.arguments import device, parse
 

@@ -70,7 +70,7 @@ def test_nats_of_captions_are_given_the_picture(agent, tmp_path):
     pictures = [picture(i, 112, 112) for i in range(3)]
     write_pictures(tmp_path, "minigrid-captions", pictures, texts, "test")
     write_pictures(tmp_path, "minigrid-captions", pictures, texts)
-    from jatlab.data.pictures import open_pictures
+    from jatlab.data.language.pictures import open_pictures
     from jatlab.data.windows import to_tensors
 
     source = open_pictures(

@@ -19,9 +19,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jatlab.data.rows import FlatRow, Rows, cache_home, language_files, open_rows, read_columns
+from jatlab.data.language.rows import (
+    FlatRow,
+    Rows,
+    cache_home,
+    language_files,
+    open_rows,
+    read_columns,
+)
+from jatlab.data.language.text import (
+    TOKENS,
+    check_vocabulary,
+    row_length,
+    tokenize,
+    tokenizer_digest,
+)
 from jatlab.data.sources import Batch, describe_items, hold_out
-from jatlab.data.text import TOKENS, check_vocabulary, row_length, tokenize, tokenizer_digest
 from jatlab.utils.checks import require
 
 if TYPE_CHECKING:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jatlab.data.rows import FlatRow, Rows, cache_home, language_files, open_rows, read_columns
+from jatlab.data.language.rows import (
+    FlatRow,
+    Rows,
+    cache_home,
+    language_files,
+    open_rows,
+    read_columns,
+)
 from jatlab.data.sources import Batch, describe_items, hold_out
 from jatlab.utils.checks import require
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from jatlab.data.pictures import PIXELS, PictureSource, count_patches, picture_bytes
+from jatlab.data.language.pictures import PIXELS, PictureSource, count_patches, picture_bytes
+from jatlab.data.language.rows import Rows
+from jatlab.data.language.text import TOKENS, TextSource, check_vocabulary, row_length, tokenize
 from jatlab.data.published.reading import (
     Example,
     count_timesteps,
@@ -23,10 +25,8 @@ from jatlab.data.published.reading import (
     text_of,
     to_arrays,
 )
-from jatlab.data.rows import Rows
 from jatlab.data.sources import Batch
 from jatlab.data.storage import EpisodeStore, flatten, join_episodes, largest_ids
-from jatlab.data.text import TOKENS, TextSource, check_vocabulary, row_length, tokenize
 from jatlab.data.windows import WindowSource, check_no_weight, source_for
 from jatlab.tasks import Task
 from jatlab.utils.checks import require

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from jatlab.data.language.pictures import open_picture, picture_bytes
 from jatlab.data.parquet import read_notes, write_table
-from jatlab.data.pictures import open_picture, picture_bytes
 from jatlab.data.published.layout import PUBLISHED, SPLITS, Published, find
 from jatlab.data.published.reading import (
     decode_frames,

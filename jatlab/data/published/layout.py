@@ -24,8 +24,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jatlab.data.language.rows import RECORDED
 from jatlab.data.published.reading import columns_of, read_files
-from jatlab.data.rows import RECORDED
 from jatlab.tasks import Task, get_task, language_tasks, task_names
 
 if TYPE_CHECKING:

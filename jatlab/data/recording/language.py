@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from jatlab.data.language.rows import RECORDED, how_to_get, language_files
 from jatlab.data.parquet import Notes, read_notes, write_table
 from jatlab.data.recording.corpus import documents, split_documents
 from jatlab.data.recording.scenes import FIRST_TEST_SEED, as_text, caption, draw_scene, questions
-from jatlab.data.rows import RECORDED, how_to_get, language_files
 from jatlab.utils.checks import require
 from jatlab.utils.files import write_json
 from jatlab.utils.workers import run_jobs
@@ -62,7 +62,7 @@ def record_language(
     """Record tasks of text and pictures, for training and testing.
 
     Args:
-        names: some of `jatlab.data.rows.RECORDED`.
+        names: some of `jatlab.data.language.rows.RECORDED`.
         root: the folder of the data.
         scenes: scenes of training for each task of pictures; a tenth of that is recorded for
             testing. Documents are always all recorded.

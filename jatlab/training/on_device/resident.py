@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jatlab.data.language.pictures import PictureSource
+from jatlab.data.language.text import TextSource
 from jatlab.data.mixed import CONTINUOUS, MixedSource
-from jatlab.data.pictures import PictureSource
 from jatlab.data.symmetries import COLOURED, LEFT, MIRRORED_DIRECTION, RIGHT, GridSymmetries
-from jatlab.data.text import TextSource
 from jatlab.data.windows import WindowSource
 from jatlab.model.config import GRID_CELLS, GRID_INTEGERS
 
@@ -186,7 +186,7 @@ class ResidentPages(Resident):
         """The rows numbered ``windows`` (B, 1)."""
         found = {name: values[windows[:, 0]] for name, values in self.columns.items()}
         if "pixel_values" in found:
-            from jatlab.data.pictures import normalise
+            from jatlab.data.language.pictures import normalise
 
             found["pixel_values"] = normalise(found["pixel_values"])
         return found

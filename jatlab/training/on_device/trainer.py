@@ -2,8 +2,8 @@
 
 `Trainer` (`jatlab.training.trainer`) is the one to read and to use. It prepares each batch on the
 host, and a GPU that trains a small model waits for it most of the time. Here the windows of all
-tasks lie on the device (`jatlab.data.on_device`), a step takes one batch of every domain, sized by
-the domain's sampling weight, and nothing in it waits for the host (`jatlab.model.static`).
+tasks lie on the device (`jatlab.training.on_device.resident`), a step takes one batch of every domain, sized by
+the domain's sampling weight, and nothing in it waits for the host (`jatlab.training.on_device.static`).
 
 What it leaves out: validation, several processes, and resuming in the middle.
 """
@@ -25,14 +25,14 @@ from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import save_agent
 from jatlab.agents.settings import AgentSettings
 from jatlab.data.mixed import mix_alike
-from jatlab.data.on_device import Resident, TensorBatch, resident
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import open_source
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
-from jatlab.model.static import static_loss
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
+from jatlab.training.on_device.resident import Resident, TensorBatch, resident
+from jatlab.training.on_device.static import static_loss
 from jatlab.training.recipe import TrainConfig, by_task, learning_rate, make_optimizer
 from jatlab.training.state import EmaWeights
 from jatlab.utils.checks import require

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from jatlab.data.pictures import normalise, open_picture, open_pictures, preprocess
+from jatlab.data.language.pictures import normalise, open_picture, open_pictures, preprocess
 from jatlab.data.windows import open_source, to_tensors
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig

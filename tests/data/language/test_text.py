@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jatlab.data.language.rows import Rows
+from jatlab.data.language.text import TextSource, open_text
 from jatlab.data.mixture import Mixture, cut_batches
-from jatlab.data.rows import Rows
-from jatlab.data.text import TextSource, open_text
 from jatlab.data.windows import open_source
 from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer

@@ -16,14 +16,14 @@ import torch
 from safetensors.torch import load_file
 
 from jatlab.data.mixed import MixedSource
-from jatlab.data.on_device import resident
 from jatlab.data.windows import open_source
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.memory import Memory
-from jatlab.model.static import static_loss
+from jatlab.training.on_device.resident import resident
+from jatlab.training.on_device.static import static_loss
 from jatlab.training.trainer import TrainConfig, Trainer
 from tests.support import ROOT
 from tests.support.synthetic import write_task

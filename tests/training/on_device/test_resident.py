@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jatlab.data.mixed import MixedSource
-from jatlab.data.on_device import ResidentSymmetries, resident
 from jatlab.data.storage import EpisodeStore
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import WindowSource, open_source, to_tensors
 from jatlab.model.config import JatConfig
 from jatlab.tasks import get_task
+from jatlab.training.on_device.resident import ResidentSymmetries, resident
 from tests.support.language_data import documents, picture, write_pictures, write_texts
 from tests.support.synthetic import make_episode
 

@@ -8,8 +8,8 @@ from jatlab.experiments.benchmarks.device import made_up
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.objectives import Objective
-from jatlab.model.static import causal_masks, static_loss
 from jatlab.model.transformer import sequence_masks
+from jatlab.training.on_device.static import causal_masks, static_loss
 from tests.support.helpers import small
 
 KINDS = ("continuous", "discrete", "image", "text", "picture")

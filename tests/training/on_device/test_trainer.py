@@ -5,7 +5,7 @@ import torch
 
 from jatlab.agents.checkpoints import load_agent
 from jatlab.data.windows import to_tensors
-from jatlab.training.on_device import DeviceTrainer
+from jatlab.training.on_device.trainer import DeviceTrainer
 from jatlab.training.recipe import TrainConfig
 from tests.support.language_data import documents, write_texts
 from tests.support.synthetic import write_task

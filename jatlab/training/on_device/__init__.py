@@ -1,0 +1,1 @@
+"""Training on one device whose memory holds the data: nothing waits for the host."""
