@@ -13,7 +13,8 @@ FOLDER_MODULES = 12  # `__init__.py` is not counted
 MODULE_LINES = 350
 TEST_NAME_CHARACTERS = 60
 MANY_MODULES = {"jatlab/lessons"}  # a module for each lesson
-OTHER_TESTS = {"browser", "docs", "notebooks", "packaging", "scripts", "support"}  # not of one folder
+# not of one folder of the package
+OTHER_TESTS = {"browser", "docs", "notebooks", "packaging", "scripts", "support"}
 
 
 def root_entries(root: Path = ROOT) -> list[str]:

@@ -2,9 +2,9 @@
 
 A *window* is a stretch of one episode, a row of text, or a picture with its text. The mixture
 (`jatlab.data.mixture`) plans batches from the windows' lengths; `Source.batch` then builds their
-arrays. `jatlab.data.windows` has the source of episodes, `jatlab.data.language.text` that of documents,
-`jatlab.data.language.pictures` that of pictures, and `jatlab.data.mixed` puts several tasks side by side.
-Another class with the same methods is another kind of source.
+arrays. The sources of episodes are in `jatlab.data.windows`, those of documents and pictures in
+`jatlab.data.language`, and `jatlab.data.mixed` puts several tasks side by side. Another class with
+the same methods is another kind of source.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ NAMES = {
     "mujoco": "mujoco-ant",
 }
 TEXT, PICTURES = "wikipedia", "ok-vqa"
-WORDS = "the key is red and blue and lies beside a green door behind which a grey ball waits for whoever finds it".split()
+SENTENCE = "the key is red and blue and lies beside a green door behind which a grey ball waits"
+WORDS = SENTENCE.split()
 
 
 def png(picture: np.ndarray) -> bytes:
@@ -64,10 +65,15 @@ def schema_of(name):
     """Types and metadata of a file that ``datasets`` has pushed to the hub: lists of values,
     pictures as the Image feature.
     """
-    task, value = get_task(name), lambda kind: {"dtype": kind, "_type": "Value"}
-    listed = lambda feature, length=-1: (
-        {"feature": feature, "_type": "Sequence"} | ({"length": length} if length > 0 else {})
-    )  # noqa: E731
+    task = get_task(name)
+
+    def value(kind):
+        return {"dtype": kind, "_type": "Value"}
+
+    def listed(feature, length=-1):
+        size = {"length": length} if length > 0 else {}
+        return {"feature": feature, "_type": "Sequence"} | size
+
     image, binary = {"_type": "Image"}, pa.struct({"bytes": pa.binary(), "path": pa.string()})
     kinds = {
         "image_observations": (listed(image), pa.list_(binary)),

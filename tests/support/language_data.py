@@ -7,7 +7,8 @@ import numpy as np
 
 from jatlab.data.recording.language import write_rows
 
-WORDS = "the for statement is used to iterate over elements of a sequence such as string tuple list or other iterable object".split()
+SENTENCE = "the for statement is used to iterate over the elements of a sequence such as a string"
+WORDS = SENTENCE.split()
 
 
 def documents(count, seed=0, longest=60):

@@ -20,7 +20,6 @@ def run(w, config, **batch):
 
 
 # --- batches
-# -----------------------------------------------------------------------------------------------------------------
 
 
 def text(w, config, input_ids, pixel_values=None, attention_mask=None):
@@ -42,7 +41,7 @@ def text(w, config, input_ids, pixel_values=None, attention_mask=None):
     logits = hidden @ w["single_discrete_decoder.weight"].T
     nats = [
         -row[i].log_softmax(-1)[ids[i + 1]]
-        for row, ids, real in zip(logits[:, -input_ids.shape[1] :], input_ids, mask)
+        for row, ids, real in zip(logits[:, -input_ids.shape[1] :], input_ids, mask, strict=True)
         for i in range(len(ids) - 1)
         if real[i + 1]
     ]
@@ -80,7 +79,6 @@ def timesteps(w, config, rewards, attention_mask=None, loss_weight=None, **batch
 
 
 # --- from inputs to tokens
-# ---------------------------------------------------------------------------------------------------
 
 
 def embed_observation(w, config, kind, x, rewards):
@@ -117,7 +115,6 @@ def image(w, x):
 
 
 # --- trunk
-# -------------------------------------------------------------------------------------------------------------------
 
 
 def trunk(w, config, x, mask):
@@ -151,7 +148,6 @@ def attend(w, name, heads, y, hidden):
 
 
 # --- from hidden states to predictions and losses
-# ----------------------------------------------------------------------------
 
 
 def score_action(w, config, hidden, actions, mask, weight):
@@ -185,15 +181,14 @@ def frames(w, hidden):
         x = F.conv_transpose2d(
             x, *affine(w, f"image_decoder.module.deconv{i}"), stride=2, padding=1, output_padding=1
         )
-        if i == 3:
-            return torch.tanh(x).reshape(*hidden.shape[:2], 4, 84, 84)
-        x = F.leaky_relu(normalise(x), 0.01)
-        x = F.interpolate(x, (21, 21), mode="nearest") if i == 1 else x
-        x = gate(w, f"image_decoder.module.att{i}", x)
+        if i < 3:
+            x = F.leaky_relu(normalise(x), 0.01)
+            x = F.interpolate(x, (21, 21), mode="nearest") if i == 1 else x
+            x = gate(w, f"image_decoder.module.att{i}", x)
+    return torch.tanh(x).reshape(*hidden.shape[:2], 4, 84, 84)
 
 
 # --- parts
-# -------------------------------------------------------------------------------------------------------------------
 
 
 def affine(w, name):

@@ -2,8 +2,8 @@
 
 `Trainer` (`jatlab.training.trainer`) is the one to read and to use. It prepares each batch on the
 host, and a GPU that trains a small model waits for it most of the time. Here the windows of all
-tasks lie on the device (`jatlab.training.on_device.resident`), a step takes one batch of every domain, sized by
-the domain's sampling weight, and nothing in it waits for the host (`jatlab.training.on_device.static`).
+tasks lie on the device (`resident.py`), a step takes one batch of every domain, sized by the
+domain's sampling weight, and nothing in it waits for the host (`static.py`).
 
 What it leaves out: validation, several processes, and resuming in the middle.
 """

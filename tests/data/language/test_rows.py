@@ -14,7 +14,8 @@ def test_the_flat_copy_follows_the_data_and_the_tokenizer(tmp_path, tokenizer, m
     write_texts(tmp_path, "oscar", documents(5))
     first = open_text("oscar", tmp_path, NANO, tokenizer)
     with monkeypatch.context() as patch:
-        patch.setattr("jatlab.data.language.text._read_tokens", lambda *_: pytest.fail("read again"))
+        reader = "jatlab.data.language.text._read_tokens"
+        patch.setattr(reader, lambda *_: pytest.fail("read again"))
         assert open_text("oscar", tmp_path, NANO, tokenizer).fingerprint == first.fingerprint
     write_texts(tmp_path, "oscar", documents(5, seed=1), file="00001")
     more = open_text("oscar", tmp_path, NANO, tokenizer)
