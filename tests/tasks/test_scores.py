@@ -130,7 +130,7 @@ def words(line):
     return " ".join(line.split())
 
 
-def test_the_printed_table_numbers_notes_and_marks_published_random(files):
+def test_the_printed_table_numbers_notes_and_marks_random(files):
     scores = {"random": {"mean": 1234.5}, "expert": {"mean": -0.5}}
     measured = {"random": entry(-20.7), "teacher": entry(20.5)}
     files(
