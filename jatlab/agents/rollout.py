@@ -6,12 +6,13 @@ import copy
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import gymnasium as gym
 import numpy as np
 
 from jatlab.agents.attention_record import in_order
 from jatlab.agents.last_step import LastStep
 from jatlab.tasks import Task, get_task, make_env
-from jatlab.tasks.env import TaskEnv
+from jatlab.tasks.env import task_of
 from jatlab.tasks.task import Action, Observation
 from jatlab.teachers.base import RandomTeacher
 from jatlab.utils.checks import require
@@ -68,7 +69,7 @@ class RolloutAgent(Protocol):
 
 def rollout(
     agent: RolloutAgent,
-    env: TaskEnv,
+    env: gym.Env,
     seed: int | None = None,
     max_steps: int | None = None,
     record_attention: bool = False,
@@ -80,7 +81,7 @@ def rollout(
 
     Args:
         agent: who plays.
-        env: from `jatlab.make_env`.
+        env: from `jatlab.make_env`, in gymnasium's wrappers or without.
         seed: of the episode and of the agent's sampling; None: whatever comes next.
         max_steps: stop after so many timesteps.
         record_attention: keep the agent's attention weights.
@@ -101,9 +102,11 @@ def rollout(
           was expected to follow action t.
 
     Raises:
-        ValueError: if something is to be recorded that the agent does not compute.
+        ValueError: if something is to be recorded that the agent does not compute, or the
+            environment has no task.
     """
-    agent.reset(1, env.task)
+    task = task_of(env)
+    agent.reset(1, task)
     agent.record_attention = record_attention  # type: ignore[attr-defined]  # of those who attend
     recording = _Recording(record_attention, record_predictions)
     observation, info = env.reset(seed=seed)
@@ -112,12 +115,12 @@ def rollout(
     while not done and (max_steps is None or len(recording.rewards) < max_steps):
         action = agent.act(observation, reward, seeds=None if seed is None else [seed], **choice)
         recording.decision(observation, action, agent)
-        observation, reward, terminated, truncated, info = env.step(action)
-        done = terminated or truncated
+        observation, received, terminated, truncated, info = env.step(action)
+        reward, done = float(received), bool(terminated or truncated)
         recording.rewards.append(reward)
         if render:
             frames.append(np.array(env.render()))  # a copy: it may be drawn upon again
-    return recording.columns(env.task, info) | ({"frames": frames} if frames else {})
+    return recording.columns(task, info) | ({"frames": frames} if frames else {})
 
 
 class _Recording:

@@ -17,6 +17,7 @@ import numpy as np
 
 from jatlab.tasks import make_env
 from jatlab.tasks.task import Action, Observation
+from jatlab.utils.checks import whole_number
 
 FIRST_SEED = 1_000_000  # demonstrations are recorded with smaller seeds
 VIDEO_FRAMES = 48
@@ -80,8 +81,8 @@ class PlaySettings:
 
     def __post_init__(self) -> None:
         for name in ("episodes", "envs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected at least 1")
+            self._set_whole(name, 1)
+        self._set_whole("seed", None)
         if self.seed < FIRST_SEED:
             raise ValueError(
                 f"seed is {self.seed}: evaluation starts at {FIRST_SEED}, "
@@ -92,11 +93,12 @@ class PlaySettings:
                 f"temperature is {self.temperature}: expected a positive number "
                 "(greedy=True takes the likeliest action)"
             )
-        if self.max_steps is not None and self.max_steps < 1:
-            raise ValueError(
-                f"max_steps is {self.max_steps}: expected at least 1, "
-                "or None for the task's own limit"
-            )
+        if self.max_steps is not None:  # else the task's own limit
+            self._set_whole("max_steps", 1)
+
+    def _set_whole(self, name: str, least: int | None) -> None:
+        """Make a setting an int of Python's, which JSON can hold."""
+        object.__setattr__(self, name, whole_number(getattr(self, name), name, least))
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,19 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from jatlab.tasks.spaces import check_observations, with_task_actions
 from jatlab.tasks.task import Action, Observation, Task
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
+
+
+MAKE_ENV = "jatlab.tasks.registry:make_env"  # as gymnasium names an entry point
+
+
+def gym_name(task: str) -> str:
+    """A task's name in gymnasium, such as ``jatlab/mujoco-ant-v0``."""
+    return f"jatlab/{task}-v0"
 
 
 class VectorObservation(gym.ObservationWrapper):
@@ -38,9 +47,21 @@ class TaskEnv(gym.Wrapper):
     ``step`` raises ValueError for an action of the wrong kind, size or range. The constructor
     raises ValueError if the environment's spaces are not those of the task; see
     :mod:`jatlab.tasks.spaces`.
+
+    Args:
+        env: The environment that the domain's ``make`` returned.
+        task: The task.
+        seed: For the first reset, if that is called without a seed.
+        options: The other arguments of :func:`jatlab.make_env`, for :attr:`spec`.
     """
 
-    def __init__(self, env: gym.Env, task: Task, seed: int | None = None):
+    def __init__(
+        self,
+        env: gym.Env,
+        task: Task,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,
+    ):
         require(
             isinstance(env, gym.Env),
             f"{task.name}: its `make` must return a gymnasium.Env, it returned {env!r}",
@@ -50,7 +71,25 @@ class TaskEnv(gym.Wrapper):
         check_observations(env, task)
         super().__init__(with_task_actions(env, task))
         self.task = task
-        self._first_seed = seed
+        self._first_seed = _whole_seed(seed)
+        self._arguments = {"name": task.name, "seed": seed, **(options or {})}
+        # the simulator may offer others, such as a window
+        fps = self.metadata.get("render_fps", 30)
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": fps}
+
+    @property
+    def spec(self) -> EnvSpec:
+        """What ``gymnasium.make`` needs to make this environment again, in any process.
+
+        It names the task, not the simulator and our wrappers, which depend on the render mode.
+        """
+        return EnvSpec(
+            gym_name(self.task.name),
+            MAKE_ENV,
+            order_enforce=False,
+            disable_env_checker=True,
+            kwargs=dict(self._arguments),
+        )
 
     @property
     def unwrapped(self) -> Any:
@@ -60,9 +99,11 @@ class TaskEnv(gym.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode: the observation and gymnasium's info."""
-        if seed is None:
-            seed = self._first_seed
+        """Begin an episode: the observation and gymnasium's info.
+
+        Raises ValueError for a seed that is negative or not whole.
+        """
+        seed = self._first_seed if seed is None else _whole_seed(seed)
         self._first_seed = None
         observation, info = self.env.reset(seed=seed, options=options)
         return copy.deepcopy(observation), info
@@ -95,3 +136,26 @@ class TaskEnv(gym.Wrapper):
                 f"{self.task.name} takes an integer from 0 to {last} as action, got {action!r}"
             )
         return index
+
+
+def _whole_seed(seed: Any) -> int | None:
+    """A seed as every simulator takes it: they differ in which of NumPy's integers they accept."""
+    return None if seed is None else whole_number(seed, "seed")
+
+
+def task_of(env: gym.Env) -> Task:
+    """The task of an environment from :func:`jatlab.make_env`, whatever wrappers are around it.
+
+    Raises ValueError for another environment.
+    """
+    task = env.get_wrapper_attr("task") if _has_task(env) else None
+    if not isinstance(task, Task):
+        raise ValueError(
+            f"{env} has no task: make it with jatlab.make_env(NAME); gymnasium's wrappers may then "
+            "be put around it"
+        )
+    return task
+
+
+def _has_task(env: Any) -> bool:
+    return isinstance(env, gym.Env) and env.has_wrapper_attr("task")

@@ -31,6 +31,7 @@ from jatlab.data.recording.playing import as_episode, observed, versions
 from jatlab.evaluation.records import identity
 from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
+from jatlab.utils.checks import whole_number
 from jatlab.utils.workers import run_jobs
 
 FIRST_SEED = 50_000  # demonstrations use smaller seeds, evaluation larger ones
@@ -108,7 +109,10 @@ def relabel(
     names = expand(tasks)
     for name in names:
         require_teacher(name)
-    counts = {name: episodes if isinstance(episodes, int) else episodes[name] for name in names}
+    wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(names, episodes)
+    counts = {name: whole_number(wanted[name], "episodes", None) for name in names}
+    seed = whole_number(seed, "seed")
+    max_steps = None if max_steps is None else whole_number(max_steps, "max_steps", 1)
     for name, count in counts.items():
         _check_seeds(name, seed, count)
     fingerprint = identity(_cached_agent(str(agent)))["fingerprint"]

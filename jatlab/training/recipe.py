@@ -19,7 +19,7 @@ import torch
 from jatlab.model.objectives import Objective
 from jatlab.tasks import expand
 from jatlab.training.state import newest
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -128,6 +128,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
+        self.seed = whole_number(self.seed, "seed")
         self.objective()  # raises where a share is wrong
         self._check_model()
         require(self.steps or self.minutes, "say how long to train: steps or minutes")

@@ -1,5 +1,8 @@
 """The one way to refuse bad input."""
 
+import operator
+from typing import Any
+
 
 def require(condition: object, message: str) -> None:
     """Raise `ValueError(message)` unless `condition` holds.
@@ -8,3 +11,17 @@ def require(condition: object, message: str) -> None:
     """
     if not condition:
         raise ValueError(message)
+
+
+def whole_number(value: Any, name: str, least: int | None = 0) -> int:
+    """An integer of Python's, from one of any kind (NumPy's too).
+
+    Raises `ValueError`, which says the `name`, unless the value is whole and at least `least`.
+    """
+    wanted = "a whole number" if least is None else f"a whole number of at least {least:,}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} is {value!r}: expected {wanted}") from None
+    require(least is None or number >= least, f"{name} is {value!r}: expected {wanted}")
+    return number

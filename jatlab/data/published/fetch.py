@@ -27,7 +27,7 @@ from jatlab.data.published.reading import (
     to_arrays,
 )
 from jatlab.tasks import Task, expand
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 from jatlab.utils.files import remove_leftovers
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def fetch(
         OSError: when the disk is full.
     """
     if episodes is not None:
-        require(episodes >= 1, f"episodes must be at least 1, got {episodes}")
+        episodes = whole_number(episodes, "episodes", 1)
     facts: dict[str, dict[str, Facts]] = {}
     for name in expand(tasks):
         for split in splits:

@@ -30,7 +30,7 @@ from jatlab.data.parquet import explain_full_disk
 from jatlab.data.recording.playing import EpisodePlayer, Outcome, versions
 from jatlab.tasks import expand, get_task, task_names
 from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 from jatlab.utils.files import ASSETS, write_json
 from jatlab.utils.workers import run_jobs
 
@@ -96,7 +96,7 @@ def measure(
     who, path = list(who), Path(path)
     unknown = sorted(set(who) - set(WHO))
     require(not unknown, f"unknown policies {unknown}; measure some of {', '.join(WHO)}")
-    require(episodes >= 1, f"episodes must be at least 1, got {episodes}")
+    episodes, seed = whole_number(episodes, "episodes", 1), whole_number(seed, "seed")
     scores, names = _read(path), expand(tasks)
     for name in names if "search" in who else ():
         require_teacher(name, "search")

@@ -34,7 +34,7 @@ from jatlab.data.recording.shards import (
 )
 from jatlab.tasks import expand, get_task
 from jatlab.teachers import require_teacher
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 from jatlab.utils.files import remove_leftovers, write_json
 from jatlab.utils.workers import run_jobs
 
@@ -82,8 +82,10 @@ def record(
         OSError: when the disk is full.
     """
     root, named = Path(root), expand(tasks)
+    seed = whole_number(seed, "seed")
     settings = RecordSettings(seed, teacher, float(noise), float(timeout))
-    counts = dict(episodes) if isinstance(episodes, Mapping) else dict.fromkeys(named, episodes)
+    wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(named, episodes)
+    counts = {name: whole_number(wanted[name], "episodes", None) for name in named}
     names = [name for name in named if get_task(name).playable]
     _check_settings(names, [counts[name] for name in named], settings)
     summaries: dict[str, Summary] = {}
