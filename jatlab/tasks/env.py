@@ -3,6 +3,7 @@
 import copy
 import math
 import operator
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +14,6 @@ from gymnasium.envs.registration import EnvSpec
 from jatlab.tasks.spaces import check_observations, with_task_actions
 from jatlab.tasks.task import Action, Observation, Task
 from jatlab.utils.checks import require, whole_number
-
 
 MAKE_ENV = "jatlab.tasks.registry:make_env"  # as gymnasium names an entry point
 
@@ -44,6 +44,10 @@ class TaskEnv(gym.Wrapper):
     Observations and actions are copied on their way, because many simulators give out one array
     again and again, or write on the action that they are given.
 
+    An episode that its environment does not end is truncated after ``task.longest_episode`` steps.
+    Where the task sets no ``episode_limit`` of its own, a warning says so, and ``info["cut"]`` is
+    that number of steps.
+
     ``step`` raises ValueError for an action of the wrong kind, size or range. The constructor
     raises ValueError if the environment's spaces are not those of the task; see
     :mod:`jatlab.tasks.spaces`.
@@ -72,13 +76,14 @@ class TaskEnv(gym.Wrapper):
         super().__init__(with_task_actions(env, task))
         self.task = task
         self._first_seed = _whole_seed(seed)
-        self._arguments = {"name": task.name, "seed": seed, **(options or {})}
+        self._steps = 0
+        self._arguments = {"name": task.name, "seed": self._first_seed, **(options or {})}
         # the simulator may offer others, such as a window
         fps = self.metadata.get("render_fps", 30)
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": fps}
 
     @property
-    def spec(self) -> EnvSpec:
+    def spec(self) -> EnvSpec:  # type: ignore[override]  # read-only in gym.Wrapper too
         """What ``gymnasium.make`` needs to make this environment again, in any process.
 
         It names the task, not the simulator and our wrappers, which depend on the render mode.
@@ -104,7 +109,7 @@ class TaskEnv(gym.Wrapper):
         Raises ValueError for a seed that is negative or not whole.
         """
         seed = self._first_seed if seed is None else _whole_seed(seed)
-        self._first_seed = None
+        self._first_seed, self._steps = None, 0
         observation, info = self.env.reset(seed=seed, options=options)
         return copy.deepcopy(observation), info
 
@@ -113,7 +118,12 @@ class TaskEnv(gym.Wrapper):
         discrete = self.task.action == "discrete"
         action = self._check_choice(action) if discrete else self._check_vector(action)
         observation, reward, terminated, truncated, info = self.env.step(action)
-        observation = copy.deepcopy(observation)
+        observation, self._steps = copy.deepcopy(observation), self._steps + 1
+        if self._steps >= self.task.longest_episode and not (terminated or truncated):
+            truncated = True
+            if self.task.episode_limit is None:
+                info = info | {"cut": self._steps}
+                warnings.warn(unending(self.task), stacklevel=2)
         return observation, float(reward), bool(terminated), bool(truncated), info
 
     def _check_vector(self, action: Action) -> np.ndarray:
@@ -136,6 +146,14 @@ class TaskEnv(gym.Wrapper):
                 f"{self.task.name} takes an integer from 0 to {last} as action, got {action!r}"
             )
         return index
+
+
+def unending(task: Task) -> str:
+    """A sentence on an episode that was cut because its environment did not end it."""
+    return (
+        f"{task.name}: no end after {task.longest_episode:,} steps, so the episode was cut. Where "
+        f"{task.name} is meant to last as long or longer, say so: Task(…, episode_limit=STEPS)"
+    )
 
 
 def _whole_seed(seed: Any) -> int | None:

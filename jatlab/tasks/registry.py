@@ -246,7 +246,8 @@ def make_env(
             name=error.name,
         ) from error
     _check_options(make, task, options)
-    return TaskEnv(make(task, render_mode=render_mode, **options), task, seed)
+    options |= {"render_mode": render_mode}
+    return TaskEnv(make(task, **options), task, seed, options)
 
 
 def _check_options(make: EnvMaker, task: Task, options: dict[str, object]) -> None:
