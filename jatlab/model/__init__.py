@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jatlab.model.attention import DualAttention, KeyValueCache
-    from jatlab.model.jat import JatModel
+    from jatlab.model.jat import JatModel, JatOutput
     from jatlab.model.objectives import Objective
-    from jatlab.model.outputs import JatOutput
 
 _HOME = {
     "DualAttention": "jatlab.model.attention",
     "JatModel": "jatlab.model.jat",
-    "JatOutput": "jatlab.model.outputs",
+    "JatOutput": "jatlab.model.jat",
     "KeyValueCache": "jatlab.model.attention",
     "Objective": "jatlab.model.objectives",
 }

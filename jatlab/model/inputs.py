@@ -1,11 +1,14 @@
-"""The checked inputs of a forward pass: a batch of timesteps, or of text with or without a picture.
+"""The inputs of a forward pass: a batch of timesteps, or of text with or without a picture.
 
-Letters: B batch, T timesteps, S text tokens, n values of a vector, k integers of a grid and its
-mission.
+`jatlab.model.door` checks them.
+
+Letters: B batch, T timesteps, S text tokens, n and m values of a vector, k integers of a grid and
+its mission.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +17,7 @@ from torch import Tensor
 
 OBSERVATIONS = ("continuous_observations", "discrete_observations", "image_observations")
 ACTIONS = ("continuous_actions", "discrete_actions")
+TEXT = ("input_ids", "pixel_values")
 
 
 @dataclass(frozen=True)
@@ -43,37 +47,28 @@ class Timesteps:
     action_sizes: Tensor | None = None
 
     @classmethod
-    def checked(
-        cls,
-        observations: tuple[Tensor | None, ...],
-        actions: tuple[Tensor | None, ...],
-        rewards: Tensor | None = None,
-        mask: Tensor | None = None,
-        weight: Tensor | None = None,
-        sizes: Tensor | None = None,
-    ) -> Timesteps:
-        """The batch, from what `JatModel.forward` is given.
+    def of(cls, inputs: Mapping[str, Tensor | None]) -> Timesteps:
+        """The batch of these arguments of `JatModel.forward`, whose values are not looked at.
 
-        Args:
-            observations: in the order of `OBSERVATIONS`, exactly one of them not None.
-            actions: the same, in the order of `ACTIONS`.
-            rewards: (B, T); None: 0.
-            mask: (B, T), 1 where there is a timestep.
-            weight: (B, T), by which the losses are multiplied.
-            sizes: (B, 2), how many values each row's observations and actions have.
-
-        Raises:
-            ValueError: unless there is exactly one kind of observations and one of actions.
+        Raises `ValueError` unless there is exactly one kind of observations and one of actions.
         """
-        observation_name, observed = exactly_one(OBSERVATIONS, observations)
-        action_name, acted = exactly_one(ACTIONS, actions)
+        observation_name, observed = exactly_one(OBSERVATIONS, inputs)
+        action_name, acted = exactly_one(ACTIONS, inputs)
+        rewards, sizes = inputs.get("rewards"), inputs.get("continuous_sizes")
         if rewards is None:
             rewards = observed.new_zeros(observed.shape[:2], dtype=torch.float)
-        of_observations, of_actions = (None, None) if sizes is None else sizes.unbind(1)
+        of_observations, of_actions = (None, None) if sizes is None else sizes.long().unbind(1)
         return cls(
-            observation_name, observed, action_name, acted, rewards, mask, weight,
-            of_observations, of_actions,
-        )  # fmt: skip
+            observation_name,
+            native(observation_name, observed),
+            action_name,
+            native(action_name, acted),
+            native("rewards", rewards),
+            inputs.get("attention_mask"),
+            inputs.get("loss_weight"),
+            of_observations,
+            of_actions,
+        )
 
     @property
     def loss_mask(self) -> Tensor:
@@ -103,23 +98,32 @@ class TextBatch:
     mask: Tensor
 
     @classmethod
-    def checked(cls, ids: Tensor | None, pixels: Tensor | None, mask: Tensor | None) -> TextBatch:
-        """The batch, from what `JatModel.forward` is given: ids, pixels, or both."""
+    def of(cls, inputs: Mapping[str, Tensor | None]) -> TextBatch:
+        """The batch of these arguments of `JatModel.forward`: ids, pixels, or both."""
+        ids, pixels, mask = (inputs.get(name) for name in (*TEXT, "attention_mask"))
         if ids is None:
             assert pixels is not None
             ids = torch.zeros(len(pixels), 0, dtype=torch.long, device=pixels.device)
-        return cls(ids, pixels, torch.ones_like(ids) if mask is None else mask)
+        return cls(ids.long(), pixels, torch.ones_like(ids) if mask is None else mask)
 
 
-def exactly_one(names: tuple[str, ...], values: tuple[Tensor | None, ...]) -> tuple[str, Tensor]:
-    """The name and value of the only tensor. Raises `ValueError` unless there is exactly one."""
-    given = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
+def exactly_one(names: tuple[str, ...], inputs: Mapping[str, Tensor | None]) -> tuple[str, Tensor]:
+    """The name and value of the only input. Raises `ValueError` unless there is exactly one."""
+    given = [(name, value) for name in names if (value := inputs.get(name)) is not None]
     if len(given) != 1:
         found = ", ".join(name for name, _ in given) or "none"
         raise ValueError(
             f"a batch holds exactly one of {', '.join(names)}; given: {found} (or give input_ids)"
         )
     return given[0]
+
+
+def native(name: str, value: Tensor) -> Tensor:
+    """Integers as int64, real numbers as float32 (or float64); frames stay what they are."""
+    if name.startswith("discrete"):
+        return value.long()
+    wide = value.dtype in (torch.float32, torch.float64) or name.startswith("image")
+    return value if wide else value.float()
 
 
 def first_copy(name: str, given: Tensor, features: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ heads, V vocabulary.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from jatlab.model.attention import DualAttention
 from jatlab.model.checkpoint.pretrained import PretrainedModule
 from jatlab.model.config import JatConfig
 from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
+from jatlab.model.door import Door, check_inputs
 from jatlab.model.encoders import (
     ContinuousEncoder,
     DiscreteEncoder,
@@ -25,23 +28,55 @@ from jatlab.model.encoders import (
     PatchEncoder,
     symexp,
 )
-from jatlab.model.inputs import TextBatch, Timesteps, first_copy, with_reward
+from jatlab.model.inputs import TextBatch, Timesteps, first_copy, native, with_reward
 from jatlab.model.losses import action_loss, next_token_loss, observation_loss
 from jatlab.model.objectives import EVERYTHING, Objective
-from jatlab.model.outputs import JatOutput
 from jatlab.model.transformer import Transformer, sequence_masks
+
+
+@dataclass
+class JatOutput:
+    """Losses, predictions and, where asked for, what happened inside.
+
+    Fields that do not apply are None. Letters: B batch, T timesteps, P picture patches, S text
+    tokens, L tokens, N heads, H hidden size, V vocabulary.
+
+    Attributes:
+        loss: the weighted sum of the two losses below, or the loss of text.
+        action_loss: of the actions.
+        observation_loss: of the observations that follow.
+        pred_actions: (B, T, m) values or (B, T, V) logits.
+        pred_observations: the observation that follows each action: (B, T, n) values,
+            (B, T, 4, 84, 84) frames or (B, T, 148, 8) logits of the grid.
+        logits: of text, (B, P + S, V).
+        attentions: for each layer (B, N, L, L).
+        hidden_states: (B, L, H), the input of each layer and the normalised output of the last.
+        last_hidden_state: (B, L, H).
+    """
+
+    loss: Tensor | None = None
+    action_loss: Tensor | None = None
+    observation_loss: Tensor | None = None
+    pred_actions: Tensor | None = None
+    pred_observations: Tensor | None = None
+    logits: Tensor | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    last_hidden_state: Tensor | None = None
 
 
 class JatModel(PretrainedModule):
     """The agent's network: `JatModel(JatConfig.preset("nano"))`.
 
-    `objective` says what a training batch predicts; it has no effect in evaluation.
+    `objective` says what a training batch predicts; it has no effect in evaluation. `check_inputs`
+    says whether the arguments are checked; a trainer, which has checked its data, switches it off.
     """
 
     def __init__(self, config: JatConfig):
         super().__init__()
         self.config = config
         self.objective: Objective = EVERYTHING
+        self.check_inputs = True
         # words; also grid values and discrete actions
         self.text_embedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.patch_encoder = PatchEncoder(config)
@@ -105,22 +140,29 @@ class JatModel(PretrainedModule):
             output_hidden_states: return the hidden states too.
 
         Raises:
-            ValueError: for an impossible combination, a wrong size, or more tokens than positions.
+            ValueError: for an impossible combination, a wrong shape, type or value, or more tokens
+                than positions; see `jatlab.model.door`.
         """
         record = output_attentions or output_hidden_states
+        inputs = {
+            "input_ids": input_ids,
+            "pixel_values": pixel_values,
+            "continuous_observations": continuous_observations,
+            "discrete_observations": discrete_observations,
+            "image_observations": image_observations,
+            "continuous_actions": continuous_actions,
+            "discrete_actions": discrete_actions,
+            "rewards": rewards,
+            "attention_mask": attention_mask,
+            "loss_weight": loss_weight,
+            "continuous_sizes": continuous_sizes,
+        }
+        if self.check_inputs:
+            check_inputs(self.config, self.text_embedding.weight.device, inputs)
         if input_ids is not None or pixel_values is not None:
-            text = TextBatch.checked(input_ids, pixel_values, attention_mask)
-            output = self._forward_text(text, return_loss, record)
+            output = self._forward_text(TextBatch.of(inputs), return_loss, record)
         else:
-            batch = Timesteps.checked(
-                (continuous_observations, discrete_observations, image_observations),
-                (continuous_actions, discrete_actions),
-                rewards,
-                attention_mask,
-                loss_weight,
-                continuous_sizes,
-            )
-            output = self._forward_timesteps(batch, return_loss, record)
+            output = self._forward_timesteps(Timesteps.of(inputs), return_loss, record)
         output.attentions = output.attentions if output_attentions else None
         output.hidden_states = output.hidden_states if output_hidden_states else None
         return output
@@ -173,25 +215,70 @@ class JatModel(PretrainedModule):
     def _embed(self, batch: Timesteps, action_only: bool) -> Tensor:
         """o0 a0 o1 a1 …, (B, L, H); of an action-only batch o0 o1 …, (B, T, H)."""
         observations = self.embed_observations(
-            batch.observation_name, batch.observations, batch.rewards, batch.observation_sizes
+            batch.observation_name,
+            batch.observations,
+            batch.rewards,
+            batch.observation_sizes,
+            checked=True,
         )
         if action_only:
             return observations
-        actions = self.embed_actions(batch.action_name, batch.actions, batch.action_sizes)
+        actions = self.embed_actions(
+            batch.action_name, batch.actions, batch.action_sizes, checked=True
+        )
         return self.interleave(observations, actions)
 
     def embed_observations(
-        self, name: str, observations: Tensor, rewards: Tensor, sizes: Tensor | None = None
+        self,
+        name: str,
+        observations: Tensor,
+        rewards: Tensor,
+        sizes: Tensor | None = None,
+        checked: bool = False,
     ) -> Tensor:
-        """One vector a timestep, (B, T, H), from observations and their rewards (B, T)."""
+        """One vector a timestep, (B, T, H).
+
+        Args:
+            name: one of `OBSERVATIONS`, such as "continuous_observations".
+            observations: as `forward` takes them.
+            rewards: (B, T), those that came with them.
+            sizes: (B,), how many values each row's vectors really have; None: all.
+            checked: the arguments have been checked.
+
+        Raises:
+            ValueError: for a wrong shape, type or value.
+        """
+        if self.check_inputs and not checked:
+            door = Door(self.config, self.text_embedding.weight.device, sizes="sizes")
+            door.observations(name, observations, sizes)
+            door.rewards(rewards)
+            door.check_values()
+            observations = native(name, observations)
         if name == "continuous_observations":
             return self.continuous_encoder(*with_reward(observations, rewards, sizes))
         if name == "discrete_observations":
             return self.discrete_encoder(observations, rewards)
         return self.image_encoder(observations)  # as published: an image's reward is not embedded
 
-    def embed_actions(self, name: str, actions: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """One vector a timestep, (B, T, H), from actions (B, T, m) or (B, T)."""
+    def embed_actions(
+        self, name: str, actions: Tensor, sizes: Tensor | None = None, checked: bool = False
+    ) -> Tensor:
+        """One vector a timestep, (B, T, H).
+
+        Args:
+            name: one of `ACTIONS`, such as "discrete_actions".
+            actions: (B, T, m) or (B, T).
+            sizes: (B,), how many values each row's vectors really have; None: all.
+            checked: the arguments have been checked.
+
+        Raises:
+            ValueError: for a wrong shape, type or value.
+        """
+        if self.check_inputs and not checked:
+            door = Door(self.config, self.text_embedding.weight.device, sizes="sizes")
+            door.actions(name, actions, sizes)
+            door.check_values()
+            actions = native(name, actions)
         if name == "continuous_actions":
             return self.continuous_encoder(actions, sizes)
         return self.text_embedding(actions)

@@ -43,7 +43,12 @@ def next_token_loss(logits: Tensor, input_ids: Tensor, mask: Tensor) -> Tensor:
         logits: (B, S, vocabulary).
         input_ids: (B, S).
         mask: (B, S), 1 where there is a token.
+
+    Returns:
+        A number; 0 where no token follows another.
     """
+    if input_ids.shape[1] < 2:
+        return 0.0 * logits.float().sum()  # of the model, so that it has a gradient
     ones = mask[:, 1:].float()
     return cross_entropy(logits[:, :-1], input_ids[:, 1:], ones, ones)
 

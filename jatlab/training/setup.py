@@ -166,6 +166,7 @@ def build_model(setup: Setup, config: TrainConfig) -> JatModel:
     torch.manual_seed(config.seed)
     model = JatModel(setup.model)
     model.objective = setup.objective
+    model.check_inputs = False  # the data have been checked, when they were opened
     model.trunk.checkpoint_activations = config.checkpoint_activations
     if setup.start is not None:
         try:  # copied: a loaded agent's weights are mapped from its file

@@ -101,21 +101,21 @@ def test_copies_are_enlarged_or_sines_of_rising_frequency(values, size):
                 discrete_observations=torch.zeros(1, 2, 5, dtype=torch.long),
                 discrete_actions=torch.zeros(1, 2, dtype=torch.long),
             ),
-            "6 integers .* not 5",
+            r"discrete_observations has shape \(1, 2, 5\), expected \(B, T, 6\)",
         ),
         (
             dict(
                 image_observations=torch.zeros(1, 2, 4, 80, 84),
                 discrete_actions=torch.zeros(1, 2, dtype=torch.long),
             ),
-            r"\(B, T, 4, 84, 84\), not \(1, 2, 4, 80, 84\)",
+            r"has shape \(1, 2, 4, 80, 84\), expected \(B, T, 4, 84, 84\)",
         ),
         (
             dict(
                 pixel_values=torch.zeros(1, 3, 15, 16),
                 input_ids=torch.zeros(1, 2, dtype=torch.long),
             ),
-            r"\(B, 3, 16, 16\), not \(1, 3, 15, 16\)",
+            r"has shape \(1, 3, 15, 16\), expected \(B, 3, 16, 16\)",
         ),
         (
             dict(continuous_observations=torch.zeros(1, 2, 3)),

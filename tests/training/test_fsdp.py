@@ -39,7 +39,7 @@ BATCHES = {
         continuous_observations=torch.randn(2, 1, 5), discrete_actions=torch.randint(0, 4, (2, 1))
     ),
     "image": dict(
-        image_observations=torch.randn(1, 2, 4, 84, 84),
+        image_observations=torch.rand(1, 2, 4, 84, 84) * 2 - 1,
         discrete_actions=torch.randint(0, 4, (1, 2)),
     ),
     "picture": dict(pixel_values=torch.randn(2, 3, 16, 16), input_ids=torch.randint(0, 40, (2, 5))),

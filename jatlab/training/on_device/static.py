@@ -44,20 +44,7 @@ def static_loss(model: JatModel, batch: dict[str, Tensor], action_only: bool = F
     """
     if "input_ids" in batch:
         return _text_loss(model, batch)
-    return _timestep_loss(model, timesteps(batch), action_only)
-
-
-def timesteps(batch: dict[str, Tensor]) -> Timesteps:
-    """The arguments of `JatModel.forward` as `Timesteps`."""
-    names = ("continuous_observations", "discrete_observations", "image_observations")
-    return Timesteps.checked(
-        tuple(batch.get(name) for name in names),
-        (batch.get("continuous_actions"), batch.get("discrete_actions")),
-        batch.get("rewards"),
-        batch.get("attention_mask"),
-        batch.get("loss_weight"),
-        batch.get("continuous_sizes"),
-    )
+    return _timestep_loss(model, Timesteps.of(batch), action_only)
 
 
 def _text_loss(model: JatModel, batch: dict[str, Tensor]) -> Tensor:
@@ -96,11 +83,17 @@ def _embed(model: JatModel, batch: Timesteps, action_only: bool) -> Tensor:
         observations = encoder.combine(F.embedding(batch.observations, projected), batch.rewards)
     else:
         observations = model.embed_observations(
-            batch.observation_name, batch.observations, batch.rewards, batch.observation_sizes
+            batch.observation_name,
+            batch.observations,
+            batch.rewards,
+            batch.observation_sizes,
+            checked=True,
         )
     if action_only:
         return observations
-    actions = model.embed_actions(batch.action_name, batch.actions, batch.action_sizes)
+    actions = model.embed_actions(
+        batch.action_name, batch.actions, batch.action_sizes, checked=True
+    )
     return model.interleave(observations, actions)
 
 
