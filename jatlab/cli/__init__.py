@@ -8,6 +8,7 @@
 | `train`                                      | `train`       |
 | `evaluate`, `play`, `generate`, `export`     | `play`        |
 | `demo`, `mini`, `ablate`, `bench`, `cost`    | `experiments` |
+| `info`                                       | `info`        |
 
 Each command is one function. It imports what it needs when it runs, so `jatlab --help` answers at
 once.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import shlex
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jatlab.agents.agent import Agent
@@ -18,7 +20,10 @@ AGENT = (
     "a folder that `jatlab train` wrote, the name of a shipped agent, a repository of the hub "
     "(jat-project/jat), 'random', or 'untrained:PRESET', such as untrained:nano"
 )
-TEMPERATURE = "of the sampling (the agent's own: 1, unless its agent.json says otherwise)"
+TEMPERATURE = (
+    "of the sampling; 0 takes the likeliest action (the agent's own: 1, unless its agent.json says "
+    "otherwise)"
+)
 
 
 class Commands:
@@ -67,6 +72,26 @@ def add_dtype(parser: argparse.ArgumentParser) -> None:
         choices=("float32", "bfloat16"),
         help="how the weights are held in memory (as they are stored)",
     )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON for scripts, in place of the text"
+    )
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON in ASCII; NaN and infinity, which JSON lacks, become null."""
+    print(json.dumps(_finite(value), indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def load(name: str, dtype: str | None = None) -> Agent | RandomAgent:

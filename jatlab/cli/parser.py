@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from jatlab import __version__
-from jatlab.cli import data, experiments, play, tasks, teachers, train
+from jatlab.cli import data, experiments, info, play, tasks, teachers, train
 from jatlab.cli.options import Commands
 
 DESCRIPTION = (
@@ -30,6 +30,7 @@ ADD = (  # in the order of `jatlab --help`
     experiments.add_ablate,
     experiments.add_bench,
     experiments.add_cost,
+    info.add_info,
 )
 
 
