@@ -8,6 +8,7 @@ and the actions that the agent chooses for it are ignored.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +16,8 @@ from typing import Protocol
 import gymnasium as gym
 import numpy as np
 
-from jatlab.tasks import make_env
+from jatlab.agents.sampling import check_temperature
+from jatlab.tasks import get_task, make_env
 from jatlab.tasks.task import Action, Observation
 from jatlab.utils.checks import whole_number
 
@@ -65,7 +67,7 @@ class PlaySettings:
         seed: first seed; episode i has seed `seed + i`.
         envs: most environments in lockstep.
         greedy: take the likeliest action instead of sampling.
-        temperature: of the sampling of discrete actions.
+        temperature: of the sampling of discrete actions; 0 takes the likeliest action.
         max_steps: end an episode after so many steps; the task's limit if None.
 
     Raises:
@@ -88,11 +90,7 @@ class PlaySettings:
                 f"seed is {self.seed}: evaluation starts at {FIRST_SEED}, "
                 "because demonstrations are recorded with smaller seeds"
             )
-        if not self.temperature > 0:
-            raise ValueError(
-                f"temperature is {self.temperature}: expected a positive number "
-                "(greedy=True takes the likeliest action)"
-            )
+        object.__setattr__(self, "temperature", check_temperature(self.temperature))
         if self.max_steps is not None:  # else the task's own limit
             self._set_whole("max_steps", 1)
 
@@ -109,7 +107,7 @@ class Episode:
     total: float  # the return: the sum of its rewards
     length: int  # steps
     success: bool | None  # None where the task cannot tell
-    cut: bool  # `max_steps` ended it, not the task
+    cut: bool  # a limit ended it, not the task: `max_steps`, or that of an unending environment
     mission: str = ""  # what the agent was told, in words
 
 
@@ -152,10 +150,10 @@ class _Slot:
         self,
         env: gym.Env,
         seeds: Iterator[int],
-        max_steps: int | None,
+        limit: float,
         video: EpisodeVideo | None,
     ) -> None:
-        self.env, self.seeds, self.max_steps, self.video = env, seeds, max_steps, video
+        self.env, self.seeds, self.limit, self.video = env, seeds, limit, video
         self._begin()
 
     def _begin(self) -> None:
@@ -178,7 +176,7 @@ class _Slot:
         self.observation = copy.deepcopy(observation)  # `make` may give an env that reuses it
         self.start, self.reward = False, float(reward)
         self.total, self.length = self.total + self.reward, self.length + 1
-        cut = self.length == self.max_steps and not (terminated or truncated)
+        cut = "cut" in info or (self.length == self.limit and not (terminated or truncated))
         ended = terminated or truncated or cut
         self._record(last=ended)
         return self._end(self.seed, info, cut) if ended else None
@@ -230,12 +228,13 @@ def play_task(
     """
     seeds = range(settings.seed, settings.seed + settings.episodes)
     waiting = iter(seeds)
+    limit = min(settings.max_steps or math.inf, get_task(task).longest_episode)
     slots: list[_Slot] = []
     done: dict[int, Episode] = {}
     try:
         for index in range(lockstep(settings.episodes, settings.envs)):
             recorded = video if index == 0 else None
-            slots.append(_Slot(make(task), waiting, settings.max_steps, recorded))
+            slots.append(_Slot(make(task), waiting, limit, recorded))
         agent.reset(len(slots), task)
         while len(done) < len(seeds):
             for episode in _step(agent, slots, settings):

@@ -115,7 +115,7 @@ def task_results(name: str, episodes: list[dict[str, Any]]) -> TaskResults:
     task, scores = get_task(name), task_scores(name)
     returns = np.array([episode["total"] for episode in episodes])
     successes = [episode["success"] for episode in episodes]
-    cut = sum(episode["cut"] for episode in episodes)
+    cut = [episode["length"] for episode in episodes if episode["cut"]]
     return {
         "domain": task.domain,
         "note": task.note,
@@ -133,7 +133,7 @@ def task_results(name: str, episodes: list[dict[str, Any]]) -> TaskResults:
         "lengths": [episode["length"] for episode in episodes],
         "successes": successes,
         "missions": [episode.get("mission", "") for episode in episodes],
-        "cut": cut,
+        "cut": len(cut),
     }
 
 
@@ -197,14 +197,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _scaled(name: str, returns: np.ndarray, by: str, cut: int) -> dict[str, Any]:
-    """The returns (episodes,) on one scale, or why they are left out of it."""
+def _scaled(name: str, returns: np.ndarray, by: str, cut: list[int]) -> dict[str, Any]:
+    """The returns (episodes,) on one scale, or why they are left out of it.
+
+    `cut` has the lengths of the episodes that a limit ended.
+    """
     scores = normalise(name, returns, by)
     if scores is None:
         return {"left_out": why_not(name, by)}
     # Half an episode cannot be compared with a whole one: Pong stands at 0 before anyone has lost.
     if cut:
-        return {"left_out": f"{cut} of {len(returns)} episodes were cut short by max_steps"}
+        how = f"cut short after {max(cut):,} steps"
+        return {"left_out": f"{len(cut)} of {len(returns)} episodes were {how}"}
     return {
         "mean": float(scores.mean()),
         "std": float(scores.std()),

@@ -9,10 +9,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 
 DOMAINS = ("atari", "babyai", "metaworld", "mujoco")  # control: tasks that are played
 LANGUAGE_DOMAINS = ("text", "vision")  # language: tasks that are read
+
+# Steps after which an episode is cut where its environment never ends it. Every published
+# environment ends its episodes before; a game of Atari lasts at most 27,000 decisions.
+LONGEST_EPISODES = {"atari": 30_000}
+LONGEST_EPISODE = 10_000  # of the other domains
 
 # One observation by its parts, of which a task has some:
 #   continuous_observation  float32 (n,)
@@ -42,6 +47,8 @@ class Task:
         loss_weight: The published weight of the task's losses.
         max_timesteps: The published training window; None for as many as the model can hold.
         note: How our environment differs from the published one; "" if it does not.
+        episode_limit: The number of steps that end an episode, as part of the task. None: the
+            environment ends it; one that never does is cut after 30,000 steps (Atari) or 10,000.
     """
 
     name: str
@@ -55,6 +62,7 @@ class Task:
     loss_weight: float = 1.0
     max_timesteps: int | None = None
     note: str = ""
+    episode_limit: int | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -72,12 +80,20 @@ class Task:
             f"task {self.name}: sizes are at least 1, "
             f"got {self.observation_size} and {self.action_size}",
         )
+        if self.episode_limit is not None:
+            limit = whole_number(self.episode_limit, f"task {self.name}: episode_limit", 1)
+            object.__setattr__(self, "episode_limit", limit)
 
     def _check_kind(self, field: str, known: tuple[str, ...]) -> None:
         value = getattr(self, field)
         *most, last = map(repr, known)
         choices = f"{', '.join(most)} or {last}" if most else last
         require(value in known, f"task {self.name}: {field} is {choices}, not {value!r}")
+
+    @property
+    def longest_episode(self) -> int:
+        """Steps after which an episode ends at the latest, see ``episode_limit``."""
+        return self.episode_limit or LONGEST_EPISODES.get(self.domain, LONGEST_EPISODE)
 
     @property
     def playable(self) -> bool:

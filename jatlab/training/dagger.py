@@ -278,7 +278,9 @@ class _TeacherSlot:
         space = self.env.action_space
         if isinstance(space, Box):
             action = np.clip(action, space.low, space.high)
-        self.observation, self.reward, terminated, truncated, _ = self.env.step(action)
+        self.observation, self.reward, terminated, truncated, info = self.env.step(action)
+        if "cut" in info:
+            self.failure = f"no end after {info['cut']:,} steps, which is its task's limit"
         self.executed = action
         self.rewards.append(self.reward)
         limits = (self.max_steps, self.teacher.max_decisions)

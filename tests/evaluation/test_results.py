@@ -115,7 +115,7 @@ def test_episodes_cut_short_are_not_compared_with_whole_ones():
     played = episodes([0.5, 0.7, 0.9])
     played[1]["cut"] = True
     task = task_results(LOCAL, played)
-    why = {"left_out": "1 of 3 episodes were cut short by max_steps"}
+    why = {"left_out": "1 of 3 episodes were cut short after 10 steps"}
     assert task["by_teacher"] == task["by_expert"] == why
     assert task["return"]["mean"] == pytest.approx(0.7) and task["cut"] == 1
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest import mock
 
 import gymnasium as gym
@@ -64,6 +65,22 @@ class Reusing(gym.Env):
         return self.picture
 
 
+class Endless(gym.Env):
+    """Never ends; pays 1 a step."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 1.0, False, False, {}
+
+    def render(self):
+        return np.zeros((8, 8, 3), np.uint8)
+
+
 class ReusingTeacher(Teacher):
     """Answers with the first number that it sees, in an array that it gives out again and again."""
 
@@ -78,7 +95,7 @@ class ReusingTeacher(Teacher):
 
 @contextmanager
 def own_task(
-    name: str, facts: tuple, make: Callable[[], gym.Env], teacher: type | None = None, **more: int
+    name: str, facts: tuple, make: Callable[[], gym.Env], teacher: type | None = None, **more: Any
 ) -> Iterator[Task]:
     """A task called `name`, with these facts, that vanishes after the block."""
     tasks = mock.patch.dict(registry._TASKS), mock.patch.dict(registry._MAKERS)

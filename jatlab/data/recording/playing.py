@@ -126,7 +126,8 @@ class EpisodePlayer:
             How the episode went, and its arrays (None without ``keep``).
 
         Raises:
-            TeacherFailed: when the teacher gives up, or the time is over.
+            TeacherFailed: when the teacher gives up, the time is over, or the environment does not
+                end its episode (see `jatlab.tasks.env.TaskEnv`).
         """
         env = self.env  # making it does not count as the episode's time
         try:
@@ -156,6 +157,10 @@ class EpisodePlayer:
                 steps.append((*observed(observation, self.task), label))
             observation, reward, terminated, truncated, info = env.step(executed)
             rewards.append(float(reward))
+            if "cut" in info:
+                raise TeacherFailed(
+                    f"no end after {info['cut']:,} steps, which is its task's limit"
+                )
             done = terminated or truncated or len(rewards) == self.teacher.max_decisions
             if watch and len(rewards) % WATCH_EVERY == 0:
                 watch(f"seed {seed}: {sum(rewards):g} after {len(rewards):,} decisions")

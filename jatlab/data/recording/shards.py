@@ -172,13 +172,19 @@ def play_shard(
                 report(0)
             seed = next(spare, None)
         else:
-            raise ValueError(
-                f"{job.task}: the teacher failed on {len(failures)} seeds within {job.count} "
-                f"episodes; the last reason was: {failures[-1]['reason']}. "
-                f"Does it need more than timeout={job.settings.timeout:g} s?"
-            )
+            raise ValueError(_explain(job, failures))
         report(outcome.length)
         assert episode is not None  # `play` keeps it
         episodes.append(episode)
         outcomes.append(outcome)
     return episodes, outcomes, failures
+
+
+def _explain(job: ShardJob, failures: list[dict[str, Any]]) -> str:
+    """Why a file could not be made."""
+    reason = failures[-1]["reason"]
+    out_of_time = f". Does it need more than timeout={job.settings.timeout:g} s?"
+    return (
+        f"{job.task}: the teacher failed on {len(failures)} seeds within {job.count} episodes; the "
+        f"last reason was: {reason}{out_of_time if reason.endswith(' s') else ''}"
+    )

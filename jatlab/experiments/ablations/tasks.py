@@ -28,6 +28,7 @@ from jatlab.teachers.console import DECISIONS, ConsoleTeacher
 CUES = 4
 RECALL_STEPS = 32
 REPEATS, SPLITS = (4, 8), (2,)
+MOST_FRAMES = 108_000  # of a game
 
 
 class Recall(gym.Env):
@@ -186,7 +187,14 @@ def _divided_reach(parts: int) -> gym.Env:
 
 
 def _register_game(name: str, frames: int) -> None:
-    game = replace(get_task(GAME), name=name, domain="time", env_id=None, published_env_id=None)
+    game = replace(
+        get_task(GAME),
+        name=name,
+        domain="time",
+        env_id=None,
+        published_env_id=None,
+        episode_limit=MOST_FRAMES // frames,
+    )
     register(game, lambda task, render_mode=None: _timed_game(frames), check=False)
     register_teacher(name, lambda: TimedTeacher(frames), "the game's own")
 

@@ -151,7 +151,8 @@ def provenance(results: Results) -> list[tuple[str, str]]:
     temperature = (
         f"sampled from the predicted probabilities (temperature {settings['temperature']:g})"
     )
-    choice = "the likeliest action" if settings["greedy"] else temperature
+    likeliest = settings["greedy"] or settings["temperature"] == 0
+    choice = "the likeliest action" if likeliest else temperature
     versions = [f"{name} {version}" for name, version in results["versions"].items()]
     rows = [
         ("Agent", f"{agent['name']}, weights {agent['fingerprint']}"),
@@ -190,8 +191,16 @@ def provenance(results: Results) -> list[tuple[str, str]]:
 
 def _cut_short(results: Results) -> list[tuple[str, str]]:
     most = results["settings"]["max_steps"]
-    if not most:
-        return []
-    cut = sum(task["cut"] for task in results["tasks"].values())
-    words = f"{plural(cut, 'episode')} ended after {most:,} steps, before the task ended them"
-    return [("Cut short", words)]
+    cut = {name: task["cut"] for name, task in results["tasks"].items() if task["cut"]}
+    if most:
+        ended = f"{plural(sum(cut.values()), 'episode')} ended after {most:,} steps"
+        return [("Cut short", f"{ended}, before the task ended them")]
+    return [
+        (
+            "Cut short",
+            f"{plural(count, 'episode')} of {name} had not ended after "
+            f"{max(results['tasks'][name]['lengths']):,} steps, the limit of a task that sets none "
+            "(`episode_limit`)",
+        )
+        for name, count in cut.items()
+    ]
