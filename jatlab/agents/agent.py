@@ -11,17 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jatlab.agents.checks import (
+    check_lengths,
+    check_observation,
+    checked_mission,
+    checked_rewards,
+    checked_seeds,
+    checked_starts,
+)
 from jatlab.agents.last_step import LastStep
+from jatlab.agents.sampling import check_temperature, tempered
 from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
-from jatlab.model.config import GRID_INTEGERS, JatConfig
+from jatlab.model.config import JatConfig
 from jatlab.model.memory import Memory, Recall
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Action, Observation
 from jatlab.utils.checks import require
-
-FRAMES = (4, 84, 84)  # an image observation
 
 
 class Agent:
@@ -160,7 +167,7 @@ class Agent:
             rewards: (n,), what came with them; ignored where an episode begins.
             starts: (n,), where an episode begins; None: at the first call after `reset`.
             greedy: take the likeliest action, do not sample.
-            temperature: of sampling; None: the agent's.
+            temperature: of sampling, 0 for the likeliest action; None: the agent's.
             seeds: (n,), from which the sampling restarts where an episode begins; None: goes on.
 
         Raises:
@@ -168,16 +175,18 @@ class Agent:
         """
         if isinstance(observations, dict):
             one = None if starts is None else np.array([starts])
-            return self.act([observations], np.array([rewards]), one, greedy, temperature, seeds)[0]
-        if starts is None:
-            starts = np.full(len(self.generators), self.last is None)
-        begins = np.asarray(starts, dtype=bool)
-        # no reward came before the first observation
-        received = np.where(begins, 0.0, np.asarray(rewards, dtype=np.float32))
-        self._check_inputs(observations, received, begins)
-        self._restart_generators(begins, seeds)
+            got: Any = [rewards]
+            return self.act([observations], got, one, greedy, temperature, seeds)[0]
+        n = len(self._ready())
+        begins = checked_starts([self.last is None] * n if starts is None else starts)
+        received = checked_rewards(rewards, begins)
+        check_lengths(n, observations, received, begins, seeds)
+        for observation in observations:
+            check_observation(observation, self.task)
+        temperature = self.temperature if temperature is None else check_temperature(temperature)
+        if seeds is not None:
+            self._restart_generators(begins, checked_seeds(seeds))
         recall = self._recall(observations, received, begins)
-        temperature = self.temperature if temperature is None else temperature
         actions, probabilities = self._choose(recall.observation, greedy, temperature)
         self.last = LastStep(probabilities, recall, self._expected)
         return actions
@@ -232,7 +241,7 @@ class Agent:
     def _mission(self, text: str) -> np.ndarray:
         if text not in self._missions:
             length = self.model.config.max_text_tokens
-            self._missions[text] = self.tokenizer.encode_batch([text], length)[0]
+            self._missions[text] = self.tokenizer.encode_batch([checked_mission(text)], length)[0]
         return self._missions[text]
 
     # --- choose
@@ -248,8 +257,9 @@ class Agent:
             return list(self._last_actions.float().cpu().numpy().copy()), None
         # discrete actions are the first words of the vocabulary
         logits = F.linear(hidden, self.model.token_decoder.weight[:size])
-        probabilities = (logits.float() / temperature).softmax(-1).cpu().numpy()
-        chosen = probabilities.argmax(-1) if greedy else self._sample(probabilities)
+        probabilities = tempered(logits.float(), temperature).cpu().numpy()
+        likeliest = greedy or temperature == 0
+        chosen = probabilities.argmax(-1) if likeliest else self._sample(probabilities)
         self._last_actions = torch.tensor(chosen, device=self.device)
         return [int(action) for action in chosen], probabilities
 
@@ -273,33 +283,24 @@ class Agent:
             features = self.model.denormalise(name, features[:, : self.task.observation_size])
         return features.float().cpu().numpy()
 
-    # --- check
+    # --- begin
+
+    def _ready(self) -> list[np.random.Generator]:
+        if not hasattr(self, "generators"):
+            raise ValueError(
+                "agent.act comes after agent.reset(n, task): the task is not known yet"
+            )
+        return self.generators
 
     def _no_action(self, n: int) -> Tensor:
         if self.task.action == "continuous":
             return torch.zeros(n, self.task.action_size, device=self.device)
         return torch.zeros(n, dtype=torch.long, device=self.device)
 
-    def _restart_generators(self, starts: np.ndarray, seeds: Sequence[int | None] | None) -> None:
-        if seeds is None:
-            return
+    def _restart_generators(self, starts: np.ndarray, seeds: Sequence[int | None]) -> None:
         for row in np.flatnonzero(starts).tolist():
             if seeds[row] is not None:
                 self.generators[row] = np.random.default_rng(seeds[row])
-
-    def _check_inputs(
-        self, observations: Sequence[Observation], rewards: np.ndarray, starts: np.ndarray
-    ) -> None:
-        n = len(self.generators)
-        require(
-            len(observations) == len(rewards) == len(starts) == n,
-            f"the agent was reset for {n} environments; it got {len(observations)} observations, "
-            f"{len(rewards)} rewards, {len(starts)} starts",
-        )
-        for wrong in rewards[~np.isfinite(rewards)]:
-            raise ValueError(f"rewards must be finite numbers, not {wrong}")
-        for observation in observations:
-            check_observation(observation, self.task)
 
 
 def _rebuild(
@@ -314,32 +315,3 @@ def _rebuild(
         model = JatModel(config)
     model.load_state_dict(safetensors.torch.load(weights), assign=True)
     return Agent(model, tokenizer, info, settings, context)
-
-
-def check_observation(observation: Observation, task: Task) -> None:
-    """Raise `ValueError` unless the observation is one of ``task``.
-
-    It must have the right key, shape and dtype, and finite values.
-    """
-    key = f"{task.observation}_observation"
-    keys = ", ".join(observation) if isinstance(observation, dict) else type(observation).__name__
-    require(
-        isinstance(observation, dict) and key in observation,
-        f"an observation of {task.name} is a dict with {key!r}; got {keys}",
-    )
-    value = np.asarray(observation[key])
-    continuous, discrete = (task.observation_size,), (GRID_INTEGERS,)
-    shape = {"continuous": continuous, "discrete": discrete, "image": FRAMES}[task.observation]
-    require(value.shape == shape, f"{key} of {task.name} has shape {shape}, not {value.shape}")
-    require(
-        task.observation == "continuous" or value.dtype.kind in "iu",
-        f"{key} of {task.name} holds integers, not {value.dtype}",
-    )
-    require(
-        np.isfinite(value).all(),
-        f"{key} of {task.name} holds NaN or infinity: the environment has diverged, reset it",
-    )
-    require(
-        task.observation != "discrete" or isinstance(observation.get("text_observation"), str),
-        f"an observation of {task.name} has its mission as a string under 'text_observation'",
-    )

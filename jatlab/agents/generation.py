@@ -11,14 +11,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from jatlab.agents.sampling import check_temperature, tempered
 from jatlab.model.attention import KeyValueCache
 from jatlab.model.transformer import cache_masks
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -57,11 +59,14 @@ def generate(
             a picture of a wrong mode or one that leaves no position for text.
         FileNotFoundError: for an agent or a file that is not there.
     """
+    temperature = check_temperature(temperature)
     require(
-        temperature >= 0, f"temperature is {temperature}: expected 0 (the likeliest token) or more"
+        isinstance(top_p, Real) and 0 < top_p <= 1,
+        f"top_p is {top_p!r}: expected a share above 0, at most 1",
     )
-    require(0 < top_p <= 1, f"top_p is {top_p}: expected a share above 0, at most 1")
-    require(max_tokens >= 1, f"max_tokens is {max_tokens}: expected at least 1")
+    max_tokens, seed = whole_number(max_tokens, "max_tokens", 1), whole_number(seed, "seed")
+    require(isinstance(prompt, str), f"prompt is a {type(prompt).__name__}: expected text")
+    require(seed < 2**64, f"seed is {seed}: expected at most {2**64 - 1}")
     agent = _loaded(agent)
     tokenizer = agent.tokenizer
     ids = [tokenizer.end_id, *encode_prompt(tokenizer, prompt)]
@@ -158,7 +163,7 @@ def draw(logits: Tensor, temperature: float, top_p: float, generator: torch.Gene
     """
     if temperature == 0:
         return logits.argmax(-1)
-    probabilities = nucleus((logits.double() / temperature).softmax(-1).cpu(), top_p)
+    probabilities = nucleus(tempered(logits.double(), temperature).cpu(), top_p)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0].to(logits.device)
 
 

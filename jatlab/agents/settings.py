@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from jatlab.agents.sampling import check_temperature
 from jatlab.model.checkpoint.official import old_play_settings, read_values
 from jatlab.model.checkpoint.weights import WeightFile
 from jatlab.model.memory import POLICIES
@@ -22,13 +23,14 @@ class AgentSettings:
     """The choices of play that belong to an agent.
 
     Attributes:
-        temperature: divides the logits of discrete actions before one is drawn.
+        temperature: divides the logits of discrete actions before one is drawn; 0: the
+            likeliest is taken.
         windows: domain -> timesteps that the agent remembers there, where they are fewer than fit
             into its positions, such as {"mujoco": 8}.
         cache_policy: what happens when the memory is full, see `jatlab.model.memory`.
 
     Raises:
-        ValueError: for a temperature that is not positive or an unknown policy.
+        ValueError: for a temperature that is negative or no number, or an unknown policy.
     """
 
     temperature: float = 1.0
@@ -36,11 +38,7 @@ class AgentSettings:
     cache_policy: str = "recompute"
 
     def __post_init__(self) -> None:
-        require(
-            self.temperature > 0,
-            f"temperature {self.temperature}: expected a positive number (greedy=True takes the "
-            "likeliest action)",
-        )
+        check_temperature(self.temperature)
         require(
             self.cache_policy in POLICIES,
             f"unknown cache policy {self.cache_policy!r}; there are {', '.join(POLICIES)}",

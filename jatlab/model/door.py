@@ -169,6 +169,11 @@ class Door:
         self.tensor(name, value, shape, NUMBERS, "real numbers")
         self._between(name, value, least, most, f"finite numbers from {least:g} to {most:g}")
 
+    def embedding(self, name: str, value: Any, shape: Shape) -> None:
+        """What `embed_observations` or `embed_actions` gave."""
+        self.tensor(name, value, shape, FLOATS, "floats")
+        self._between(name, value, -LARGEST, LARGEST, "finite numbers")
+
     def mask(self, value: Any, shape: Shape, empty: bool = False) -> None:
         """An attention mask, or None."""
         if value is None:

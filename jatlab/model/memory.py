@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from jatlab.model.attention import KeyValueCache
+from jatlab.model.door import Door
 from jatlab.model.transformer import cache_masks
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 
 if TYPE_CHECKING:
     from jatlab.model.jat import JatModel
@@ -75,7 +76,8 @@ class Memory:
         )
         config, weight = model.config, model.text_embedding.weight
         longest = config.max_timesteps if policy == "recompute" else config.max_timesteps // 2
-        self.context = longest if context is None else context
+        batch = whole_number(batch, "batch", 1)
+        self.context = longest if context is None else whole_number(context, "context", None)
         require(
             1 < self.context <= config.max_timesteps,
             f"a context of {self.context} timesteps: it must be from 2 to {config.max_timesteps}, "
@@ -101,11 +103,24 @@ class Memory:
             last_action: (B, H), those of the actions before them.
             starts: (B,), True where a new episode begins.
             record: return the attention weights too.
+
+        Raises:
+            ValueError: for a wrong shape, type or value.
         """
+        if self.model.check_inputs:
+            self._check(observation, last_action, starts)
         self.cache.forget(starts)
         self.time = torch.where(starts, 0, self.time)
         feed = self._recompute if self.policy == "recompute" else self._published
         return feed(observation, last_action, record)
+
+    def _check(self, observation: Tensor, last_action: Tensor, starts: Tensor) -> None:
+        door, size = Door(self.model.config, self.time.device), self.model.config.hidden_size
+        door.looks = door.looks and self.time.device.type == "cpu"  # a GPU is not waited for
+        for name, value in (("observation", observation), ("last_action", last_action)):
+            door.embedding(name, value, (len(self.time), size))
+        door.tensor("starts", starts, (len(self.time),), {torch.bool}, "booleans")
+        door.check_values()
 
     def _recompute(self, observation: Tensor, last_action: Tensor, record: bool) -> Recall:
         self._store(2 * self.time - 1, last_action)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jatlab.agents.agent import Agent
+from jatlab.agents.sampling import tempered
 from jatlab.model.attention import visible_keys
 
 LENGTHS = (1, 2, 4, 8, 16, 32)  # timesteps remembered, that of now included
@@ -122,7 +123,7 @@ class ContextProbe:
         if self.agent.task.action == "continuous":
             return model.continuous_decoder(hidden)[:, :size].float().cpu().numpy()
         logits = F.linear(hidden, model.token_decoder.weight[:size]).float()
-        return (logits / temperature).softmax(-1).cpu().numpy()
+        return tempered(logits, temperature).cpu().numpy()
 
 
 def value_of_context(

@@ -105,8 +105,31 @@ def test_an_agent_has_a_temperature_of_its_own(agent):
     assert cool.temperature == 0.5 and np.array_equal(
         probabilities(cool, temperature=1.0), probabilities(agent)
     )
-    with pytest.raises(ValueError, match="temperature 0: expected a positive number"):
-        AgentSettings(temperature=0)
+    for wrong in (-1, float("nan"), float("inf"), "warm"):
+        with pytest.raises(ValueError, match=f"temperature is {wrong!r}: expected 0 .*positive"):
+            AgentSettings(temperature=wrong)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.0, -0.0, np.float32(0), 1e-40, 5e-324, 1e-7])
+def test_temperature_zero_and_almost_zero_are_greedy(agent, temperature):
+    rng = np.random.default_rng(2)
+    observations = [grid(rng) for _ in range(50)]
+    agent.reset(50, "babyai-go-to-obj")
+    greedy = agent.act(observations, greedy=True)
+    for choice in ({}, {"greedy": True}):
+        agent.reset(50, "babyai-go-to-obj")
+        assert agent.act(observations, temperature=temperature, **choice) == greedy
+        assert (agent.last.probabilities.max(-1) == 1).all()
+    cold = Agent(agent.model, agent.tokenizer, settings=AgentSettings(temperature=temperature))
+    cold.reset(50, "babyai-go-to-obj")
+    assert cold.act(observations) == greedy
+
+
+@pytest.mark.parametrize("temperature", [-1, -1e-40, float("nan"), float("inf"), "warm"])
+def test_what_is_no_temperature_is_refused_by_act(agent, temperature):
+    agent.reset(1, "babyai-go-to-obj")
+    with pytest.raises(ValueError, match="temperature is .*: expected 0"):
+        agent.act(grid(np.random.default_rng(2)), temperature=temperature)
 
 
 def test_the_same_seed_gives_the_same_actions(agent):

@@ -65,7 +65,7 @@ def test_an_old_agent_is_saved_in_the_new_form(old_mini, tmp_path):
     [
         ("{", "agent.json: Expecting"),
         ('{"temprature": 1}', "agent.json: no setting temprature; there are temperature, windows"),
-        ('{"temperature": 0}', "agent.json: temperature 0: expected a positive number"),
+        ('{"temperature": -1}', "agent.json: temperature is -1: expected 0 .*positive number"),
         ('{"cache_policy": "drop"}', "agent.json: unknown cache policy 'drop'"),
         ('{"windows": {"mujoco": 99999}}', "windows: 99999 timesteps of mujoco; expected 2 to 128"),
     ],

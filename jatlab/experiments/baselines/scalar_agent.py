@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jatlab.agents.sampling import check_temperature, tempered
 from jatlab.experiments.baselines.scalar_model import ScalarModel
 from jatlab.model.attention import KeyValueCache, visible_keys
 from jatlab.model.tokenization import TextTokenizer
@@ -64,7 +65,7 @@ class ScalarAgent:
             rewards: not used.
             starts: (n,), where an episode begins; None: at the first call after `reset`.
             greedy: take the likeliest bin of each number; else it is drawn, as in Gato.
-            temperature: of the drawing.
+            temperature: of the drawing, 0 for the likeliest bin; None: 1.
             seeds: (n,), from which to draw where an episode begins.
         """
         if isinstance(observations, dict):
@@ -73,6 +74,7 @@ class ScalarAgent:
         if starts is None:
             starts = np.full(len(observations), not self.started)
         self._begin(np.asarray(starts, bool), seeds)
+        warmth = 1.0 if temperature is None else check_temperature(temperature)
         hidden = self._see(self._ids(observations))
         chosen: list[np.ndarray] = []
         for number in range(self.layout.actions):
@@ -80,7 +82,7 @@ class ScalarAgent:
                 ids, _ = self.layout.from_choices(chosen[-1])
                 place = self.layout.before + number - 1
                 hidden = self._feed(torch.from_numpy(ids)[:, None], place)
-            chosen.append(self._choose(self.model.head(hidden), greedy, temperature or 1.0))
+            chosen.append(self._choose(self.model.head(hidden), greedy, warmth))
         self._forget_action()
         self.time, self.started = self.time + 1, True
         return list(self.layout.from_choices(np.stack(chosen, axis=-1))[1])
@@ -142,8 +144,8 @@ class ScalarAgent:
 
     def _choose(self, logits: Tensor, greedy: bool, temperature: float) -> np.ndarray:
         """One choice (n,) of each row of logits (n, choices)."""
-        shares = (logits / temperature).softmax(-1).double().numpy()
-        if greedy:
+        shares = tempered(logits, temperature).double().numpy()
+        if greedy or temperature == 0:
             return shares.argmax(-1)
         draws = np.array([generator.random() for generator in self.generators])[:, None]
         below = shares.cumsum(-1) < draws * shares.sum(-1, keepdims=True)

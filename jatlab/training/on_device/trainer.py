@@ -215,8 +215,9 @@ class DeviceTrainer:
 
     def save(self) -> None:
         """Write the agent, with the averaged weights."""
-        config, settings = self.config, AgentSettings(self.config.temperature or 1.0)
-        settings = settings.replace(windows=config.windows or {})
+        config = self.config
+        warmth = 1.0 if config.temperature is None else config.temperature
+        settings = AgentSettings(warmth, windows=config.windows or {})
         info = {
             "step": self.step,
             "timesteps": self.timesteps,
