@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jatlab.cli.needs import DATA, for_tasks, need
 from jatlab.cli.options import POLICIES, TASKS, Commands, add_tasks
 
 
@@ -37,6 +38,7 @@ def add_record(commands: Commands) -> None:
 
 def record(**arguments: Any) -> None:
     """Record demonstrations; see `jatlab.data.recording.record.record`."""
+    need("jatlab record", *DATA, *for_tasks(arguments["tasks"]))
     from jatlab.data.recording.record import record
 
     record(**arguments)
@@ -64,6 +66,7 @@ def add_measure(commands: Commands) -> None:
 
 def measure(**arguments: Any) -> None:
     """Measure the scores of policies; see `jatlab.data.recording.measuring.measure`."""
+    need("jatlab measure", *for_tasks(arguments["tasks"]))
     from jatlab.data.recording.measuring import measure
 
     measure(**arguments)
@@ -100,6 +103,7 @@ def add_relabel(commands: Commands) -> None:
 
 def relabel(**arguments: Any) -> None:
     """Record the teachers' actions in an agent's episodes; see `jatlab.training.dagger.relabel`."""
+    need("jatlab relabel", *DATA, *for_tasks(arguments["tasks"]))
     from jatlab.training.dagger import relabel
 
     for task, timesteps in relabel(**arguments).items():
@@ -140,6 +144,7 @@ def add_fetch(commands: Commands) -> None:
 
 def fetch(**arguments: Any) -> None:
     """Copy published episodes; see `jatlab.data.published.fetch.fetch`."""
+    need("jatlab fetch", *DATA, "datasets")
     from jatlab.data.published.fetch import fetch
 
     fetch(**arguments)

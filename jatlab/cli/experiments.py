@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from jatlab.cli.needs import DATA, NEW_TASKS, PICTURES, TRAINING, for_tasks, need
 from jatlab.cli.options import Commands, as_typed
 
 
@@ -20,6 +21,8 @@ def add_demo(commands: Commands) -> None:
         help="folder for data, agent and report; what is finished there is not done again",
     )
     add("--workers", type=int, default=2, help="processes")
+    add("--pair", action="store_true", help="one room and one arm alone, in two minutes")
+    add("--seed", type=int, default=0, help="of the training")
     add(
         "--quick",
         action="store_true",
@@ -29,6 +32,7 @@ def add_demo(commands: Commands) -> None:
 
 def demo(**arguments: Any) -> None:
     """Run the demo; see `jatlab.experiments.recipes.demo`."""
+    need("jatlab demo", *TRAINING, *PICTURES, *for_tasks(["babyai", "metaworld"]))
     from jatlab.experiments.recipes.demo import demo
 
     demo(**arguments)
@@ -65,6 +69,7 @@ def add_mini(commands: Commands) -> None:
 
 def mini(**arguments: Any) -> None:
     """Make jatlab-mini; see `jatlab.experiments.recipes.mini`."""
+    need("jatlab mini", *TRAINING, *PICTURES, *for_tasks("all"))
     from jatlab.experiments.recipes.mini import mini
 
     mini(**arguments)
@@ -96,6 +101,8 @@ def add_ablate(commands: Commands) -> None:
 
 def ablate(name: str, **arguments: Any) -> None:
     """Run one ablation and print its summary; see `jatlab.experiments.ablations`."""
+    new = NEW_TASKS if name in ("new-tasks", "first-steps") else ()
+    need(f"jatlab ablate {name}", *TRAINING, *PICTURES, *for_tasks("all"), *new)
     from jatlab.experiments.ablations import ablate, summary_table
 
     print(summary_table(ablate(name, **arguments)))
@@ -151,6 +158,7 @@ def bench(
     if agent:
         from jatlab.experiments.benchmarks import acting
 
+        need("jatlab bench --agent", *for_tasks(acting.TASKS))
         found = acting.run(agent)
         print(acting.as_table(agent, found))
         return int(check and not all(line.met for line in found))
@@ -159,6 +167,7 @@ def bench(
 
         print(run_on(device, presets or ["mini", "paper"], as_typed(), output))
         return 0
+    need("jatlab bench", *DATA)
     from jatlab.experiments.benchmarks.algorithms import run
 
     ratios = run(output)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jatlab.cli.needs import DATA, PICTURES, for_tasks, need
 from jatlab.cli.options import (
     AGENT,
     TASKS,
@@ -66,6 +67,11 @@ def evaluate(
         dtype: how the weights are held in memory.
         **settings: of `jatlab.evaluation.evaluate.evaluate`.
     """
+    from jatlab.tasks import expand, get_task
+
+    need("jatlab evaluate", *for_tasks(tasks), *(PICTURES if settings["videos"] else ()))
+    if not all(get_task(name).playable for name in expand(tasks)):
+        need("jatlab evaluate, for tasks of text and pictures,", *DATA, *PICTURES)
     from jatlab.viz.report.run import evaluate_and_report
 
     results = evaluate_and_report(
@@ -100,9 +106,17 @@ def play(agent: str, task: str, dtype: str | None, **settings: Any) -> None:
         dtype: how the weights are held in memory.
         **settings: of `jatlab.viz.player.playback.play`.
     """
+    need("jatlab play", *for_tasks([task]), *_video(settings["output"]))
     from jatlab.viz.player.playback import play
 
     play(load(agent, dtype), task, **settings)
+
+
+def _video(output: str | None) -> tuple[str, ...]:
+    """The modules that write a video to this file."""
+    if output is None:
+        return ()
+    return (*PICTURES, "imageio", "imageio_ffmpeg") if output.endswith(".mp4") else PICTURES
 
 
 def add_generate(commands: Commands) -> None:
@@ -137,6 +151,7 @@ def add_generate(commands: Commands) -> None:
 
 def generate(agent: str, prompt: str, **settings: Any) -> None:
     """Print the prompt and what the agent writes; see `jatlab.agents.generation.generate`."""
+    need("jatlab generate --image", *(PICTURES if settings["image"] else ()))
     from jatlab.agents.agent import Agent
     from jatlab.agents.generation import generate
 

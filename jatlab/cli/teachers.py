@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jatlab.cli.needs import for_tasks, need
 from jatlab.cli.options import TASKS, Commands, add_tasks
 
 
@@ -44,6 +45,7 @@ def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> No
     if measure:
         from jatlab.data.recording.measuring import measure as measure_teachers
 
+        need("jatlab teachers --measure", *for_tasks(names))
         taught = [name for name in names if has_teacher(name)]
         measure_teachers(taught, episodes, workers, again=True)
     print(format_teachers(names))
@@ -82,6 +84,7 @@ def add_teach(commands: Commands) -> None:
 
 def teach(tasks: list[str], **arguments: Any) -> None:
     """Search for controllers; see `jatlab.teachers.fitting.teach.teach`."""
+    need("jatlab teach", *for_tasks(tasks))
     from jatlab.tasks import expand
     from jatlab.teachers.fitting.recipes import recipe_of
     from jatlab.teachers.fitting.teach import teach

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import Any
 
+from jatlab.cli.needs import TRAINING, need
 from jatlab.cli.options import TASKS, Commands, add_tasks
 
 VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
@@ -78,6 +79,7 @@ def train(tasks: list[str], resume: str | None, **recipe: Any) -> None:
         resume: folder of a run to go on with.
         **recipe: fields of `jatlab.training.recipe.TrainConfig`.
     """
+    need("jatlab train", *TRAINING, *(["datasets"] if recipe.get("stream") else []))
     from jatlab.training.recipe import TrainConfig
     from jatlab.training.trainer import train
 
