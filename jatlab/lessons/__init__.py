@@ -4,16 +4,13 @@
 figures with a caption.
 """
 
+from jatlab.lessons.answers import Answer, Wrong, expect, numbers
 from jatlab.lessons.harness import (
-    Answer,
     Exercise,
     Unfilled,
-    Wrong,
     check,
     exercises,
-    expect,
     get_exercise,
-    numbers,
     solution,
     verdict,
 )

@@ -6,32 +6,39 @@ Exercise(...), ...}``. The tests run its solutions and typical wrong answers
 
     check("01.1", my_function)   # right, or the probable mistake
     solution("01.1")             # the code of one right answer
+
+A check reads every answer through `jatlab.lessons.answers`, so that arrays, tensors, lists and
+generators of any number type count alike.
 """
 
 from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
-import numpy as np
+from jatlab.lessons.answers import Answer, Wrong, expect, kind, listed
 
 RIGHT, NOT_YET = "✔", "✘"
-
-# A reader's function. It may return anything: the check has to look at the value.
-Answer = Callable[..., Any]
-
-
-class Wrong(AssertionError):
-    """An answer is wrong; the message names the probable mistake."""
+UNREADABLE = "the check cannot read this answer, which is the check's fault: please report it"
 
 
 class Unfilled(Exception):
     """A reader's function was called before it was filled in."""
+
+
+class Raised(Exception):
+    """A reader's function raised an error; the message says which."""
+
+    def __init__(self, error: Exception) -> None:
+        try:
+            text = str(error)
+        except Exception:
+            text = "an error that cannot be printed"
+        super().__init__(f"your code raised {type(error).__name__}: {text}")
 
 
 @dataclass(frozen=True)
@@ -64,25 +71,6 @@ class Exercise:
         )
 
 
-def expect(condition: object, message: str) -> None:
-    """Raise `Wrong` with ``message``, the probable mistake, unless ``condition`` holds."""
-    if not condition:
-        raise Wrong(message)
-
-
-def numbers(answer: Any, *names: str) -> list[float]:
-    """The answer as floats, one for each of ``names``, from any container.
-
-    Raises:
-        Wrong: The answer is not so many numbers.
-    """
-    expect(
-        np.shape(answer) == (len(names),),
-        f"return {', '.join(names)}, one number each; yours is {answer!r}",
-    )
-    return [float(number) for number in answer]
-
-
 def exercises(lesson: str) -> dict[str, Exercise]:
     """The exercises of a lesson, "00" to "12", by name.
 
@@ -113,10 +101,11 @@ def verdict(name: str, *answers: object) -> str:
     An error that the reader's code raises becomes part of the verdict.
     """
     exercise = get_exercise(name)
-    if any(answer is None or answer is ... for answer in answers):
+    if any(_is_empty(answer) for answer in answers):
         return "nothing there yet: put your answer where the three dots are"
     try:
-        exercise.check(*map(_noticing_stubs, answers))
+        _expect_kinds(name, exercise.answers, answers)
+        exercise.check(*(_called_safely(one) if callable(one) else one for one in answers))
     except Unfilled:
         return (
             "nothing there yet: your function returns None; "
@@ -124,9 +113,28 @@ def verdict(name: str, *answers: object) -> str:
         )
     except Wrong as wrong:
         return str(wrong)
-    except Exception as error:  # the reader's own code may raise anything
-        return f"your code raised {type(error).__name__}: {error}"
+    except Raised as raised:
+        return str(raised)
+    except Exception as error:  # a fault of the check: say so, and do not blame the reader
+        return f"{UNREADABLE} ({type(error).__name__}: {error})"
     return ""
+
+
+def _is_empty(answer: object) -> bool:
+    return answer is None or answer is ...
+
+
+def _expect_kinds(name: str, right: tuple, answers: tuple) -> None:
+    """Raise `Wrong` unless there are as many answers as wanted, functions where they belong."""
+    expect(
+        len(answers) == len(right),
+        f"this exercise takes {len(right)} answer(s), not {len(answers)}",
+    )
+    for wanted, answer in zip(right, answers, strict=True):
+        expect(
+            callable(answer) or not callable(wanted),
+            f'give the function itself, check("{name}", your_function); yours is {kind(answer)}',
+        )
 
 
 def check(name: str, *answers: object) -> None:
@@ -140,18 +148,24 @@ def solution(name: str) -> None:
     print(get_exercise(name).source())
 
 
-def _noticing_stubs(answer: object) -> object:
-    """A function that raises `Unfilled` instead of returning None; anything else unchanged."""
-    if not inspect.isfunction(answer):
-        return answer
+def _called_safely(answer: Answer) -> Answer:
+    """The function, but with `Unfilled` for None and `Raised` for any other error.
 
-    def answer_or_unfilled(*args: object, **kwargs: object) -> object:
+    What it yields becomes a list, so that a check may look at it more than once.
+    """
+
+    def answer_or_reason(*args: object, **kwargs: object) -> object:
         try:
-            value = answer(*args, **kwargs)
+            value = listed(answer(*args, **kwargs))
+            if isinstance(value, list | tuple) and any(isinstance(one, Iterator) for one in value):
+                value = [listed(one) for one in value]
         except NotImplementedError as error:
             raise Unfilled from error
-        if value is None or value is ...:
+        except Exception as error:  # the reader's own code may raise anything
+            raise Raised(error) from error
+        parts = value if isinstance(value, list | tuple) else ()
+        if _is_empty(value) or any(_is_empty(part) for part in parts):
             raise Unfilled
         return value
 
-    return answer_or_unfilled
+    return answer_or_reason

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons.harness import Answer, Exercise, Wrong, expect
+from jatlab.lessons.answers import Answer, array, expect, near, number
+from jatlab.lessons.harness import Exercise
 
 # --- 01.1: the reward beside an observation ---
 
@@ -21,7 +21,7 @@ def arriving(rewards: Tensor) -> Tensor:
 
 def check_arriving(answer: Answer) -> None:
     """Check 01.1 with three rewards, then with one."""
-    got = _floats(answer(torch.tensor([1.0, 2.0, 3.0])))
+    got = _rewards(answer, 1.0, 2.0, 3.0)
     expect(
         len(got) == 3,
         f"three timesteps have three rewards, yours has {len(got)}: "
@@ -42,17 +42,16 @@ def check_arriving(answer: Answer) -> None:
     )
     expect(got == [0, 1, 2], f"from 1, 2, 3 comes 0, 1, 2; yours is {got}")
     expect(
-        _floats(answer(torch.tensor([5.0]))) == [0],
+        _rewards(answer, 5.0) == [0],
         "an episode of one timestep has one reward: 0",
     )
 
 
-def _floats(rewards: Iterable) -> list[float]:
-    try:
-        return [float(reward) for reward in rewards]
-    except TypeError:
-        kind = type(rewards).__name__
-        raise Wrong(f"arriving returns one reward a timestep, not {kind}") from None
+def _rewards(answer: Answer, *rewards: float) -> list[float]:
+    wanted = "arriving returns one reward a timestep"
+    found = array(answer(torch.tensor(rewards)), wanted)
+    expect(found.ndim == 1, f"{wanted}, yours has shape {found.shape}")
+    return found.tolist()
 
 
 # --- 01.2: repeat a vector ---
@@ -66,29 +65,28 @@ def repeat(x: Tensor, size: int) -> Tensor:
 def check_repeat(answer: Answer) -> None:
     """Check 01.2 with a vector, then with a batch."""
     x = torch.tensor([1.0, 2.0, 3.0])
-    got = answer(x, 7)
-    expect(isinstance(got, Tensor), f"return a tensor, not {type(got).__name__}")
+    got = array(answer(x.clone(), 7))
     expect(
         got.shape == (7,),
-        f"3 values repeated to 7 have shape (7,), yours has {tuple(got.shape)}: cut the last copy",
+        f"3 values repeated to 7 have shape (7,), yours has {got.shape}: cut the last copy",
     )
     expect(
         got.tolist() != [1, 1, 1, 2, 2, 2, 3],
         "each value is repeated in its place (repeat_interleave): "
         "repeat the whole vector, 1 2 3 1 2 3 1",
     )
-    expect(got[3:].abs().sum() > 0, "filled up with zeros: fill up with copies of the vector")
+    expect(got[3:].any(), "filled up with zeros: fill up with copies of the vector")
     expect(
         got.tolist() == [1, 2, 3, 1, 2, 3, 1],
         f"1 2 3 repeated to 7 is 1 2 3 1 2 3 1; yours is {got.tolist()}",
     )
     batch = torch.arange(24.0).reshape(2, 3, 4)
     _expect_same(
-        answer(batch, 10),
+        answer(batch.clone(), 10),
         repeat(batch, 10),
         "only the last dimension is repeated: (2, 3, 4) to 10 is (2, 3, 10)",
     )
-    _expect_same(answer(x, 3), x, "3 values repeated to 3 stay as they are")
+    _expect_same(answer(x.clone(), 3), x, "3 values repeated to 3 stay as they are")
 
 
 # --- 01.3: one merge of BPE ---
@@ -105,10 +103,20 @@ def merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
 
 
 def check_merge(answer: Answer) -> None:
-    """Check 01.3: every pair, its order, pairs that overlap, and the ends."""
+    """Check 01.3: every pair, its order, pairs that overlap, the ends, and the caller's list."""
+
+    def merged(*ids: int, pair: tuple[int, int] = (1, 2)) -> list[int]:
+        given = list(ids)
+        found = array(answer(given, pair, 9), "return a list of ids")
+        expect(found.ndim == 1, f"return a list of ids, one whole number each; yours is {found}")
+        expect(
+            given == list(ids),
+            "you change the list that is given, and its owner may need it: make a new list",
+        )
+        return found.tolist()
+
     ids = [5, 1, 2, 7, 1, 2]
-    got = answer(list(ids), (1, 2), 9)
-    expect(isinstance(got, list), f"return a list of ids, not {type(got).__name__}")
+    got = merged(*ids)
     expect(got != [5, 9, 7, 1, 2], "only the first pair was merged: merge every one")
     expect(
         got != [5, 9, 2, 7, 9, 2],
@@ -118,23 +126,23 @@ def check_merge(answer: Answer) -> None:
         got == [5, 9, 7, 9], f"merging (1, 2) into 9 in {ids} gives [5, 9, 7, 9]; yours is {got}"
     )
     expect(
-        answer([3, 1, 2, 4], (1, 2), 9) == [3, 9, 4],
+        merged(3, 1, 2, 4) == [3, 9, 4],
         "the last id got lost: 4 comes after the pair and stays",
     )
     expect(
-        answer([2, 1, 1], (1, 2), 9) == [2, 1, 1],
+        merged(2, 1, 1) == [2, 1, 1],
         "a pair has an order: (2, 1) is not (1, 2), nor is 1 at the end a pair",
     )
     expect(
-        answer([11, 2, 1, 21], (1, 2), 9) == [11, 2, 1, 21],
+        merged(11, 2, 1, 21) == [11, 2, 1, 21],
         "11 2 does not hold the pair (1, 2): compare ids, not their digits in a text",
     )
-    overlap = answer([1, 1, 1], (1, 1), 9)
+    overlap = merged(1, 1, 1, pair=(1, 1))
     expect(
         overlap == [9, 1],
         f"1 1 1 holds the pair (1, 1) once, because pairs do not overlap: [9, 1], not {overlap}",
     )
-    expect(answer([], (1, 2), 9) == [], "no ids, no pairs: []")
+    expect(merged() == [], "no ids, no pairs: []")
 
 
 # --- 01.4: cut a picture ---
@@ -150,12 +158,10 @@ def cut(picture: Tensor, size: int) -> Tensor:
 def check_cut(answer: Answer) -> None:
     """Check 01.4 with one channel, then with two channels and a wider picture."""
     flat = torch.arange(16.0).reshape(1, 4, 4)
-    got = answer(flat, 2)
-    expect(isinstance(got, Tensor), f"return a tensor, not {type(got).__name__}")
+    got = array(answer(flat.clone(), 2))
     expect(
         got.shape == (4, 4),
-        "a picture (1, 4, 4) in patches of 2 x 2 is (4 patches, 4 values), "
-        f"yours is {tuple(got.shape)}",
+        f"a picture (1, 4, 4) in patches of 2 x 2 is (4 patches, 4 values), yours is {got.shape}",
     )
     expect(
         got[0].tolist() != [0, 1, 2, 3],
@@ -174,10 +180,10 @@ def check_cut(answer: Answer) -> None:
         f"yours begin {got[0].tolist()}, {got[1].tolist()}",
     )
     colours = torch.arange(2 * 4 * 6.0).reshape(2, 4, 6)
-    got = answer(colours, 2)
+    got = array(answer(colours.clone(), 2))
     expect(
         got.shape == (6, 8),
-        f"a picture (2, 4, 6) has 2 x 3 patches of 8 values, yours has shape {tuple(got.shape)}",
+        f"a picture (2, 4, 6) has 2 x 3 patches of 8 values, yours has shape {got.shape}",
     )
     _expect_same(
         got,
@@ -204,14 +210,8 @@ def check_gato_token(answer: Answer) -> None:
     """Check 01.5 with chosen numbers, then with 500 random ones."""
 
     def tokens(*values: float) -> np.ndarray:
-        return np.asarray(answer(np.array(values, dtype=float)))
+        return _tokens(answer, np.array(values, dtype=float))
 
-    shape, dtype = tokens(0, 1).shape, tokens(0).dtype
-    expect(shape == (2,), f"two numbers have two tokens, yours has shape {shape}")
-    expect(
-        np.issubdtype(dtype, np.integer),
-        f"tokens are integers, yours are {dtype}: cut into bins (floor), then astype(int)",
-    )
     expect(
         not 0 <= tokens(0)[0] < 1024,
         "the bins are not shifted: the first ids are for text, real numbers begin at 32,000",
@@ -232,7 +232,7 @@ def check_gato_token(answer: Answer) -> None:
     zero = tokens(0)[0]
     expect(zero == 32_512, f"0 lies at the start of the upper half: 32,512, not {zero}")
     x = np.random.default_rng(0).normal(size=500) * np.repeat([0.01, 1, 100, 300, 3], 100)
-    off = np.abs(np.asarray(answer(x)) - gato_token(x)).max()
+    off = np.abs(_tokens(answer, x) - gato_token(x)).max()
     expect(
         off > 1 or off == 0,
         "one bin beside the right one now and then: floor, do not round, "
@@ -245,6 +245,19 @@ def check_gato_token(answer: Answer) -> None:
     )
 
 
+def _tokens(answer: Answer, x: np.ndarray) -> np.ndarray:
+    found = array(answer(x.copy()))
+    expect(
+        found.shape == x.shape,
+        f"{len(x)} numbers have {len(x)} tokens, yours has shape {found.shape}",
+    )
+    expect(
+        found.dtype.kind == "i",
+        "tokens are integers, yours are real numbers: cut into bins (floor), then astype(int)",
+    )
+    return found
+
+
 # --- 01.6: how much a context holds ---
 
 GATO_ANT, JAT_ANT = 1024 // (27 + 1 + 8), 512 // 2  # timesteps of Ant
@@ -252,7 +265,7 @@ GATO_ANT, JAT_ANT = 1024 // (27 + 1 + 8), 512 // 2  # timesteps of Ant
 
 def check_contexts(gato: float, jat: float) -> None:
     """Check 01.6: the timesteps of Ant that fit into each model's context."""
-    expect(all(isinstance(n, int | float | np.number) for n in (gato, jat)), "give two numbers")
+    gato, jat = (number(value, "give two numbers") for value in (gato, jat))
     expect(gato == int(gato) and jat == int(jat), "whole timesteps only: round down")
     expect(
         gato != 27 + 1 + 8,
@@ -269,8 +282,7 @@ def check_contexts(gato: float, jat: float) -> None:
 
 
 def _expect_same(got: object, right: Tensor, message: str) -> None:
-    alike = isinstance(got, Tensor) and got.shape == right.shape
-    expect(alike and torch.allclose(torch.as_tensor(got).to(right.dtype), right), message)
+    expect(near(array(got), right), message)
 
 
 EXERCISES = {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons.harness import Answer, Exercise, expect
+from jatlab.lessons.answers import Answer, expect, near, number, parts, whole
+from jatlab.lessons.harness import Exercise
 
 # --- 03.1: which hidden state predicts what ---
 
@@ -23,16 +21,14 @@ def split(hidden: Tensor) -> tuple[Tensor, Tensor]:
 
 def check_split(answer: Answer) -> None:
     """Check 03.1 with three timesteps, in which token i holds the number i."""
-    got = answer(torch.arange(6.0)[None, :, None].expand(2, 6, 3))
-    expect(
-        isinstance(got, tuple | list) and len(got) == 2,
-        "return two tensors: for the actions, for the next observations",
-    )
+    hidden = torch.arange(6.0)[None, :, None].repeat(4, 1, 3)
+    wanted = "return two tensors: for the actions, for the next observations"
+    got = parts(answer(hidden), 2, wanted)
     for name, part in zip(("actions", "observations"), got, strict=True):
-        shape = tuple(getattr(part, "shape", ()))
         expect(
-            isinstance(part, Tensor) and shape == (2, 3, 3),
-            f"for the {name}: expected shape (2, 3, 3), one vector a timestep; yours has {shape}",
+            part.shape == (4, 3, 3),
+            f"for the {name}: expected shape (4, 3, 3), one vector a timestep; "
+            f"yours has {part.shape}",
         )
     actions, observations = (part[0, :, 0].tolist() for part in got)
     expect(
@@ -67,27 +63,27 @@ def observation_loss(predicted: Tensor, observations: Tensor, mask: Tensor) -> T
 def check_observation_loss(answer: Answer) -> None:
     """Check 03.2 with perfect predictions, with padding, then with random numbers."""
     steps = torch.arange(4.0)[None, :, None].expand(1, 4, 2)  # observation t is (t, t)
-    perfect = _number(answer(steps + 1, steps, torch.ones(1, 4)))
+    perfect = number(answer(steps + 1, steps, torch.ones(1, 4)))
     expect(
-        perfect != 1,
+        not near(perfect, 1),
         "the prediction of t is compared with observation t: "
         "it speaks of t + 1, so shift one against the other",
     )
     expect(
-        perfect != 4,
+        not near(perfect, 4),
         "shifted the wrong way: the prediction of t belongs to observation t + 1, not to t - 1",
     )
     expect(
-        perfect == 0,
+        near(perfect, 0),
         "a prediction of t that equals observation t + 1 has no error, "
         f"yours has {perfect:g}; the last prediction has no target",
     )
     padded = steps.clone()
     padded[:, 3] = 100.0
-    got = _number(answer(steps + 1, padded, torch.tensor([[1.0, 1, 1, 0]])))
+    got = number(answer(steps + 1, padded, torch.tensor([[1.0, 1, 1, 0]])))
     expect(got < 100, "padding counts: multiply the error of t + 1 by the mask of t + 1")
     expect(
-        got == 0,
+        near(got, 0),
         f"with padding left out the error is 0, yours is {got:g}: "
         "use the mask of t + 1, where the target is",
     )
@@ -98,8 +94,8 @@ def _check_observation_loss_of_random_numbers(answer: Answer) -> None:
     torch.manual_seed(0)
     predicted, observations = torch.randn(3, 5, 4), torch.randn(3, 5, 4)
     mask = torch.tensor([[1.0] * 5, [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
-    right = _number(observation_loss(predicted, observations, mask))
-    got = _number(answer(predicted, observations, mask))
+    right = float(observation_loss(predicted, observations, mask))
+    got = number(answer(predicted, observations, mask))
     expect(
         abs(got - 4 * right) > 1e-4,
         "a timestep's error is the mean over its numbers, not their sum",
@@ -134,11 +130,8 @@ def block_parameters(h: int) -> int:
 def check_block_parameters(answer: Answer) -> None:
     """Check 03.3 with the paper's width, then with another."""
     h = 768
-    found, right, matrices = answer(h), block_parameters(h), 12 * h * h
-    expect(
-        isinstance(found, int | np.integer),
-        f"a number of parameters is an int, not {found!r}: use no division",
-    )
+    right, matrices = block_parameters(h), 12 * h * h
+    found = whole(answer(h), "the number of parameters is a whole number")
     expect(
         found != right + 3 * h,
         "you gave query, key and value a bias: in GPT-Neo only the output projection has one",
@@ -170,7 +163,7 @@ def check_block_parameters(answer: Answer) -> None:
         f"yours comes to {found:,}, which is {found - right:+,}",
     )
     expect(
-        answer(192) == block_parameters(192),
+        whole(answer(192)) == block_parameters(192),
         "right for 768, wrong for 192: every size should follow from h",
     )
 
@@ -190,37 +183,28 @@ def check_trunk_training_flops(answer: Answer) -> None:
     layers, h, tokens = 5, 8, 10
     right = trunk_training_flops(layers, h, tokens)
     linear, attention = 2 * tokens * 12 * h * h * layers, 4 * h * tokens * tokens * layers
-    got = _number(answer(layers, h, tokens))
+    got = number(answer(layers, h, tokens))
     expect(
-        got != right / 3,
+        not near(got, right / 3),
         "that is the forward pass alone: the backward pass costs twice as much again",
     )
-    expect(got != right / layers, "that is one layer: there are more")
+    expect(not near(got, right / layers), "that is one layer: there are more")
     expect(
-        got != right * 2 / 3,
+        not near(got, right * 2 / 3),
         "forward + backward is three forward passes: "
         "each product has two products in the backward pass",
     )
-    expect(got != right / 2, "a multiplication and an addition are two FLOPs")
-    expect(got != 3 * linear, "attention is missing: 4 h for every pair of tokens")
+    expect(not near(got, right / 2), "a multiplication and an addition are two FLOPs")
+    expect(not near(got, 3 * linear), "attention is missing: 4 h for every pair of tokens")
     expect(
-        got != 3 * (linear + attention / 2),
+        not near(got, 3 * (linear + attention / 2)),
         "attention has two products over all pairs: the scores, and the mixing of values",
     )
-    expect(got == right, f"5 layers of width 8 over 10 tokens: {right:,} FLOPs, yours {got:,.0f}")
+    expect(near(got, right), f"5 layers, width 8, 10 tokens: {right:,} FLOPs, yours {got:,.0f}")
     expect(
-        _number(answer(12, 768, 512)) == trunk_training_flops(12, 768, 512),
+        near(number(answer(12, 768, 512)), trunk_training_flops(12, 768, 512)),
         "right for 10 tokens, wrong for 512: how does each part grow with the tokens?",
     )
-
-
-def _number(value: Any) -> float:
-    one = isinstance(value, Tensor) and value.numel() == 1
-    expect(
-        one or isinstance(value, int | float | np.number),
-        f"return one number, not {getattr(value, 'shape', type(value).__name__)}",
-    )
-    return float(value)
 
 
 EXERCISES = {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from jatlab.lessons.harness import Answer, Exercise, expect
+from jatlab.lessons.answers import Answer, array, expect, kind, named, near, number, parts
+from jatlab.lessons.harness import Exercise
 
 # --- 05.1: cut an episode into windows ---
 
@@ -50,16 +49,14 @@ def check_cut(answer: Answer) -> None:
     )
 
 
-def _pairs(windows: Any) -> list[tuple[int, ...]]:
+def _pairs(windows: object) -> list[tuple[int, ...]]:
+    found = array(windows, "return a list of (start, length)")
+    expect(found.ndim > 0, f"return a list of (start, length), not {found}")
     expect(
-        isinstance(windows, list | tuple | np.ndarray),
-        f"return a list of (start, length), not {type(windows).__name__}",
+        found.ndim == 2 and found.shape[1] == 2,
+        f"each window is a pair, (start, length); yours are {found.tolist()}",
     )
-    expect(
-        all(np.shape(window) == (2,) for window in windows),
-        f"each window is a pair, (start, length); yours are {windows}",
-    )
-    return [tuple(int(value) for value in window) for window in windows]
+    return [tuple(window) for window in found.tolist()]
 
 
 # --- 05.2: put windows side by side ---
@@ -82,12 +79,7 @@ def pad(windows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def check_pad(answer: Answer) -> None:
     """Check 05.2: shapes, where the data stands, and the mask."""
     windows = [np.array([[0.0, 0.0], [3.0, 4.0], [5.0, 6.5]]), np.array([[7.0, 8.0]])]
-    result = answer([window.copy() for window in windows])
-    expect(
-        isinstance(result, tuple | list) and len(result) == 2,
-        "return two arrays: the batch and the mask",
-    )
-    batch, mask = np.asarray(result[0]), np.asarray(result[1])
+    batch, mask = _padded(answer, windows)
     expect(
         batch.shape != (2, 1, 2),
         "cut to the shortest window: nothing may be lost, so the shorter ones are made longer",
@@ -102,23 +94,30 @@ def check_pad(answer: Answer) -> None:
         f"the mask says of each timestep whether it is real, (2, 3); yours has shape {mask.shape}",
     )
     expect(
-        not np.array_equal(batch[1], [[0, 0], [0, 0], [7, 8]]),
+        not near(batch[1], [[0, 0], [0, 0], [7, 8]]),
         "padded on the left: data comes first, so that its positions do not depend on the padding",
     )
     expect(
-        np.array_equal(batch[0], windows[0]) and np.array_equal(batch[1, 0], windows[1][0]),
+        near(batch[0], windows[0]) and near(batch[1, 0], windows[1][0]),
         "the data changed: each window should stand unchanged at the front of its row "
         "(not as whole numbers)",
     )
     expect(not batch[1, 1:].any(), "behind the shorter window there should be zeros")
-    _check_mask(mask.astype(int))
+    _check_mask(mask)
     windows = [np.zeros((2, 1)), np.ones((4, 1)), np.ones((3, 1))]
-    expect(np.asarray(answer(windows)[1]).sum() == 9, "the longest window need not be the first")
+    expect(_padded(answer, windows)[1].sum() == 9, "the longest window need not be the first")
+
+
+def _padded(answer: Answer, windows: list[np.ndarray]) -> list[np.ndarray]:
+    wanted = "return two arrays: the batch and the mask"
+    found = answer([window.copy() for window in windows])
+    expect(isinstance(found, list | tuple), f"{wanted}; yours is {kind(found)}")
+    return parts(found, 2, wanted)
 
 
 def _check_mask(mask: np.ndarray) -> None:
     expect(
-        not np.array_equal(mask, [[0, 0, 0], [0, 1, 1]]),
+        not near(mask, [[0, 0, 0], [0, 1, 1]]),
         "the mask is the wrong way round: 1 where there is data, 0 where there is padding",
     )
     expect(
@@ -126,7 +125,7 @@ def _check_mask(mask: np.ndarray) -> None:
         "a real value can be 0 as well: make the mask from the lengths, not from `batch != 0`",
     )
     expect(
-        np.array_equal(mask, [[1, 1, 1], [1, 0, 0]]),
+        near(mask, [[1, 1, 1], [1, 0, 0]]),
         f"the mask should be 1 1 1 / 1 0 0; yours is {mask.tolist()}",
     )
 
@@ -145,31 +144,30 @@ def masked_mean(errors: np.ndarray, mask: np.ndarray) -> float:
 def check_masked_mean(answer: Answer) -> None:
     """Check 05.3 with two windows, then with random errors and masks."""
     errors, mask = np.array([[1.0, 2.0, 3.0], [8.0, 99.0, 99.0]]), np.array([[1, 1, 1], [1, 0, 0]])
-    got = np.asarray(answer(errors.copy(), mask.copy()), dtype=float)
-    expect(got.shape == (), f"return one number, not an array of shape {got.shape}")
+    got = number(answer(errors.copy(), mask.copy()))
     expect(
-        not np.isclose(got, errors.mean()),
+        not near(got, errors.mean()),
         "the padding is in your mean: multiply the errors by the mask first",
     )
     expect(
-        not np.isclose(got, 14 / 6),
+        not near(got, 14 / 6),
         "divided by all 6 places: divide by the number of real timesteps, the sum of the mask",
     )
     expect(
-        not np.isclose(got, 5.0),
+        not near(got, 5.0),
         "this is the mean of the two windows' means: "
         "a timestep of a short window then counts more than one of a long window",
     )
     expect(
-        not np.isclose(got, errors[mask].mean()),
+        not near(got, errors[mask].mean()),
         "errors[mask] with a mask of integers picks rows 0 and 1: "
         "multiply by the mask, or pick with mask == 1",
     )
-    expect(np.isclose(got, 3.5), f"(1 + 2 + 3 + 8) / 4 is 3.5; yours is {got:g}")
+    expect(near(got, 3.5), f"(1 + 2 + 3 + 8) / 4 is 3.5; yours is {got:g}")
     rng = np.random.default_rng(0)
     errors, mask = rng.random((5, 7)), (rng.random((5, 7)) < 0.6).astype(float)
     expect(
-        np.isclose(answer(errors, mask), masked_mean(errors, mask)),
+        near(number(answer(errors.copy(), mask.copy())), masked_mean(errors, mask)),
         "right for the small example, wrong for random errors and masks",
     )
 
@@ -189,12 +187,7 @@ def shares(weights: dict[str, float], timesteps: dict[str, float]) -> dict[str, 
 def check_shares(answer: Answer) -> None:
     """Check 05.4 with two tasks, then with three."""
     weights, timesteps = {"grid": 1.0, "arm": 3.0}, {"grid": 600.0, "arm": 1000.0}
-    got = answer(dict(weights), dict(timesteps))
-    expect(
-        isinstance(got, dict) and set(got) == set(weights),
-        f"return a dict with the tasks {', '.join(weights)}, not {got!r}",
-    )
-    got = {task: float(share) for task, share in got.items()}
+    got = _shares(answer, weights, timesteps)
     expect(
         not _close(got, {"grid": 0.25, "arm": 0.75}),
         "these are shares of batches: a batch of the arm has more timesteps than one of the grid",
@@ -207,17 +200,25 @@ def check_shares(answer: Answer) -> None:
         not _close(got, {"grid": 600.0, "arm": 3000.0}),
         "these are timesteps: divide by their sum to get shares",
     )
-    expect(np.isclose(sum(got.values()), 1), f"shares add up to 1, yours to {sum(got.values()):g}")
+    expect(near(sum(got.values()), 1), f"shares add up to 1, yours to {sum(got.values()):g}")
     expect(
         _close(got, shares(weights, timesteps)),
         f"1 x 600 and 3 x 1000 timesteps are shares of 1/6 and 5/6; yours are {got}",
     )
     more = {"a": 0.5, "b": 2.0, "c": 1.0}, {"a": 1000.0, "b": 250.0, "c": 500.0}
-    expect(_close(answer(*more), shares(*more)), "right for two tasks, wrong for three")
+    expect(_close(_shares(answer, *more), shares(*more)), "right for two tasks, wrong for three")
+
+
+def _shares(
+    answer: Answer, weights: dict[str, float], timesteps: dict[str, float]
+) -> dict[str, float]:
+    wanted = f"return a dict with the tasks {', '.join(weights)}"
+    found = named(answer(dict(weights), dict(timesteps)), weights, wanted)
+    return {task: number(found[task], f"the share of {task} is one number") for task in weights}
 
 
 def _close(a: dict[str, float], b: dict[str, float]) -> bool:
-    return a.keys() == b.keys() and all(np.isclose(a[key], b[key]) for key in a)
+    return all(near(a[task], b[task]) for task in b)
 
 
 EXERCISES = {

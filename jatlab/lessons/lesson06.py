@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons.harness import Answer, Exercise, expect
+from jatlab.lessons.answers import Answer, array, expect, near, number, parts
+from jatlab.lessons.harness import Exercise
 
 # --- 06.1: the learning rate ---
 
@@ -28,32 +29,32 @@ def check_rate(answer: Answer) -> None:
     """Check 06.1 with a peak of 2 and a warm-up of a fifth, at six places."""
 
     def at(progress: float) -> float:
-        return float(answer(progress, 2.0, 0.2))
+        return number(answer(progress, 2.0, 0.2), "return one rate")
 
     expect(
-        abs(at(0.0)) < 1e-9,
+        near(at(0.0), 0),
         f"at the very beginning the rate is 0, not {at(0.0):g}: warm-up is missing",
     )
     expect(
-        math.isclose(at(0.1), 1.0, abs_tol=1e-6),
+        near(at(0.1), 1),
         f"half way through the warm-up the rate is half the peak: 1, not {at(0.1):g}",
     )
     expect(
-        math.isclose(at(0.2), 2.0, abs_tol=1e-6),
+        near(at(0.2), 2),
         f"when the warm-up is over the rate is at its peak, 2; yours is {at(0.2):g}: "
         "the cosine begins where the warm-up ends, not at 0",
     )
     expect(
-        abs(at(1.0)) < 1e-6,
+        near(at(1.0), 0),
         f"at the end the rate is 0, not {at(1.0):g}: "
         "a cosine from 0 to pi, moved up by 1 and halved",
     )
     expect(
-        math.isclose(at(0.6), 1.0, abs_tol=1e-6),
+        near(at(0.6), 1),
         f"half way between warm-up and end the rate is half the peak: 1, not {at(0.6):g}",
     )
     expect(
-        math.isclose(at(0.4), rate(0.4, 2.0, 0.2), rel_tol=1e-6),
+        near(at(0.4), rate(0.4, 2.0, 0.2)),
         "right in the middle, wrong beside it: a straight line instead of a cosine?",
     )
 
@@ -73,12 +74,7 @@ def clip(gradients: list[Tensor], limit: float) -> list[Tensor]:
 def check_clip(answer: Answer) -> None:
     """Check 06.2 with two gradients of norm 5 together, then with small ones."""
     gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[0.0, 4.0]])]
-    result = answer([g.clone() for g in gradients], 1.0)
-    expect(
-        isinstance(result, list | tuple) and len(result) == 2,
-        "return a list with as many tensors as were given",
-    )
-    got = [_tensor(g) for g in result]
+    got = _clipped(answer, gradients, 1.0)
     expect(
         all(a.shape == b.shape for a, b in zip(got, gradients, strict=True)),
         "the shapes changed: each gradient keeps its own",
@@ -99,26 +95,31 @@ def check_clip(answer: Answer) -> None:
     expect(
         _same(got, [g / 5 for g in gradients]),
         "(3, 0) and (0, 4) have norm 5 together; "
-        f"clipped to 1 they are (0.6, 0) and (0, 0.8), yours are {got}",
+        f"clipped to 1 they are (0.6, 0) and (0, 0.8), yours are {_texts(got)}",
     )
     expect(
-        _same(answer([g.clone() for g in gradients], 2.0), [g * 2 / 5 for g in gradients]),
+        _same(_clipped(answer, gradients, 2.0), [g * 2 / 5 for g in gradients]),
         "right for a limit of 1, wrong for 2: clipped to 2 they are (1.2, 0) and (0, 1.6)",
     )
     small = [torch.tensor([0.3]), torch.tensor([0.4])]
     expect(
-        _same(answer([g.clone() for g in small], 1.0), small),
+        _same(_clipped(answer, small, 1.0), small),
         "a norm of 0.5 is below the limit of 1: small gradients stay as they are",
     )
 
 
-def _tensor(value: object) -> Tensor:
-    return torch.as_tensor(value, dtype=torch.float32)
+def _clipped(answer: Answer, gradients: list[Tensor], limit: float) -> list[np.ndarray]:
+    given = [gradient.clone() for gradient in gradients]
+    wanted = "return a list with as many tensors as were given"
+    return parts(answer(given, limit), len(gradients), wanted)
 
 
-def _same(found: Iterable, right: list[Tensor]) -> bool:
-    pairs = zip(found, right, strict=False)
-    return all(torch.allclose(_tensor(a), b, atol=1e-5) for a, b in pairs)
+def _same(found: list[np.ndarray], right: list[Tensor]) -> bool:
+    return all(near(a, b) for a, b in zip(found, right, strict=True))
+
+
+def _texts(found: list[np.ndarray]) -> str:
+    return " and ".join(str(gradient.round(3).tolist()) for gradient in found)
 
 
 # --- 06.3: many batches, one gradient ---
@@ -136,30 +137,30 @@ def combined(gradients: list[Tensor], timesteps: list[int]) -> Tensor:
 def check_combined(answer: Answer) -> None:
     """Check 06.3 with two made gradients, then with those of a real loss."""
     gradients = [torch.tensor([1.0, 0.0]), torch.tensor([5.0, 4.0])]
-    got = _tensor(answer([g.clone() for g in gradients], [300, 100]))
+    got = _combined(answer, gradients, [300, 100])
     expect(
         got.shape == (2,),
-        f"one gradient comes out, of the shape of each that went in, (2,), not {tuple(got.shape)}",
+        f"one gradient comes out, of the shape of each that went in, (2,), not {got.shape}",
     )
     expect(
-        not torch.allclose(got, torch.tensor([6.0, 4.0])),
+        not near(got, torch.tensor([6.0, 4.0])),
         "this is the sum: a step would grow with the number of batches",
     )
     expect(
-        not torch.allclose(got, torch.tensor([3.0, 2.0])),
+        not near(got, torch.tensor([3.0, 2.0])),
         "every batch counts the same here: a timestep of the small batch "
         "would weigh three times as much as one of the large",
     )
     expect(
-        not torch.allclose(got, torch.tensor([800.0, 400.0])),
+        not near(got, torch.tensor([800.0, 400.0])),
         "divide by the number of all timesteps",
     )
     expect(
-        not torch.allclose(got, torch.tensor([4.0, 3.0])),
+        not near(got, torch.tensor([4.0, 3.0])),
         "the weights are the wrong way round: the batch with more timesteps counts more",
     )
     expect(
-        torch.allclose(got, torch.tensor([2.0, 1.0])),
+        near(got, torch.tensor([2.0, 1.0])),
         f"(300 x [1, 0] + 100 x [5, 4]) / 400 is [2, 1]; yours is {got.tolist()}",
     )
     weight = torch.tensor([2.0], requires_grad=True)
@@ -168,11 +169,15 @@ def check_combined(answer: Answer) -> None:
         return torch.autograd.grad(((weight * batch - 1) ** 2).mean(), weight)[0]
 
     batches = [torch.tensor([1.0, 3.0]), torch.tensor([2.0]), torch.tensor([0.5, 4.0, 1.0])]
-    parts = [gradient(batch) for batch in batches]
+    each = [gradient(batch) for batch in batches]
     expect(
-        torch.allclose(torch.as_tensor(answer(parts, [2, 1, 3])), gradient(torch.cat(batches))),
+        near(_combined(answer, each, [2, 1, 3]), gradient(torch.cat(batches))),
         "right for two batches, wrong for three",
     )
+
+
+def _combined(answer: Answer, gradients: list[Tensor], timesteps: list[int]) -> np.ndarray:
+    return array(answer([gradient.clone() for gradient in gradients], list(timesteps)))
 
 
 # --- 06.4: hours ---
@@ -192,32 +197,30 @@ def check_hours(answer: Answer) -> None:
     """Check 06.4 with one device, with eight, and with more steps."""
 
     def given(steps: int = 1000, devices: int = 1) -> float:
-        return float(answer(3.6e15, steps, devices, 1e15, 0.5))
+        return number(answer(3.6e15, steps, devices, 1e15, 0.5))
 
     got = given()
+    expect(not near(got, 7200), "these are seconds: 3,600 of them are an hour")
     expect(
-        not math.isclose(got, 7200, rel_tol=1e-6), "these are seconds: 3,600 of them are an hour"
-    )
-    expect(
-        not math.isclose(got, 1, rel_tol=1e-6),
+        not near(got, 1),
         "a device never reaches its peak: divide by the utilisation as well",
     )
     expect(
-        not math.isclose(got, 0.5, rel_tol=1e-6),
+        not near(got, 0.5),
         "multiplied by the utilisation: half the speed takes twice the time",
     )
     expect(
-        math.isclose(got, 2, rel_tol=1e-6),
+        near(got, 2),
         "1,000 steps of 3.6e15 FLOPs at half of 1e15 FLOP/s are 7,200 s, 2 hours; "
         f"yours are {got:g}",
     )
     eight = given(devices=8)
     expect(
-        math.isclose(eight, 0.25, rel_tol=1e-6),
+        near(eight, 0.25),
         f"eight devices share the work: 0.25 hours, not {eight:g}",
     )
     expect(
-        math.isclose(given(steps=5000), 10, rel_tol=1e-6),
+        near(given(steps=5000), 10),
         "five times the steps are five times the hours",
     )
 

@@ -12,7 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from jatlab.evaluation import statistics
-from jatlab.lessons.harness import Answer, Exercise, expect
+from jatlab.lessons.answers import Answer, array, expect, near, number
+from jatlab.lessons.harness import Exercise
 
 # --- 07.1: normalise ---
 
@@ -30,7 +31,7 @@ def normalised(returns: Sequence[float], random: float, reference: float) -> np.
 
 def check_normalised(answer: Answer) -> None:
     """Check 07.1 with Pong's scores, beyond the scale, and where there is no scale."""
-    scores = np.asarray(answer([-20.7, 14.6, 20.9], -20.7, 20.9), dtype=np.float64)
+    scores = array(answer([-20.7, 14.6, 20.9], -20.7, 20.9))
     expect(
         scores.shape == (3,),
         f"three returns should give three scores, not an array of shape {scores.shape}",
@@ -40,22 +41,22 @@ def check_normalised(answer: Answer) -> None:
         f"Pong's expert is better than random, so its scores are numbers; got {scores}",
     )
     expect(
-        abs(scores[0]) < 1e-9,
+        near(scores[0], 0),
         f"the random policy's own return should score 0, not {scores[0]:.3g}: "
         "is random subtracted from the return?",
     )
     expect(
-        abs(scores[2] - 1) < 1e-9,
+        near(scores[2], 1),
         f"the reference's own return should score 1, not {scores[2]:.3g}: "
         "is random subtracted from the reference too?",
     )
     expect(
-        abs(scores[1] - 35.3 / 41.6) < 1e-9,
+        near(scores[1], 35.3 / 41.6),
         f"14.6 points in Pong should score {35.3 / 41.6:.3f}, not {scores[1]:.3f}",
     )
-    outside = np.asarray(answer([0.0, 30.0], 10.0, 20.0), dtype=np.float64)
+    outside = array(answer([0.0, 30.0], 10.0, 20.0))
     expect(
-        np.allclose(outside, [-1, 2]),
+        near(outside, [-1, 2]),
         "worse than random is negative, better than the reference above 1: "
         f"expected [-1, 2], got {outside}; do not clip",
     )
@@ -64,7 +65,7 @@ def check_normalised(answer: Answer) -> None:
 
 
 def _check_left_out(answer: Answer, random: float, reference: float) -> None:
-    scores = np.asarray(answer([22.32], random, reference), dtype=np.float64)
+    scores = array(answer([22.32], random, reference))
     expect(
         scores.shape == (1,),
         f"one return should give one score, NaN too: an array of shape (1,), not {scores.shape}",
@@ -92,23 +93,23 @@ def iqm(scores: np.ndarray) -> float:
 def check_iqm(answer: Answer) -> None:
     """Check 07.2 with eight scores, then with random ones of three shapes."""
     small = np.array([[4.0, 100.0], [1.0, 0.0], [3.0, -50.0], [9.0, 8.0]])
-    value = float(answer(small))
+    value = number(answer(small.copy()))
     expect(
-        abs(value - np.mean(small)) > 1e-9,
+        not near(value, np.mean(small)),
         "that is the plain mean: leave out the lowest and the highest quarter of the scores",
     )
     expect(
-        abs(value - np.median(small)) > 1e-9,
+        not near(value, np.median(small)),
         "that is the median: half of the scores should stay, not one or two",
     )
     per_task = np.sort(small, axis=0)[1:3].mean()
     expect(
-        abs(value - per_task) > 1e-9,
+        not near(value, per_task),
         "you leave out a quarter of each task's episodes: "
         "put all episodes of all tasks together first, then sort",
     )
     expect(
-        abs(value - 4) < 1e-9,
+        near(value, 4),
         "eight scores: the middle four are 1, 3, 4, 8, so the answer is 4, "
         f"not {value:.4g}. Are they sorted?",
     )
@@ -116,7 +117,7 @@ def check_iqm(answer: Answer) -> None:
     for episodes, tasks in ((10, 57), (9, 3), (1, 7)):
         scores, count = rng.normal(size=(episodes, tasks)) ** 3, episodes * tasks
         expect(
-            abs(float(answer(scores)) - statistics.iqm(scores)) < 1e-9,
+            near(number(answer(scores.copy())), statistics.iqm(scores)),
             f"for {episodes} episodes of {tasks} tasks: leave out {count // 4} scores at each end "
             f"(a quarter of {count}, rounded down)",
         )
@@ -138,11 +139,7 @@ def stratified_draw(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def check_stratified_draw(answer: Answer) -> None:
     """Check 07.3 with scores that tell task and episode: task 2, episode 7 has 207."""
     scores, rng = np.arange(30)[:, None] + 100.0 * np.arange(4), np.random.default_rng(0)
-    drawn = np.asarray(answer(scores, rng))
-    expect(
-        drawn.shape == scores.shape,
-        f"a draw has the shape of the scores, {scores.shape}, not {drawn.shape}",
-    )
+    drawn = _drawn(answer, scores, rng)
     expect(
         (drawn // 100 == np.arange(4)).all(),
         "a task's column holds another task's episodes: "
@@ -158,21 +155,34 @@ def check_stratified_draw(answer: Answer) -> None:
         "the same episodes are drawn for every task: each task needs draws of its own",
     )
     expect(
-        not np.array_equal(drawn, answer(scores, rng)),
+        not near(drawn, _drawn(answer, scores, rng)),
         "two draws are equal: take them from `rng`, and do not seed it inside",
     )
-    one, two = (answer(scores, np.random.default_rng(1)) for _ in range(2))
+    one, two = (_drawn(answer, scores, np.random.default_rng(1)) for _ in range(2))
     expect(
-        np.array_equal(one, two),
+        near(one, two),
         "the same `rng` gives different draws: take all randomness from it, none from np.random",
     )
-    draws = [np.asarray(answer(scores, rng))[:, 1] - 100 for _ in range(300)]
+    draws = [_drawn(answer, scores, rng)[:, 1] % 100 for _ in range(300)]
     counts = np.bincount(np.concatenate(draws).astype(int), minlength=30)
     expect(
         counts.min() > 200,
         f"some episodes come too seldom: episode {counts.argmin()} came {counts.min()} times "
         "in 300 draws, about 300 are expected",
     )
+
+
+def _drawn(answer: Answer, scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    drawn = array(answer(scores.copy(), rng))
+    expect(
+        drawn.shape == scores.shape,
+        f"a draw has the shape of the scores, {scores.shape}, not {drawn.shape}",
+    )
+    expect(
+        np.isin(drawn, scores).all(),
+        "a draw holds numbers that are no episode's score: draw rows, change nothing",
+    )
+    return drawn
 
 
 # --- 07.4: a bound that finds an outlier ---
@@ -188,24 +198,24 @@ def largest_at_least(mean: float, std: float) -> float:
 
 def check_largest_at_least(answer: Answer) -> None:
     """Check 07.4 without spread, with nine zeros and one 100, then with random returns."""
-    bound = float(answer(10.0, 0.0))
+    bound = number(answer(10.0, 0.0))
     expect(
-        abs(bound - 10) < 1e-9,
+        near(bound, 10),
         f"without any spread all returns are the mean: expected 10, got {bound:.4g}",
     )
-    bound = float(answer(10.0, 30.0))
+    bound = number(answer(10.0, 30.0))
     expect(
-        abs(bound - 40) > 1e-9,
+        not near(bound, 40),
         "mean plus standard deviation is no bound: "
         "nine zeros and one 100 have mean 10 and std 30, and their largest is 100",
     )
     expect(
-        bound <= 100 + 1e-9,
+        bound <= 100 or near(bound, 100),
         "nine zeros and one 100 have mean 10 and std 30: their largest is 100, "
         f"so it cannot be at least {bound:.4g}",
     )
     expect(
-        abs(bound - 100) < 1e-9,
+        near(bound, 100),
         f"your bound is true but too low: {bound:.4g} where 100 can be shown. "
         "Compare the sum of squares with the sum times the largest",
     )
@@ -214,7 +224,7 @@ def check_largest_at_least(answer: Answer) -> None:
         returns = rng.exponential(size=10) ** 2
         wanted = (returns**2).sum() / returns.sum()
         expect(
-            abs(float(answer(returns.mean(), returns.std())) - wanted) < 1e-6 * wanted,
+            near(number(answer(returns.mean(), returns.std())), wanted),
             "right for round numbers, wrong for others: the answer is sum of squares / sum",
         )
 
@@ -233,30 +243,30 @@ def best_of(runs: Sequence[float], k: int) -> float:
 def check_best_of(answer: Answer) -> None:
     """Check 07.5 with three runs, then with seven."""
     runs = [0.1, 0.4, 0.7]
-    one, two, three = (float(answer(runs, k)) for k in (1, 2, 3))
+    one, two, three = (number(answer(list(runs), k)) for k in (1, 2, 3))
     expect(
-        abs(one - 0.7) > 1e-9,
+        not near(one, 0.7),
         "with one run nobody can choose: "
         "best_of(runs, 1) is the mean of the runs, 0.4, not their maximum",
     )
     expect(
-        abs(one - 0.4) < 1e-9,
+        near(one, 0.4),
         "with one run nobody can choose: "
         f"best_of(runs, 1) is the mean of the runs, 0.4, not {one:.3g}",
     )
-    expect(abs(three - 0.7) < 1e-9, f"the best of all three runs is 0.7, not {three:.3g}")
+    expect(near(three, 0.7), f"the best of all three runs is 0.7, not {three:.3g}")
     expect(
-        abs(two - 4.8 / 9) > 1e-9,
+        not near(two, 4.8 / 9),
         "you draw runs with replacement, so the same run may come twice: "
         "two runs are two different ones",
     )
     expect(
-        abs(two - 0.6) < 1e-9,
+        near(two, 0.6),
         f"the three pairs have the maxima 0.4, 0.7, 0.7: their mean is 0.6, not {two:.3g}",
     )
     runs = list(np.random.default_rng(0).normal(size=7))
     expect(
-        all(abs(float(answer(runs, k)) - best_of(runs, k)) < 1e-9 for k in range(1, 8)),
+        all(near(number(answer(list(runs), k)), best_of(runs, k)) for k in range(1, 8)),
         "right for three runs, wrong for seven: every choice of k counts once",
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons.harness import Answer, Exercise, expect
+from jatlab.lessons.answers import Answer, array, expect, near, whole
+from jatlab.lessons.harness import Exercise
 
 POLICIES = ("recompute", "published")
 
@@ -28,49 +28,49 @@ def check_tempered(answer: Answer) -> None:
     logits = torch.tensor([2.0, 1.0, -1.0])
     got = _probabilities(answer(logits.clone(), 1.0), 3)
     expect(
-        abs(float(got.sum()) - 1) < 1e-4,
+        near(got.sum(), 1),
         f"probabilities add up to 1, yours to {float(got.sum()):.3f}: softmax comes last",
     )
     expect(
-        torch.allclose(got, logits.softmax(-1), atol=1e-5),
+        near(got, logits.softmax(-1)),
         "temperature 1 changes nothing: it is softmax of the logits themselves",
     )
     hot, times = _probabilities(answer(logits.clone(), 4.0), 3), (logits * 4).softmax(-1)
     expect(
-        not torch.allclose(hot, times, atol=1e-3),
+        not near(hot, times),
         "multiplied instead of divided: a high temperature makes the choice more even, not less",
     )
     divided = logits.softmax(-1) / 4
     expect(
-        not torch.allclose(hot, divided / divided.sum(), atol=1e-3),
+        not near(hot, divided / divided.sum()),
         "the probabilities were divided, and divided evenly: divide the logits, before softmax",
     )
     expect(
-        torch.allclose(hot, (logits / 4).softmax(-1), atol=1e-5),
+        near(hot, (logits / 4).softmax(-1)),
         "at temperature 4 each logit counts a quarter: softmax(logits / 4)",
     )
     cold = _probabilities(answer(logits.clone(), 0), 3)
     expect(
-        bool(torch.isfinite(cold).all()),
+        np.isfinite(cold).all(),
         "at temperature 0 there is NaN: dividing by 0 has to be a case of its own",
     )
     expect(
-        cold.tolist() == [1.0, 0.0, 0.0],
+        near(cold, [1, 0, 0]),
         f"at temperature 0 the likeliest action has probability 1: [1, 0, 0], not {cold.tolist()}",
     )
     expect(
-        _probabilities(answer(torch.tensor([0.0, 5.0]), 0), 2).tolist() == [0.0, 1.0],
+        near(_probabilities(answer(torch.tensor([0.0, 5.0]), 0), 2), [0, 1]),
         "at temperature 0 it is not always the first action: take the argmax of the logits",
     )
 
 
-def _probabilities(value: Any, size: int) -> Tensor:
-    expect(isinstance(value, Tensor), f"return a tensor, not {type(value).__name__}")
+def _probabilities(value: object, size: int) -> np.ndarray:
+    found = array(value, f"return {size} probabilities")
     expect(
-        value.shape == (size,),
-        f"{size} logits give {size} probabilities, yours have shape {tuple(value.shape)}",
+        found.shape == (size,),
+        f"{size} logits give {size} probabilities, yours have shape {found.shape}",
     )
-    return value.float()
+    return found
 
 
 # --- 08.2: the last k timesteps ---
@@ -87,8 +87,7 @@ def last_timesteps(tokens: Tensor, k: int) -> Tensor:
 def check_last_timesteps(answer: Answer) -> None:
     """Check 08.2 with five timesteps, in which token i holds the number i."""
     tokens = torch.arange(9.0)[:, None].repeat(1, 2)
-    got = answer(tokens.clone(), 2)
-    expect(isinstance(got, Tensor) and got.ndim == 2, "return a tensor of tokens, (some, H)")
+    got = _tokens(answer, tokens, 2)
     expect(
         len(got) != 2,
         "these are the last 2 tokens; "
@@ -105,13 +104,22 @@ def check_last_timesteps(answer: Answer) -> None:
         f"the last timesteps are at the end: tokens 6, 7, 8, not {got[:, 0].tolist()}",
     )
     expect(
-        answer(tokens.clone(), 1)[:, 0].tolist() == [8],
+        _tokens(answer, tokens, 1)[:, 0].tolist() == [8],
         "with one timestep remembered, only the observation of now is left",
     )
     expect(
-        len(answer(tokens.clone(), 9)) == 9,
+        len(_tokens(answer, tokens, 9)) == 9,
         "where there are fewer than k timesteps, all tokens are left",
     )
+
+
+def _tokens(answer: Answer, tokens: Tensor, k: int) -> np.ndarray:
+    found = array(answer(tokens.clone(), k), "return tokens, (some, H)")
+    expect(
+        found.ndim == 2 and found.shape[1] == tokens.shape[1],
+        f"return tokens, (some, H), here (some, 2); yours has shape {found.shape}",
+    )
+    return found
 
 
 # --- 08.3: how much is remembered ---
@@ -130,7 +138,7 @@ def remembered(t: int, context: int, policy: str) -> int:
 
 def check_remembered(answer: Answer) -> None:
     """Check 08.3 with a context of 8, then with others."""
-    got = {policy: [_whole(answer(t, 8, policy)) for t in range(40)] for policy in POLICIES}
+    got = {policy: [whole(answer(t, 8, policy)) for t in range(40)] for policy in POLICIES}
     for policy, values in got.items():
         expect(
             values[0] == 1,
@@ -176,18 +184,10 @@ def _check_other_contexts(answer: Answer, right: Callable[[int, int, str], int])
         for policy in POLICIES:
             for t in range(200):
                 expect(
-                    _whole(answer(t, context, policy)) == right(t, context, policy),
+                    whole(answer(t, context, policy)) == right(t, context, policy),
                     f"right for a context of 8, but not for {context} ({policy}), "
                     f"first at timestep {t}",
                 )
-
-
-def _whole(value: Any) -> int:
-    expect(
-        isinstance(value, int | np.integer) and not isinstance(value, bool),
-        f"return a whole number, not {value!r}",
-    )
-    return int(value)
 
 
 # --- 08.4: which position is the newest ---
@@ -205,7 +205,7 @@ def newest_position(t: int, context: int, policy: str) -> int:
 
 def check_newest_position(answer: Answer) -> None:
     """Check 08.4 with a context of 8, then with others."""
-    got = {policy: [_whole(answer(t, 8, policy)) for t in range(40)] for policy in POLICIES}
+    got = {policy: [whole(answer(t, 8, policy)) for t in range(40)] for policy in POLICIES}
     for policy, values in got.items():
         expect(values[0] == 0, f"{policy}: the first token has position 0, not {values[0]}")
         expect(

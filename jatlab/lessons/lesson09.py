@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.lessons.harness import Answer, Exercise, expect
+from jatlab.lessons.answers import Answer, array, expect, near, number
+from jatlab.lessons.harness import Exercise
 
 # --- 09.1: temperature ---
 
@@ -20,31 +22,34 @@ def with_temperature(logits: Tensor, temperature: float) -> Tensor:
 def check_with_temperature(answer: Answer) -> None:
     """Check 09.1 at temperatures 1 and 2."""
     logits = torch.tensor([2.0, 1.0, 0.0])
-    got = answer(logits.clone(), 1.0)
+    got = _tempered(answer, logits, 1.0)
     expect(
-        isinstance(got, Tensor) and got.shape == (3,),
-        f"three logits give three probabilities, a tensor of shape (3,); yours is {_kind(got)}",
-    )
-    expect(
-        abs(float(got.sum()) - 1) < 1e-4,
+        near(got.sum(), 1),
         f"probabilities add up to 1, yours to {float(got.sum()):.3f}: softmax comes last",
     )
-    expect(_close(got, logits.softmax(-1)), "at temperature 1 nothing changes: plain softmax")
-    warm, right = answer(logits.clone(), 2.0), (logits / 2).softmax(-1)
+    expect(near(got, logits.softmax(-1)), "at temperature 1 nothing changes: plain softmax")
+    warm, right = _tempered(answer, logits, 2.0), (logits / 2).softmax(-1)
     expect(
-        not _close(warm, (logits * 2).softmax(-1)),
+        not near(warm, (logits * 2).softmax(-1)),
         "multiplied by the temperature: a high temperature then sharpens; divide by it",
     )
     halves = logits.softmax(-1) / 2
     expect(
-        not _close(warm, halves / halves.sum()),
+        not near(warm, halves / halves.sum()),
         "the temperature divides the logits, before softmax; "
         "dividing probabilities changes nothing",
     )
     expect(
-        _close(warm, right),
+        near(warm, right),
         f"at temperature 2 these logits give {_rounded(right)}; yours are {_rounded(warm)}",
     )
+
+
+def _tempered(answer: Answer, logits: Tensor, temperature: float) -> np.ndarray:
+    wanted = "three logits give three probabilities, shape (3,)"
+    found = array(answer(logits.clone(), temperature), wanted)
+    expect(found.shape == (3,), f"{wanted}; yours has shape {found.shape}")
+    return found
 
 
 # --- 09.2: top-p ---
@@ -65,34 +70,37 @@ def keep_top_p(probabilities: Tensor, top_p: float) -> Tensor:
 def check_keep_top_p(answer: Answer) -> None:
     """Check 09.2: which tokens are kept, with which probabilities, and the limits."""
     probabilities = torch.tensor([0.15, 0.5, 0.05, 0.3])
-    got = answer(probabilities.clone(), 0.7)
-    expect(
-        isinstance(got, Tensor) and got.shape == (4,),
-        f"four probabilities stay four, in their old order; yours is {_kind(got)}",
-    )
+    got = _kept(answer, probabilities, 0.7)
     _check_kept((got > 0).tolist())
     expect(
-        abs(float(got.sum()) - 1) < 1e-4,
+        near(got.sum(), 1),
         "what is kept must add up to 1 again, "
         f"yours adds up to {float(got.sum()):.2f}: divide by the sum",
     )
     expect(
-        _close(got, torch.tensor([0, 0.625, 0, 0.375])),
+        near(got, torch.tensor([0, 0.625, 0, 0.375])),
         f"0.5 and 0.3 become 0.625 and 0.375; yours is {_rounded(got)}",
     )
     expect(
-        _close(answer(probabilities.clone(), 1.0), probabilities),
+        near(_kept(answer, probabilities, 1.0), probabilities),
         "with top_p = 1 every token stays",
     )
     expect(
-        (answer(probabilities.clone(), 0.01) > 0).sum() == 1,
+        (_kept(answer, probabilities, 0.01) > 0).sum() == 1,
         "the likeliest token is kept even if its probability exceeds top_p",
     )
-    exact = answer(torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.75)
+    exact = _kept(answer, torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.75)
     expect(
         (exact > 0).tolist() == [False, True, False, True],
         "0.5 and 0.25 reach 0.75 exactly: no third token is needed",
     )
+
+
+def _kept(answer: Answer, probabilities: Tensor, top_p: float) -> np.ndarray:
+    wanted = "four probabilities stay four, in their old order"
+    found = array(answer(probabilities.clone(), top_p), wanted)
+    expect(found.shape == (4,), f"{wanted}; yours has shape {found.shape}")
+    return found
 
 
 def _check_kept(kept: list[bool]) -> None:
@@ -129,38 +137,36 @@ def perplexity(nats: list[Tensor]) -> float:
 def check_perplexity(answer: Answer) -> None:
     """Check 09.3 with one document, then with a short and a long one."""
     short, long = torch.full((1,), math.log(16.0)), torch.full((3,), math.log(2.0))
-    alone = float(answer([long]))
+    wanted = "a perplexity is a number of at least 1"
+    alone = number(answer([long.clone()]), wanted)
+    expect(alone > 0, f"{wanted}, yours is {alone}")
+    expect(not near(alone, math.log(2)), "that is the mean in nats: raise e to it")
     expect(
-        alone > 0 and math.isfinite(alone),
-        f"a perplexity is a number of at least 1, yours is {alone}",
-    )
-    expect(not _near(alone, math.log(2)), "that is the mean in nats: raise e to it")
-    expect(
-        not _near(alone, 2 ** math.log(2)),
+        not near(alone, 2 ** math.log(2)),
         "the likelihoods are in nats, to the base e: e to the mean, not 2 to the mean",
     )
     expect(
-        not _near(alone, 8.0),
+        not near(alone, 8.0),
         "e to the sum is one over the probability of the whole text: "
         "take the mean over tokens first",
     )
     expect(
-        _near(alone, 2.0),
+        near(alone, 2.0),
         f"three tokens of probability 1/2 each have a perplexity of 2; yours is {alone:g}",
     )
-    both = float(answer([short, long]))
+    both = number(answer([short.clone(), long.clone()]), wanted)
     expect(
-        not _near(both, 9.0),
+        not near(both, 9.0),
         "the mean of the documents' perplexities: the one-token document counts "
         "as much as the long one, and surprises count exponentially",
     )
     expect(
-        not _near(both, math.sqrt(32)),
+        not near(both, math.sqrt(32)),
         "the mean over documents of their mean: every token should count the same, "
         "so add up all nats and divide by all tokens",
     )
     expect(
-        _near(both, 2 ** (7 / 4)),
+        near(both, 2 ** (7 / 4)),
         "log 16 once and log 2 three times are 7 log 2 in four tokens: "
         f"2 to the 7/4, {2**1.75:.3f}; yours is {both:.3f}",
     )
@@ -182,59 +188,39 @@ def check_to_map(answer: Answer) -> None:
     """Check 09.4 with four patches and three tokens of text."""
     weights = torch.rand(2, 7, 7, generator=torch.Generator().manual_seed(0)).softmax(-1)
     weights = torch.where(torch.ones(7, 7).tril().bool(), weights, 0.0)
-    got, right = answer(weights.clone(), 4), to_map(weights, 4)
+    wanted, right = "four patches are a map of shape (2, 2)", to_map(weights, 4)
+    got = array(answer(weights.clone(), 4), wanted)
+    expect(got.shape == (2, 2), f"{wanted}; yours has shape {got.shape}")
     expect(
-        isinstance(got, Tensor) and got.shape == (2, 2),
-        f"four patches are a map of shape (2, 2); yours is {_kind(got)}",
-    )
-    expect(
-        not _close(got, right.T),
+        not near(got, right.T),
         "rows and columns are swapped: patches come row by row, so a plain reshape will do",
     )
     expect(
-        not _close(got, weights[:, :4, -1].mean(0).reshape(2, 2)),
+        not near(got, weights[:, :4, -1].mean(0).reshape(2, 2)),
         "that is what the patches give to the last token (nothing: it comes later); "
         "rows are queries, columns keys",
     )
     expect(
-        not _close(got, weights[:, -1, -4:].mean(0).reshape(2, 2)),
+        not near(got, weights[:, -1, -4:].mean(0).reshape(2, 2)),
         "the last columns are text: the patches stand first",
     )
     expect(
-        not _close(got, weights[:, -1, :4].sum(0).reshape(2, 2)),
+        not near(got, weights[:, -1, :4].sum(0).reshape(2, 2)),
         "mean over the heads, not their sum",
     )
     expect(
-        not _close(got, right / right.sum()),
+        not near(got, right / right.sum()),
         "do not divide by the sum: what the text gets is missing from the map, "
         "and that is worth seeing",
     )
     expect(
-        _close(got, right),
+        near(got, right),
         "the row of the last token, the columns of the patches, the mean over heads, reshaped",
     )
 
 
-# --- helpers ---
-
-
-def _close(a: Tensor, b: Tensor) -> bool:
-    alike = isinstance(a, Tensor) and a.shape == b.shape
-    return alike and torch.allclose(a.double(), b.double(), atol=1e-4)
-
-
-def _near(a: float, b: float) -> bool:
-    return abs(a - b) < 1e-3
-
-
-def _rounded(values: Tensor) -> list[float]:
+def _rounded(values: Tensor | np.ndarray) -> list[float]:
     return [round(float(value), 3) for value in values]
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
-    return type(value).__name__
 
 
 EXERCISES = {

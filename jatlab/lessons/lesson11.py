@@ -11,7 +11,8 @@ from math import sqrt
 
 import numpy as np
 
-from jatlab.lessons.harness import Answer, Exercise, expect, numbers
+from jatlab.lessons.answers import Answer, array, expect, kind, near, number, numbers
+from jatlab.lessons.harness import Exercise
 from jatlab.lessons.lesson03 import block_parameters, check_block_parameters
 from jatlab.model.checkpoint.names import official_name
 
@@ -32,8 +33,7 @@ def published_name(name: str) -> str:
 def check_published_name(answer: Answer) -> None:
     """Check 11.2 with a query's name, another layer, then the other projections."""
     ours = "trunk.blocks.3.attention.query.weight"
-    found = answer(ours)
-    expect(isinstance(found, str), f"a name is a string, not {found!r}")
+    found = _name(answer, ours)
     expect(
         not found.startswith("trunk"),
         "the published names begin with `transformer`, ours with `trunk`",
@@ -50,15 +50,21 @@ def check_published_name(answer: Answer) -> None:
     )
     ours = "trunk.blocks.11.attention.query.weight"
     expect(
-        answer(ours) == official_name(ours),
-        f"the layer's number should come from the name: for block 11 you say {answer(ours)}",
+        _name(answer, ours) == official_name(ours),
+        f"the layer's number should come from the name: for block 11 you say {_name(answer, ours)}",
     )
     for name in ("key.weight", "value.weight", "output.weight", "output.bias"):
         ours = f"trunk.blocks.0.attention.{name}"
         expect(
-            answer(ours) == official_name(ours),
-            f"{ours} is {official_name(ours)} there, not {answer(ours)}",
+            _name(answer, ours) == official_name(ours),
+            f"{ours} is {official_name(ours)} there, not {_name(answer, ours)}",
         )
+
+
+def _name(answer: Answer, ours: str) -> str:
+    found = answer(ours)
+    expect(isinstance(found, str), f"a name is a string, not {kind(found)}")
+    return str(found)
 
 
 # --- 11.3: how sure a score is ---
@@ -76,7 +82,7 @@ def check_interval(answer: Answer) -> None:
     expect(low <= high, f"low comes first: got ({low:.3f}, {high:.3f})")
     middle, half, right = (low + high) / 2, (high - low) / 2, STUDENT * 0.1 / sqrt(10)
     expect(
-        abs(middle - 0.6) < 1e-6,
+        near(middle, 0.6),
         "random 0, expert 100, mean 60: the middle should be 0.6, "
         f"not {middle:.3g}. Is the mean normalised?",
     )
@@ -86,16 +92,16 @@ def check_interval(answer: Answer) -> None:
         "(divide it by expert minus random)",
     )
     expect(
-        abs(half - STUDENT * 0.1) > 1e-6 and abs(half - 0.1) > 1e-6,
+        not near(half, STUDENT * 0.1) and not near(half, 0.1),
         "that is the spread of single episodes: "
         "the mean of ten is surer, by the square root of ten",
     )
     expect(
-        abs(half - right / STUDENT) > 1e-6,
+        not near(half, right / STUDENT),
         "that is one standard error to each side, 68 %: multiply by 2.262 for 95 % of ten episodes",
     )
     expect(
-        abs(half - right * sqrt(10) / 10) > 1e-6,
+        not near(half, right * sqrt(10) / 10),
         "you divide by 10: it is the square root of the number of episodes",
     )
     expect(
@@ -110,9 +116,18 @@ def check_interval(answer: Answer) -> None:
         "subtract random from the expert, and never from the deviation",
     )
     expect(
-        abs(middle - 0.2) < 1e-6,
+        near(middle, 0.2),
         f"random 50, expert 100, mean 60: the middle should be 0.2, not {middle:.3g}",
     )
+    for mean in (100.0, 0.0, 130.0, -20.0):
+        low, high = numbers(answer(mean, 10.0, 0.0, 100.0), "low", "high")
+        expect(
+            abs(low - mean / 100 + right) < 0.02 * right
+            and abs(high - mean / 100 - right) < 0.02 * right,
+            f"a mean of {mean:g} between 0 and 100 has the interval "
+            f"{mean / 100 - right:.3f} to {mean / 100 + right:.3f}, not {low:.3f} to {high:.3f}: "
+            "do not clip, scores may be above 1 and below 0",
+        )
 
 
 # --- 11.4: the correlation of two rankings ---
@@ -127,36 +142,40 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
 def check_rank_correlation(answer: Answer) -> None:
     """Check 11.4 with values that rise or fall together, then with random ones."""
     x, y = [1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0]
-    found = answer(x, y)
+    found = _correlation(answer, x, y)
     expect(
-        np.ndim(found) == 0,
-        f"return one number, not an array of shape {np.shape(found)}: "
-        "np.corrcoef gives a matrix, and [0, 1] is its place for x with y",
-    )
-    found = float(found)
-    expect(
-        abs(found - 1) < 1e-9 or abs(found - np.corrcoef(x, y)[0, 1]) > 1e-9,
+        near(found, 1) or not near(found, np.corrcoef(x, y)[0, 1]),
         "that is Pearson's correlation of the values: rank them first",
     )
-    expect(abs(found - 1) < 1e-9, f"y rises whenever x does, so the answer is 1, not {found:.3f}")
+    expect(near(found, 1), f"y rises whenever x does, so the answer is 1, not {found:.3f}")
     expect(
-        abs(float(answer(x, [9.0, 4.0, 1.0, 0.0])) + 1) < 1e-9,
+        near(_correlation(answer, x, [9.0, 4.0, 1.0, 0.0]), -1),
         "y falls whenever x rises: the answer is -1",
     )
     rng = np.random.default_rng(0)
     for _ in range(5):
         first, second = rng.normal(size=(2, 30))
-        found = float(answer(first, second))
+        found = _correlation(answer, first, second)
         once = np.corrcoef(np.argsort(first), np.argsort(second))[0, 1]
         expect(
-            abs(found - once) > 1e-9,
+            not near(found, once),
             "argsort says which value stands at each place, not the rank of each value: "
             "apply it twice",
         )
         expect(
-            abs(found - rank_correlation(first, second)) < 1e-9,
+            near(found, rank_correlation(first, second)),
             "right for four values, wrong for thirty at random",
         )
+
+
+def _correlation(answer: Answer, x: Sequence[float], y: Sequence[float]) -> float:
+    found = array(answer(np.array(x), np.array(y)), "return one number")
+    expect(
+        found.size == 1,
+        f"return one number, not an array of shape {found.shape}: "
+        "np.corrcoef gives a matrix, and [0, 1] is its place for x with y",
+    )
+    return number(found)
 
 
 EXERCISES = {

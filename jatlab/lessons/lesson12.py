@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from jatlab.lessons.harness import Answer, Exercise, expect, numbers
+from jatlab.lessons.answers import Answer, array, expect, kind, named, near, number, numbers
+from jatlab.lessons.harness import Exercise
 
 
 class Ferry(gym.Env):
@@ -51,7 +53,7 @@ def cross(pilot: Answer, seed: int) -> float:
     env, done = Ferry(), False
     observation, _ = env.reset(seed=seed)
     while not done:
-        action = np.asarray(pilot(observation.copy()), dtype=np.float64)
+        action = array(pilot(observation.copy()))
         observation, _, _, done, _ = env.step(action)
     return float(np.linalg.norm(env.place - env.jetty))
 
@@ -81,33 +83,35 @@ def check_facts(answer: Answer) -> None:
         ("Acrobot-v1", 6, "discrete", 3),
     ):
         env = gym.make(name)
-        got, space = answer(env), env.action_space
-        env.close()
         keys = ("observation", "observation_size", "action", "action_size")
-        expect(
-            isinstance(got, dict) and set(got) == set(keys), f"return a dict with {', '.join(keys)}"
+        got, space = (
+            named(answer(env), keys, f"return a dict with {', '.join(keys)}"),
+            env.action_space,
         )
+        env.close()
         _check_observation(name, got, size)
         expect(
-            got["action"] == action,
+            _is_text(got["action"], action),
             f"{name}'s action space is {space}: its action is {action!r}",
         )
         unit = "choices" if action == "discrete" else "number"
-        expect(
-            got["action_size"] == action_size,
-            f"{name}'s action space is {space}: "
-            f"that is {action_size} {unit}, not {got['action_size']}",
-        )
+        wanted = f"{name}'s action space is {space}: that is {action_size} {unit}"
+        expect(number(got["action_size"], wanted) == action_size, f"{wanted}, no other number")
 
 
 def _check_observation(name: str, got: dict[str, Any], size: int) -> None:
     expect(
-        got["observation"] == "continuous",
+        _is_text(got["observation"], "continuous"),
         f"{name} observes real numbers: its observation is 'continuous', whatever its actions are",
     )
     found = got["observation_size"]
     expect(not isinstance(found, tuple), "observation_size is a number of values, not a shape")
-    expect(found == size, f"{name} observes {size} values, not {found}")
+    wanted = f"{name} observes {size} values"
+    expect(number(found, wanted) == size, f"{wanted}, not {kind(found)}")
+
+
+def _is_text(found: object, text: str) -> bool:
+    return isinstance(found, str) and found == text
 
 
 # --- 12.2: a fair comparison ---
@@ -132,11 +136,11 @@ def check_paired(answer: Answer) -> None:
     a, b = hard + 1 + rng.normal(0, 1, 80), hard + rng.normal(0, 1, 80)
     mean, low, high = numbers(answer(a.copy(), b.copy()), "the mean difference", "low", "high")
     expect(
-        not np.isclose(mean, (b - a).mean()),
+        not near(mean, (b - a).mean()),
         "the sign is wrong: a - b, so that it is positive where a is better",
     )
     expect(
-        np.isclose(mean, (a - b).mean()),
+        near(mean, (a - b).mean()),
         f"the mean of a - b is {(a - b).mean():.3f}, yours is {mean:.3f}",
     )
     expect(
@@ -166,9 +170,32 @@ def check_paired(answer: Answer) -> None:
         "too wide: the interval is of the mean of the differences, "
         "between its 2.5 % and 97.5 % quantiles",
     )
+    _check_skewed(answer)
+
+
+def _check_skewed(answer: Answer) -> None:
+    """Differences of which one is far larger: their mean cannot fall as far as it can rise."""
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0, 0.05, 15), np.zeros(15)
+    a[4] += 15
+    mean, low, high = numbers(answer(a.copy(), b.copy()), "the mean difference", "low", "high")
+    expect(
+        not near(mean - low, high - mean),
+        "both ends are equally far from the mean, as with mean ± 1.96 standard errors: "
+        "the bootstrap's interval lies between two quantiles of the means that were drawn",
+    )
+    expect(
+        high - mean > 1.3 * (mean - low),
+        "with one difference of 15 among zeros the mean can rise further than it can fall: "
+        f"about 0 to 3, not {low:.2f} to {high:.2f}",
+    )
 
 
 # --- 12.3: a pilot ---
+
+# an observation in the middle of the river, the jetty straight ahead, no current yet
+MIDSTREAM = np.array([0, 0, 0, 0.05, 0, 0.9, 0, 0])
+TO_THE_RIGHT = np.array([0, 0, 0, 0, 0, 0, 1, 0])  # a current, added to an observation
 
 
 def pilot(observation: np.ndarray) -> np.ndarray:
@@ -183,29 +210,24 @@ def pilot(observation: np.ndarray) -> np.ndarray:
 def check_pilot(answer: Answer) -> None:
     """Check 12.3: at rest, in 12 crossings, and if they fail, what the pilot does wrong."""
     rest = np.array([0, -0.9, 0, 0, 0.5, 0.9, 0, 0], np.float32)  # far from the jetty, no current
-    action = np.asarray(answer(rest.copy()), dtype=float)
-    expect(action.shape == (2,), f"an action is two numbers, shape (2,), not {action.shape}")
-    expect(
-        np.isfinite(action).all() and np.abs(action).max() <= 1 + 1e-6,
-        f"each thrust is from -1 to 1 (np.clip), yours is {action}",
-    )
+    action = _thrust(answer, rest)
     expect(
         action @ (rest[4:6] - rest[:2]) > 0,
         "this does not steer towards the jetty: the way there is jetty - place",
     )
-    distances = np.array([cross(answer, seed) for seed in range(12)])
+    distances = np.array([cross(partial(_thrust, answer), seed) for seed in range(12)])
     arrived = np.mean(distances < 0.1)
     if arrived >= 0.9:
+        _check_current(answer)
         return
     fast = np.array([0.5, 0.9, 0, 0.08, 0.5, 0.9, 0, 0], np.float32)  # at the jetty, but not slow
     expect(
-        np.asarray(answer(fast))[1] < -0.2,
+        _thrust(answer, fast)[1] < -0.2,
         "at the jetty with speed it does not brake: "
         "choose the velocity you want, and thrust by what is missing to it",
     )
-    pushed = np.array([0, 0, 0, 0.05, 0, 0.9, 0.6, 0], np.float32)
     expect(
-        np.asarray(answer(pushed))[0] < -0.05,
+        _thrust(answer, MIDSTREAM + 0.6 * TO_THE_RIGHT)[0] < -0.05,
         "with a current to the right it does not steer left: "
         "subtract the drift from the velocity you want",
     )
@@ -214,6 +236,30 @@ def check_pilot(answer: Answer) -> None:
         f"it misses the jetty in {1 - arrived:.0%} of 12 crossings; "
         f"the mean distance at the end is {distances.mean():.2f} (0.1 is near enough)",
     )
+
+
+def _check_current(answer: Answer) -> None:
+    """A pilot that arrives should know of the current, and not only react to where it is."""
+    right, left = (_thrust(answer, MIDSTREAM + push * TO_THE_RIGHT)[0] for push in (0.6, -0.6))
+    expect(
+        not near(right, left),
+        "it arrives most times, but it ignores the current: in midstream it thrusts the same "
+        "against a current to the right and to the left. Subtract the drift",
+    )
+    expect(
+        right < left,
+        "the current has the wrong sign: where it pushes to the right, steer to the left",
+    )
+
+
+def _thrust(answer: Answer, observation: np.ndarray) -> np.ndarray:
+    action = array(answer(observation.astype(np.float32)), "an action is two numbers")
+    expect(action.shape == (2,), f"an action is two numbers, shape (2,), not {action.shape}")
+    expect(
+        np.isfinite(action).all() and np.abs(action).max() <= 1 + 1e-6,
+        f"each thrust is from -1 to 1 (np.clip), yours is {action}",
+    )
+    return action
 
 
 EXERCISES = {

@@ -34,4 +34,6 @@ RIGHT = {
         lambda total, limit: np.round((1 - total) * limit / 0.9),
     ],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("00", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("00", WRONG, RIGHT)
+)

@@ -40,6 +40,15 @@ def merged_as_text(ids, pair, new):
     return json.loads(json.dumps(ids).replace(f"{pair[0]}, {pair[1]}", str(new)))
 
 
+def merged_in_place(ids, pair, new):
+    place = 0
+    while place < len(ids) - 1:
+        if (ids[place], ids[place + 1]) == pair:
+            ids[place : place + 2] = [new]
+        place += 1
+    return ids
+
+
 def only_reshaped(picture, size):
     return picture.reshape(-1, picture.shape[0] * size * size)
 
@@ -92,7 +101,8 @@ WRONG = {
         (merged_without_last, "the last id got lost"),
         (merged_in_any_order, "a pair has an order"),
         (merged_as_text, "compare ids"),
-        (lambda ids, pair, new: tuple(merge(ids, pair, new)), "return a list"),
+        (merged_in_place, "you change the list that is given"),
+        (lambda ids, pair, new: str(merge(ids, pair, new)), "return a list"),
     ],
     "01.4": [
         (only_reshaped, "the picture's first row"),
@@ -126,7 +136,9 @@ RIGHT = {
     "01.4": [unfolded],
     "01.6": [(np.int64(28), np.floor(512 / 2))],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("01", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("01", WRONG, RIGHT)
+)
 
 
 def test_solutions_are_what_the_package_does():

@@ -70,7 +70,9 @@ RIGHT = {
     "02.1": [lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, m, scale=1.0)],
     "02.2": [triangles],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("02", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("02", WRONG, RIGHT)
+)
 
 
 def test_solutions_equal_the_package():

@@ -56,7 +56,8 @@ WRONG = {
         (lambda h: block_parameters(h) - 4 * h, "two layer norms are missing"),
         (lambda h: block_parameters(h) - 2 * h, "scale *and* a shift"),
         (lambda h: block_parameters(h) - 5 * h, "two linear layers have biases"),
-        (lambda h: 12 * h * h / 1, "use no division"),
+        (lambda h: 12 * h * h / 1, "the matrices alone"),
+        (lambda h: block_parameters(h) / 5, "is a whole number"),
         (lambda h: 8 * h * h, "is too few"),
         (lambda h: block_parameters(768), "wrong for 192"),
         (lambda h: block_parameters(h) + 7, "which is +7"),
@@ -76,7 +77,9 @@ RIGHT = {
     "03.2": [lambda p, o, m: squared(p[:, :-1], o[:, 1:])[m[:, 1:] > 0].mean().numpy()[()]],
     "03.3": [lambda h: 12 * h**2 + 10 * h],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("03", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("03", WRONG, RIGHT)
+)
 
 
 def test_the_loss_is_that_of_the_model():

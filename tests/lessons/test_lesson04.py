@@ -62,7 +62,9 @@ RIGHT = {
     "04.2": [lambda p, now, then: np.mean(p[now != then] != then[now != then])],
     "04.4": [lambda v, t: np.mean(v) + np.array([-1, 1]) * t * np.std(v, ddof=1) / np.sqrt(len(v))],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("04", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("04", WRONG, RIGHT)
+)
 
 
 def test_solutions_equal_the_package():

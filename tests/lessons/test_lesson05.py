@@ -93,4 +93,6 @@ RIGHT = {
     "05.2": [lambda windows: (pad(windows)[0], pad(windows)[1].astype(bool))],
     "05.3": [lambda errors, mask: errors[mask == 1].mean()],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("05", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("05", WRONG, RIGHT)
+)

@@ -94,4 +94,6 @@ RIGHT = {
     "06.2": [clipped_like_torch],
     "06.3": [lambda gradients, timesteps: weighted(gradients, timesteps) / sum(timesteps)],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("06", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("06", WRONG, RIGHT)
+)

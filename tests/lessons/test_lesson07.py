@@ -105,7 +105,9 @@ RIGHT = {
     "07.1": [one_by_one],
     "07.3": [drawn_column_by_column],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("07", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("07", WRONG, RIGHT)
+)
 
 
 def test_solutions_agree_with_the_package():

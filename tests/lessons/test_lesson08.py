@@ -69,7 +69,9 @@ WRONG = {
 RIGHT = {
     "08.1": [lambda x, t: (x / max(t, 1e-8)).softmax(-1)],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("08", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("08", WRONG, RIGHT)
+)
 
 
 @pytest.mark.parametrize("policy", ["recompute", "published"])

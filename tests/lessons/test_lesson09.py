@@ -75,7 +75,9 @@ WRONG = {
 RIGHT = {
     "09.3": [lambda nats: torch.exp(torch.cat(nats).mean())],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("09", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("09", WRONG, RIGHT)
+)
 
 
 @pytest.mark.parametrize("top_p", [0.01, 0.3, 0.7, 0.95, 1.0])

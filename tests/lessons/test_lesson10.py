@@ -47,7 +47,9 @@ WRONG = {
 RIGHT = {
     "10.2": [lambda m: np.mean(m) + np.array([-1, 1]) * 4.303 * np.std(m, ddof=1) / 3**0.5],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("10", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("10", WRONG, RIGHT)
+)
 
 
 def test_the_interval_is_the_package_s():

@@ -49,7 +49,7 @@ def published_o_proj(name):
 
 WRONG = {
     "11.1": [  # lesson 03 has the same exercise, and its other mistakes
-        (lambda h: 12 * h * h / 1, "use no division"),
+        (lambda h: 12 * h * h / 1, "the matrices alone"),
         (lambda h: 8 * h * h, "is too few"),
     ],
     "11.2": [
@@ -82,7 +82,9 @@ WRONG = {
     ],
 }
 RIGHT = {"11.3": [interval_normalised_last]}
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("11", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("11", WRONG, RIGHT)
+)
 
 
 @pytest.mark.parametrize("preset", ["nano", "paper"])

@@ -76,7 +76,9 @@ WRONG = {
 RIGHT = {
     "12.2": [lambda a, b: np.array(paired(a, b, draws=1000))],
 }
-test_right_answer, test_wrong_answer, test_coverage = exercise_tests("12", WRONG, RIGHT)
+test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
+    exercise_tests("12", WRONG, RIGHT)
+)
 
 
 @pytest.mark.filterwarnings("ignore:.*A Box observation space")  # infinite, as it should be
