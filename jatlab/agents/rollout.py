@@ -13,6 +13,7 @@ from jatlab.agents.attention_record import in_order
 from jatlab.agents.last_step import LastStep
 from jatlab.tasks import Task, get_task, make_env
 from jatlab.tasks.env import task_of
+from jatlab.tasks.frames import draw
 from jatlab.tasks.task import Action, Observation
 from jatlab.teachers.base import RandomTeacher
 from jatlab.utils.checks import require
@@ -94,7 +95,7 @@ def rollout(
         (T,). Besides them `return`, `length` and `success` (None where the task does not say), and
         what was asked for:
 
-        - `frames`: T + 1 pictures.
+        - `frames`: T + 1 pictures, uint8 (h, w, 3).
         - `attentions`: for each timestep (layers, N, tokens remembered), of the observation's
           token; `action_attentions`: T - 1 of the actions' tokens, which the next timestep
           computes.
@@ -102,15 +103,15 @@ def rollout(
           was expected to follow action t.
 
     Raises:
-        ValueError: if something is to be recorded that the agent does not compute, or the
-            environment has no task.
+        ValueError: if something is to be recorded that the agent does not compute, the environment
+            has no task, or it is to be drawn and cannot be.
     """
     task = task_of(env)
     agent.reset(1, task)
     agent.record_attention = record_attention  # type: ignore[attr-defined]  # of those who attend
     recording = _Recording(record_attention, record_predictions)
     observation, info = env.reset(seed=seed)
-    frames = [np.array(env.render())] if render else []
+    frames = [draw(env.render)] if render else []
     reward, done = 0.0, False
     while not done and (max_steps is None or len(recording.rewards) < max_steps):
         action = agent.act(observation, reward, seeds=None if seed is None else [seed], **choice)
@@ -119,7 +120,7 @@ def rollout(
         reward, done = float(received), bool(terminated or truncated)
         recording.rewards.append(reward)
         if render:
-            frames.append(np.array(env.render()))  # a copy: it may be drawn upon again
+            frames.append(draw(env.render))
     return recording.columns(task, info) | ({"frames": frames} if frames else {})
 
 

@@ -28,7 +28,7 @@ from jatlab.evaluation.playing import (
 )
 from jatlab.evaluation.records import Record, Records, identity
 from jatlab.evaluation.results import LanguageScores, Results, assemble
-from jatlab.tasks import expand, get_task, make_env, task_scores
+from jatlab.tasks import Task, expand, get_task, make_env, task_scores
 from jatlab.utils.machine import cores
 from jatlab.utils.workers import run_jobs
 
@@ -83,8 +83,8 @@ def evaluate(
         temperature: of the sampling of discrete actions; the agent's own if None.
         max_steps: end an episode after so many steps; the task's limit if None.
         videos: record the first episode of each task.
-        on_task: called with each task that was played and its video (None without `videos`), before
-            its record is written.
+        on_task: called with each task that was played and its video (None without `videos`, or
+            where the environment cannot be drawn), before its record is written.
         make: makes an environment from a task's name.
         data: folder whose test splits score text and picture tasks.
         command: how to repeat this evaluation, for the reader of the results; a call of this
@@ -110,9 +110,10 @@ def evaluate(
             "or a domain, such as metaworld"
         )
     kept = Records(identity(agent), settings, None if output is None else Path(output) / "tasks")
-    player = _TaskPlayer(agent, settings, videos, make, workers)
     playable = [name for name in names if get_task(name).playable]
-    records, failed = _play_missing(player, kept, playable, on_task, progress)
+    player = _TaskPlayer(agent, settings, videos, make, workers, {n: get_task(n) for n in playable})
+    unseen: dict[str, str] = {}
+    records, failed = _play_missing(player, kept, playable, on_task, unseen, progress)
     language, errors = _score_language(agent, [n for n in names if n not in playable], data)
     failed |= errors
     if failed and not records and not language:
@@ -126,6 +127,7 @@ def evaluate(
         "wall_seconds": perf_counter() - started,
         "workers": workers,
         "failed": {name: _one_line(error) for name, error in failed.items()},
+        "without_video": unseen,
         "language": language,
     }
     return assemble({name: records[name] for name in playable if name in records}, about)
@@ -159,6 +161,7 @@ class _TaskPlayer:
     videos: bool
     make: Callable[[str], gym.Env]
     workers: int
+    tasks: dict[str, Task]  # a worker process may not know all of them by name
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickled in a worker process: share the cores with the others."""
@@ -170,15 +173,17 @@ class _TaskPlayer:
 
     def __call__(self, task: str, report: Callable[[float], None]) -> _Played | Exception:
         """Play one task, reporting each return. An error is returned: other tasks are waiting."""
-        video, started = None, perf_counter()
+        video, started, known = None, perf_counter(), self.tasks[task]
         if self.videos:
-            video = EpisodeVideo(stride=VIDEO_STRIDES.get(get_task(task).domain, 1))
+            video = EpisodeVideo(stride=VIDEO_STRIDES.get(known.domain, 1))
 
         def on_episode(episode: Episode) -> None:
             report(episode.total)
 
         try:
-            episodes = play_task(self.agent, task, self.settings, video, on_episode, self.make)
+            limit = known.longest_episode
+            how = (self.settings, video, on_episode, self.make, limit)
+            episodes = play_task(self.agent, task, *how)
         except Exception as error:
             return error
         return _Played(episodes, video, perf_counter() - started)
@@ -189,9 +194,13 @@ def _play_missing(
     kept: Records,
     tasks: list[str],
     on_task: Callable[[str, EpisodeVideo | None], None],
+    unseen: dict[str, str],
     progress: bool,
 ) -> tuple[dict[str, Record], dict[str, Exception]]:
-    """Play the tasks that have no record; return all records, and the errors of failed tasks."""
+    """Play the tasks that have no record; return all records, and the errors of failed tasks.
+
+    `unseen` gets the reason for each task that could not be drawn.
+    """
     records = kept.read(tasks)
     failed: dict[str, Exception] = {}
     missing = [task for task in tasks if task not in records]
@@ -208,7 +217,11 @@ def _play_missing(
                 failed[task] = played
                 bar.write(f"{task} failed: {_one_line(played)}")
             else:
-                on_task(task, played.video)
+                video = played.video
+                if video is not None and video.problem:
+                    unseen[task], video = video.problem, None
+                    bar.write(f"{task} has no video: {unseen[task]}")
+                on_task(task, video)
                 records[task] = kept.add(task, played.episodes, played.seconds)
     return records, failed
 

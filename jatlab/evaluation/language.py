@@ -198,7 +198,7 @@ def _token_nats(model: JatModel, inputs: dict[str, Tensor]) -> np.ndarray:
     nats = torch.nn.functional.cross_entropy(
         logits.float().transpose(1, 2), ids[:, 1:], reduction="none"
     )
-    return nats.double().cpu().numpy()
+    return nats.cpu().double().numpy()
 
 
 def unigram_nats(counts: np.ndarray, texts: list[np.ndarray]) -> float:

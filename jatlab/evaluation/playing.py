@@ -8,7 +8,6 @@ and the actions that the agent chooses for it are ignored.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +17,7 @@ import numpy as np
 
 from jatlab.agents.sampling import check_temperature
 from jatlab.tasks import get_task, make_env
+from jatlab.tasks.frames import draw, fitted
 from jatlab.tasks.task import Action, Observation
 from jatlab.utils.checks import whole_number
 
@@ -114,33 +114,49 @@ class Episode:
 class EpisodeVideo:
     """The frames of one episode, thinned evenly: every `stride`-th, and the last.
 
-    When there are twice `limit` frames, every second is dropped and the stride is doubled.
+    When there are twice `limit` frames, every second is dropped and the stride is doubled. An
+    environment that cannot be drawn has no video; its episode is played all the same.
 
     Attributes:
-        frames: uint8 (h, w, 3) each.
+        frames: uint8 (h, w, 3) each, all of the first one's size.
         captions: what was true at each frame (`step`, `total`, `mission` …).
+        problem: why there is no video; "" if there is one.
     """
 
     def __init__(self, limit: int = VIDEO_FRAMES, stride: int = 1) -> None:
         self.frames: list[np.ndarray] = []
         self.captions: list[dict] = []
+        self.problem = ""
         self.limit, self.stride, self.count = limit, stride, 0
 
-    def add(self, render: Callable[[], np.ndarray], caption: dict, last: bool = False) -> None:
+    def add(self, render: Callable[[], object], caption: dict, last: bool = False) -> None:
         """Keep the next frame, if the stride asks for it or it is the last one.
 
         Args:
-            render: draws the frame, uint8 (h, w, 3); called only for a frame that is kept.
+            render: draws the frame, in any form that `jatlab.tasks.frames.as_rgb` takes; called
+                only for a frame that is kept.
             caption: what to keep with it.
             last: the episode ends with this frame.
         """
+        if self.problem:
+            return
         if last or self.count % self.stride == 0:
-            self.frames.append(np.array(render()))  # a copy: it may be drawn upon again
-            self.captions.append(caption)
+            self._draw(render, caption)
         if len(self.frames) >= 2 * self.limit and not last:
             self.frames, self.captions = self.frames[::2], self.captions[::2]
             self.stride *= 2
         self.count += 1
+
+    def _draw(self, render: Callable[[], object], caption: dict) -> None:
+        try:
+            frame = draw(render)
+        except Exception as error:  # whatever the environment raises: the scores come first
+            self.problem = str(error) or type(error).__name__
+            self.frames, self.captions = [], []
+            return
+        first = self.frames[0] if self.frames else frame
+        self.frames.append(fitted(frame, *first.shape[:2]))
+        self.captions.append(caption)
 
 
 class _Slot:
@@ -150,7 +166,7 @@ class _Slot:
         self,
         env: gym.Env,
         seeds: Iterator[int],
-        limit: float,
+        limit: int,
         video: EpisodeVideo | None,
     ) -> None:
         self.env, self.seeds, self.limit, self.video = env, seeds, limit, video
@@ -205,6 +221,7 @@ def play_task(
     video: EpisodeVideo | None = None,
     on_episode: Callable[[Episode], None] = lambda episode: None,
     make: Callable[[str], gym.Env] = make_env,
+    limit: int | None = None,
 ) -> list[Episode]:
     """Play the seeds `settings.seed` … `settings.seed + settings.episodes - 1` of one task.
 
@@ -218,6 +235,8 @@ def play_task(
         video: records the first episode.
         on_episode: called with each episode when it ends.
         make: makes an environment from the task's name.
+        limit: cut an episode that its environment has not ended after so many steps; the task's
+            `longest_episode` if None.
 
     Returns:
         The episodes in the order of their seeds.
@@ -228,7 +247,8 @@ def play_task(
     """
     seeds = range(settings.seed, settings.seed + settings.episodes)
     waiting = iter(seeds)
-    limit = min(settings.max_steps or math.inf, get_task(task).longest_episode)
+    limit = limit or get_task(task).longest_episode
+    limit = min(settings.max_steps or limit, limit)
     slots: list[_Slot] = []
     done: dict[int, Episode] = {}
     try:

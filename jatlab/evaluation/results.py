@@ -65,7 +65,8 @@ def assemble(records: dict[str, Record], about: dict[str, Any] | None = None) ->
     Args:
         records: the record of each task that was played.
         about: what the results say of the whole evaluation: `agent`, `settings`, `command`, `date`,
-            `seconds`; `failed`, task -> error; `language`, task -> scores of text and pictures.
+            `seconds`; `failed`, task -> error; `without_video`, task -> why it could not be drawn;
+            `language`, task -> scores of text and pictures.
 
     Returns:
         What `about` holds, `versions`, `bootstrap_draws`, and:
@@ -100,6 +101,7 @@ def assemble(records: dict[str, Record], about: dict[str, Any] | None = None) ->
         "settings": first["settings"],
         "bootstrap_draws": DRAWS,
         "failed": {},
+        "without_video": {},
         "language": {},
         **about,
         "versions": versions(),

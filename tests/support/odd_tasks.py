@@ -81,6 +81,27 @@ class Endless(gym.Env):
         return np.zeros((8, 8, 3), np.uint8)
 
 
+class Drawn(gym.Env):
+    """Six steps; `render()` returns the picture of the step, whatever that is."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, pictures: Callable[[int], Any]):
+        self.pictures = pictures
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.time += 1
+        return np.zeros(2, np.float32), 1.0, self.time == 6, False, {}
+
+    def render(self):
+        return self.pictures(self.time)
+
+
 class ReusingTeacher(Teacher):
     """Answers with the first number that it sees, in an array that it gives out again and again."""
 

@@ -88,7 +88,8 @@ def play(
         The episode.
 
     Raises:
-        ValueError: The task or the suffix is unknown. It is raised before anything is played.
+        ValueError: The task or the suffix is unknown, or the environment cannot be drawn. It is
+            raised before anything is played.
     """
     if output is not None:
         check_suffix(output)
@@ -169,7 +170,12 @@ def _probabilities(agent: EvaluatedAgent) -> np.ndarray | None:
 
 def _record(video: EpisodeVideo, env: TaskEnv, facts: Facts, last: bool = False) -> None:
     if video.limit:
-        video.add(lambda: np.asarray(env.render()), {"facts": facts}, last)
+        video.add(env.render, {"facts": facts}, last)
+    if video.problem:
+        raise ValueError(
+            f"{env.task.name} cannot be saved as a video: {video.problem}. Without an output, its "
+            "steps are printed"
+        )
 
 
 def action_names(env: TaskEnv) -> list[str]:

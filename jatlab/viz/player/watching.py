@@ -5,6 +5,7 @@ It keeps everything that a picture of a timestep tells; the player draws what th
 
 from __future__ import annotations
 
+import textwrap
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -15,13 +16,14 @@ from jatlab.agents.attention_record import in_order
 from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.tasks import get_task, make_env
 from jatlab.tasks.env import TaskEnv
+from jatlab.tasks.frames import draw
 from jatlab.tasks.task import Action
 from jatlab.teachers import TeacherFailed, get_teacher, has_teacher
 from jatlab.teachers.base import RandomTeacher, Teacher
 from jatlab.viz.context import LENGTHS, ContextProbe, share
 from jatlab.viz.player.panel import FRAME, Facts, facts_of
 from jatlab.viz.player.playback import action_names
-from jatlab.viz.video import resize
+from jatlab.viz.video import GROUND, MUTED, font, pillow, resize
 
 PLAYERS = ("agent", "teacher", "random")
 KEPT = 256  # timesteps whose frames are kept, to look back
@@ -229,9 +231,21 @@ def _copy(agent: Agent, context: int | None, policy: str | None) -> Agent:
 
 
 def _frame(env: TaskEnv) -> np.ndarray:
-    frame = np.array(env.render())  # a copy: it may be drawn upon again
+    try:
+        frame = draw(env.render)
+    except Exception as error:  # whatever the environment raises: it can be played all the same
+        return _notice(f"no picture: {error or type(error).__name__}")
     height, width = frame.shape[:2]
     return frame if height == FRAME else resize(frame, max(1, round(FRAME * width / height)))
+
+
+def _notice(words: str) -> np.ndarray:
+    """A dark picture with a sentence, (320, 320, 3)."""
+    pil = pillow()
+    canvas = pil.Image.new("RGB", (FRAME, FRAME), GROUND)
+    lines = "\n".join(textwrap.wrap(words, 40))
+    pil.ImageDraw.Draw(canvas).text((12, 12), lines, font=font(14), fill=MUTED)
+    return np.asarray(canvas)
 
 
 def _seen(values: np.ndarray, kind: str) -> np.ndarray:

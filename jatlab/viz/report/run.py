@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,28 @@ def evaluate_and_report(
     folder = Path(output) / "videos"
     losses = read_losses(log)  # a missing log is an error now, not after an hour of play
 
+    unseen: dict[str, str] = {}
+
     def keep(task: str, video: EpisodeVideo | None) -> None:
         if video is not None:
-            save_task_video(video, folder, task)
+            with _noted(unseen, task):
+                save_task_video(video, folder, task)
 
     results = evaluate(agent, tasks, output=output, videos=videos, on_task=keep, **options)
     if videos:
-        save_grid(results, folder)
+        with _noted(unseen, "all tasks together"):
+            save_grid(results, folder)
+    results["without_video"] |= unseen
     path = write_report(results, output, losses, folder)
     if options.get("progress", True):
         print(f"{summary(results)}\nreport: {path}")
     return results
+
+
+@contextmanager
+def _noted(problems: dict[str, str], name: str) -> Iterator[None]:
+    """Note why a video could not be written, and go on: the scores of hours of play come first."""
+    try:
+        yield
+    except Exception as error:
+        problems[name] = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -184,6 +184,8 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ),
         ("Versions", ", ".join(versions)),
     ]
+    unseen = results.get("without_video", {})
+    rows += [("No video", f"of {name}: {why}") for name, why in unseen.items()]
     tasks = results["tasks"].values()
     notes = dict.fromkeys((task["domain"], task["note"]) for task in tasks if task["note"])
     return rows + [(f"{domain_title(domain)} today", note) for domain, note in notes]
