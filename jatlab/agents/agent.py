@@ -83,7 +83,7 @@ class Agent:
         weights = safetensors.torch.save(
             {name: value.detach().contiguous() for name, value in state.items()}
         )
-        others = (self.tokenizer, self.info, self.settings, self.context)
+        others = (self.tokenizer, self.info, self.settings, self.context, str(self.device))
         return _rebuild, (self.model.config, weights, *others)
 
     @property
@@ -310,8 +310,9 @@ def _rebuild(
     info: dict[str, Any],
     settings: AgentSettings,
     context: int | None,
+    device: str,
 ) -> Agent:
     with torch.device("meta"):
         model = JatModel(config)
     model.load_state_dict(safetensors.torch.load(weights), assign=True)
-    return Agent(model, tokenizer, info, settings, context)
+    return Agent(model.to(device), tokenizer, info, settings, context)

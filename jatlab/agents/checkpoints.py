@@ -23,6 +23,7 @@ from jatlab.model.checkpoint.official import inexpressible, official_values, rea
 from jatlab.model.checkpoint.weights import save_weights
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.checks import require
+from jatlab.utils.devices import choose_device
 from jatlab.utils.files import ASSETS, write_json
 
 __all__ = ["export_official", "load_agent", "read_config", "save_agent", "shipped_agents"]
@@ -38,7 +39,7 @@ def shipped_agents() -> list[str]:
 def load_agent(
     name_or_folder: str | os.PathLike = "demo",
     cache_policy: str | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
     **hub: Any,
 ) -> Agent:
@@ -49,16 +50,18 @@ def load_agent(
             OWNER/NAME, such as `jat-project/jat`.
         cache_policy: what happens when the memory is full, see `jatlab.model.memory`; None: the
             agent's, which is `published` for an agent in the published layout.
-        device: where the weights go; on a CPU they are mapped from the file, not copied.
+        device: where the weights go: auto, cpu, cuda, cuda:1, … or mps, see
+            `jatlab.utils.devices`. On a CPU they are mapped from the file, not copied.
         dtype: float32 or bfloat16; None: that of the file in the published layout, else float32.
         hub: options of `huggingface_hub.snapshot_download` (revision, token, …).
 
     Raises:
         FileNotFoundError: if there is no such agent; the message says how to go on.
-        ValueError: if its files are damaged or do not belong together.
+        ValueError: if its files are damaged or do not belong together, or there is no such device.
     """
+    place = choose_device(device)
     folder = _folder(name_or_folder, **hub)
-    model = JatModel.from_pretrained(folder, dtype=dtype, device=device)
+    model = JatModel.from_pretrained(folder, dtype=dtype, device=str(place))
     own = (folder / "tokenizer.json").is_file()
     tokenizer = TextTokenizer.load(folder if own else model.config.tokenizer)
     require(

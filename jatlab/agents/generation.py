@@ -163,7 +163,7 @@ def draw(logits: Tensor, temperature: float, top_p: float, generator: torch.Gene
     """
     if temperature == 0:
         return logits.argmax(-1)
-    probabilities = nucleus(tempered(logits.double(), temperature).cpu(), top_p)
+    probabilities = nucleus(tempered(logits.cpu().double(), temperature), top_p)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0].to(logits.device)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jatlab.cli.needs import DATA, for_tasks, need
-from jatlab.cli.options import POLICIES, TASKS, Commands, add_tasks
+from jatlab.cli.options import POLICIES, TASKS, Commands, add_device, add_dtype, add_tasks
 
 
 def add_record(commands: Commands) -> None:
@@ -99,6 +99,8 @@ def add_relabel(commands: Commands) -> None:
         "another round wants other seeds",
     )
     add("--max-steps", type=int, help="end an episode there")
+    add_device(parser)
+    add_dtype(parser)
 
 
 def relabel(**arguments: Any) -> None:

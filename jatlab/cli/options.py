@@ -94,27 +94,44 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def load(name: str, dtype: str | None = None) -> Agent | RandomAgent:
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add `--device`."""
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="where the agent computes: auto, cpu, cuda, cuda:1, … or mps",
+    )
+
+
+def load(name: str, dtype: str | None = None, device: str = "cpu") -> Agent | RandomAgent:
     """The agent that the user named, as `AGENT` describes.
 
     Args:
         name: a folder, a shipped agent, a repository of the hub, "random" or "untrained:PRESET".
         dtype: how the weights are held in memory; as they are stored if None.
+        device: where the agent computes, see `jatlab.utils.devices.choose_device`.
 
     Raises:
-        ValueError: no agent or preset has this name.
+        ValueError: no agent or preset has this name, or there is no such device.
     """
+    from jatlab.utils.devices import choose_device
+
+    place = choose_device(device)
     if name == "random":
         from jatlab.agents.rollout import RandomAgent
 
         return RandomAgent()
     if name.startswith("untrained:"):
+        import torch
+
         from jatlab.agents.agent import Agent
 
-        return Agent.untrained(name.removeprefix("untrained:"))
+        agent = Agent.untrained(name.removeprefix("untrained:"))
+        agent.model.to(place, None if dtype is None else getattr(torch, dtype))
+        return agent
     from jatlab.agents.checkpoints import load_agent
 
-    return load_agent(name, dtype=dtype)
+    return load_agent(name, dtype=dtype, device=place)
 
 
 def as_typed() -> str:

@@ -12,6 +12,7 @@ from jatlab.cli.options import (
     AGENT,
     TASKS,
     Commands,
+    add_device,
     add_dtype,
     add_sampling,
     as_typed,
@@ -47,6 +48,7 @@ def add_evaluate(commands: Commands) -> None:
         help="no pictures: faster, above all for MuJoCo and Meta-World",
     )
     add("--data", default="data", help="folder whose test split scores text and picture tasks")
+    add_device(parser)
     add_dtype(parser)
     add(
         "--output",
@@ -56,7 +58,12 @@ def add_evaluate(commands: Commands) -> None:
 
 
 def evaluate(
-    agent: str, tasks: list[str], output: str | None, dtype: str | None, **settings: Any
+    agent: str,
+    tasks: list[str],
+    output: str | None,
+    device: str,
+    dtype: str | None,
+    **settings: Any,
 ) -> int:
     """Evaluate an agent and write its report; 1 where a task failed.
 
@@ -64,6 +71,7 @@ def evaluate(
         agent: who plays, as `AGENT` describes.
         tasks: names, patterns or domains.
         output: folder of the report; below `runs/evaluation` if None.
+        device: where the agent computes.
         dtype: how the weights are held in memory.
         **settings: of `jatlab.evaluation.evaluate.evaluate`.
     """
@@ -75,7 +83,7 @@ def evaluate(
     from jatlab.viz.report.run import evaluate_and_report
 
     results = evaluate_and_report(
-        load(agent, dtype),
+        load(agent, dtype, device),
         tasks,
         output or f"runs/evaluation/{Path(agent).name.replace(':', '-')}",
         log=agent if (Path(agent) / "log.jsonl").exists() else None,
@@ -94,22 +102,24 @@ def add_play(commands: Commands) -> None:
     add("--seed", type=int, default=1_000_000, help="which episode")
     add("--output", help="a .gif or .mp4 file; without it, the steps are printed")
     add_sampling(parser)
+    add_device(parser)
     add_dtype(parser)
 
 
-def play(agent: str, task: str, dtype: str | None, **settings: Any) -> None:
+def play(agent: str, task: str, device: str, dtype: str | None, **settings: Any) -> None:
     """Play one episode; see `jatlab.viz.player.playback.play`.
 
     Args:
         agent: who plays, as `AGENT` describes.
         task: the task's name.
+        device: where the agent computes.
         dtype: how the weights are held in memory.
         **settings: of `jatlab.viz.player.playback.play`.
     """
     need("jatlab play", *for_tasks([task]), *_video(settings["output"]))
     from jatlab.viz.player.playback import play
 
-    play(load(agent, dtype), task, **settings)
+    play(load(agent, dtype, device), task, **settings)
 
 
 def _video(output: str | None) -> tuple[str, ...]:
@@ -147,15 +157,17 @@ def add_generate(commands: Commands) -> None:
         help="sample from the fewest tokens that have this probability together",
     )
     add("--seed", type=int, default=0, help="of the sampling")
+    add_device(parser)
+    add_dtype(parser)
 
 
-def generate(agent: str, prompt: str, **settings: Any) -> None:
+def generate(agent: str, prompt: str, device: str, dtype: str | None, **settings: Any) -> None:
     """Print the prompt and what the agent writes; see `jatlab.agents.generation.generate`."""
     need("jatlab generate --image", *(PICTURES if settings["image"] else ()))
     from jatlab.agents.agent import Agent
     from jatlab.agents.generation import generate
 
-    writer = load(agent)
+    writer = load(agent, dtype, device)
     if not isinstance(writer, Agent):
         raise ValueError(f"{agent} has no model and cannot write; name an agent, such as demo")
     print(prompt + generate(prompt, writer, **settings))

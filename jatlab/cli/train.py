@@ -39,7 +39,7 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
     "--lr": (float, "highest learning rate (1e-3)"),
     "--precision": (str, "bf16, fp32 or auto"),
     "--average": (float, "decay of the weights' moving average, such as 0.999 (none)"),
-    "--device": (str, "cpu, or auto: what Accelerate finds (auto)"),
+    "--device": (str, "cpu, cuda, cuda:1, … or mps, or auto: what Accelerate finds (auto)"),
     "--seed": (int, "seed of everything that is drawn (0)"),
     "--save-every": (int, "steps between checkpoints (500)"),
 }

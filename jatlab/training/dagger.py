@@ -52,6 +52,8 @@ class RelabelJob:
     agent: str  # the agent's folder, or the name that it ships under
     fingerprint: str  # of the agent's weights
     max_steps: int | None  # most timesteps of an episode
+    device: str = "cpu"  # of the agent
+    dtype: str | None = None  # of its weights; None: as they are stored
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -83,6 +85,8 @@ def relabel(
     seed: int = FIRST_SEED,
     max_steps: int | None = None,
     progress: bool = True,
+    device: str = "cpu",
+    dtype: str | None = None,
 ) -> dict[str, int]:
     """Let an agent play, and record what its teachers would have done.
 
@@ -98,6 +102,8 @@ def relabel(
             run from 50,000 to 99,999. A second round of relabelling needs other seeds.
         max_steps: most timesteps of an episode; None for the task's limit.
         progress: whether to show a progress bar.
+        device: of the agent, see `jatlab.utils.devices.choose_device`.
+        dtype: of its weights, "float32" or "bfloat16"; None for that of the file.
 
     Returns:
         The number of timesteps in the files of each task.
@@ -115,9 +121,9 @@ def relabel(
     max_steps = None if max_steps is None else whole_number(max_steps, "max_steps", 1)
     for name, count in counts.items():
         _check_seeds(name, seed, count)
-    fingerprint = identity(_cached_agent(str(agent)))["fingerprint"]
+    fingerprint = identity(_cached_agent(str(agent), device, dtype))["fingerprint"]
     jobs = [
-        RelabelJob(name, first, count, str(path), str(agent), fingerprint, max_steps)
+        RelabelJob(name, first, count, str(path), str(agent), fingerprint, max_steps, device, dtype)
         for name in names
         for first, count, path in _files(Path(root), name, seed, counts[name])
     ]
@@ -172,9 +178,9 @@ def _run(jobs: list[RelabelJob], workers: int, progress: bool) -> None:
 
 
 @lru_cache(maxsize=1)
-def _cached_agent(agent: str) -> Agent:
+def _cached_agent(agent: str, device: str, dtype: str | None) -> Agent:
     """The agent. A worker process keeps it from one file to the next."""
-    return load_agent(agent)
+    return load_agent(agent, device=device, dtype=dtype)
 
 
 def relabel_one(job: RelabelJob, report: Callable[[int], None]) -> dict[str, Any]:
@@ -183,7 +189,7 @@ def relabel_one(job: RelabelJob, report: Callable[[int], None]) -> dict[str, Any
     ``report`` gets the number of episodes after each group that was played in lockstep. Returns the
     file's notes.
     """
-    task, agent = get_task(job.task), _cached_agent(job.agent)
+    task, agent = get_task(job.task), _cached_agent(job.agent, job.device, job.dtype)
     slots = [_TeacherSlot(task, job.max_steps) for _ in range(min(SLOTS, job.count))]
     played: list[RelabelledEpisode] = []
     end = job.first + job.count

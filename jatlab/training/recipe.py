@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,13 @@ from jatlab.model.objectives import Objective
 from jatlab.tasks import expand
 from jatlab.training.state import newest
 from jatlab.utils.checks import require, whole_number
+from jatlab.utils.devices import check_device_name, choose_device
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 DECAYS = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "bf16", "fp32")
-DEVICES = ("auto", "cpu")
 POSITIVE = (
     "batch_timesteps", "accumulate", "lr", "clip", "val_batches", "val_every", "save_every",
     "log_every", "keep",
@@ -110,7 +111,7 @@ class TrainConfig:
 
     # --- computing
     precision: str = "auto"  # "bf16", "fp32", or bf16 where the machine computes in it
-    device: str = "auto"  # "cpu", or what Accelerate finds
+    device: str = "auto"  # "cpu", "cuda", "cuda:1", "mps", or what Accelerate finds
     # keep only each block's input and compute the rest again: less memory, more time
     checkpoint_activations: bool = False
     # compile the blocks with torch.compile; where that fails, say so and go on without
@@ -133,7 +134,8 @@ class TrainConfig:
         self._check_model()
         require(self.steps or self.minutes, "say how long to train: steps or minutes")
         require(self.tasks or not self.stream, f"name the tasks to stream from {self.stream}")
-        for name, known in (("decay", DECAYS), ("precision", PRECISIONS), ("device", DEVICES)):
+        check_device_name(self.device)
+        for name, known in (("decay", DECAYS), ("precision", PRECISIONS)):
             value, names = getattr(self, name), ", ".join(map(repr, known))
             require(value in known, f"{name} is one of {names}, not {value!r}")
         for name in POSITIVE:
@@ -223,9 +225,10 @@ def by_task(weights: dict[str, float], tasks: Iterable[str]) -> dict[str, float]
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
-    """Accelerate's view of the machine: one process or several (DDP or FSDP), CPU or CUDA.
+    """Accelerate's view of the machine: one process or several (DDP or FSDP), and its device.
 
-    Raises ValueError for a configuration of Accelerate that training does not support.
+    Raises ValueError for a device that is not there, and for a configuration of Accelerate that
+    training does not support.
     """
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
@@ -235,7 +238,8 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     # said explicitly, or Accelerate would overlook the other processes
     cpu = config.device == "cpu" or not torch.accelerator.is_available()
     # "no": the trainer decides where bfloat16 is used
-    accelerator = Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[unused])
+    with _device_of_accelerate(config.device):
+        accelerator = Accelerator(mixed_precision="no", cpu=cpu, kwargs_handlers=[unused])
     kind, started = accelerator.distributed_type.value, int(os.environ.get("WORLD_SIZE", 1))
     require(
         accelerator.num_processes == started,
@@ -243,11 +247,42 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         "in `accelerate config`, or --device cpu",
     )
     require(
+        config.device == "auto" or accelerator.device.type == torch.device(config.device).type,
+        f"device is {config.device!r}, but Accelerate computes on {accelerator.device}: it keeps "
+        "the device of this process's first training",
+    )
+    require(
         kind in ("NO", "FSDP") or kind.startswith("MULTI_"),
         f"training runs in one process, under DDP or FSDP, not under {kind}: choose so in "
         "`accelerate config`",
     )
     return accelerator
+
+
+@contextmanager
+def _device_of_accelerate(name: str) -> Iterator[None]:
+    """Make Accelerate take the device that the recipe names, which it does not choose itself.
+
+    Of several processes, each has its own device of the kind, so a number makes no sense there.
+    """
+    variable = "ACCELERATE_TORCH_DEVICE"
+    if name in ("auto", "cpu"):
+        yield
+        return
+    device, processes = choose_device(name), int(os.environ.get("WORLD_SIZE", 1))
+    require(
+        processes == 1 or device.index is None,
+        f"device is {name!r}, but {processes} processes were started, each for a device of its "
+        "own: use --device cuda, and choose the devices with CUDA_VISIBLE_DEVICES",
+    )
+    before = os.environ.get(variable)
+    if processes == 1:
+        os.environ[variable] = str(device)
+    try:
+        yield
+    finally:
+        os.environ.pop(variable, None)
+        os.environ.update({} if before is None else {variable: before})
 
 
 def uses_bf16(config: TrainConfig, device: torch.device) -> bool:
