@@ -31,6 +31,12 @@ def test_licence_is_apaches_text_to_the_letter():
     assert PROJECT["license-files"] == ["LICENSE"]
 
 
+def test_an_editable_clone_is_found_from_the_folder_above():
+    """Setuptools installs a path, and no import hook, where the root of the packages is named."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert tools["setuptools"]["package-dir"] == {"": "."}
+
+
 def test_one_version_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert PROJECT["version"] == jatlab.__version__ == citation["version"]
