@@ -107,7 +107,8 @@ def parts(answer: object, count: int, wanted: str) -> list[np.ndarray]:
         Wrong: There are not so many, or one of them holds no numbers.
     """
     values = listed(answer)
-    sized = isinstance(values, list | tuple | Tensor | np.ndarray) and np.ndim(_shell(values)) > 0
+    stacked = isinstance(values, Tensor | np.ndarray) and values.ndim > 0
+    sized = stacked or isinstance(values, list | tuple)
     expect(sized and len(values) == count, f"{wanted}; yours is {kind(values)}")
     return [array(values[index], wanted) for index in range(count)]
 
@@ -168,11 +169,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value
-
-
-def _shell(values: Any) -> Any:
-    """Something with as many dimensions as a container has at its outside."""
-    return np.empty(values.shape) if isinstance(values, Tensor) else np.empty(len(values))
 
 
 def _is_real(value: object) -> bool:

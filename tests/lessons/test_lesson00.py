@@ -1,8 +1,22 @@
 """Lesson 00: solutions pass, and typical wrong answers are told their mistake."""
 
 import numpy as np
+import torch
 
 from tests.support.exercises import exercise_tests
+
+
+def attended_in_a_loop(attentions):
+    best, most = 0, -1.0
+    for t in range((attentions.shape[-1] + 1) // 2):
+        paid = sum(head[2 * t] for layer in attentions for head in layer)
+        best, most = (t, paid) if paid > most else (best, most)
+    return best
+
+
+def attended_by_einsum(attentions):
+    return torch.einsum("lht->t", torch.from_numpy(attentions))[::2].argmax()
+
 
 WRONG = {
     "00.1": [
@@ -32,7 +46,14 @@ RIGHT = {
     "00.1": [
         lambda total, limit: np.int64(round((1 - total) * limit / 0.9)),
         lambda total, limit: np.round((1 - total) * limit / 0.9),
+        lambda total, limit: torch.tensor((1 - total) * limit / 0.9).round(),
     ],
+    "00.2": [
+        lambda t: len([kind for _ in range(t) for kind in "oa"]) + 1,
+        lambda t: torch.tensor(t) * 2 + 1,
+        lambda t: float(t + (t + 1)),
+    ],
+    "00.3": [attended_in_a_loop, attended_by_einsum],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("00", WRONG, RIGHT)

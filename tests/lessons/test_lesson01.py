@@ -81,6 +81,76 @@ def unfolded(picture, size):
     return torch.nn.functional.unfold(picture[None], size, stride=size)[0].T
 
 
+def arriving_in_a_loop(rewards):
+    arrived, last = [], 0
+    for reward in rewards:
+        arrived.append(last)
+        last = reward
+    return arrived
+
+
+def arriving_one_by_one(rewards):
+    yield 0
+    yield from rewards[:-1]
+
+
+def repeated_in_numpy(x, size):
+    times = -(-size // x.shape[-1])
+    return np.concatenate([x.numpy()] * times, axis=-1)[..., :size]
+
+
+def merged_by_recursion(ids, pair, new):
+    if len(ids) < 2:
+        return tuple(ids)
+    if (ids[0], ids[1]) == pair:
+        return (new, *merged_by_recursion(ids[2:], pair, new))
+    return (ids[0], *merged_by_recursion(ids[1:], pair, new))
+
+
+def merged_one_by_one(ids, pair, new):
+    ids = iter(ids)
+    held = next(ids, None)
+    for one in ids:
+        if (held, one) == pair:
+            yield new
+            held = next(ids, None)
+        else:
+            yield held
+            held = one
+    if held is not None:
+        yield held
+
+
+def merged_in_a_copy(ids, pair, new):
+    return np.array(merged_in_place(list(ids), pair, new))
+
+
+def cut_in_loops(picture, size):
+    _, height, width = picture.shape
+    corners = [(i, j) for i in range(0, height, size) for j in range(0, width, size)]
+    return [picture[:, i : i + size, j : j + size].flatten().tolist() for i, j in corners]
+
+
+def cut_in_numpy(picture, size):
+    c, h, w = picture.shape
+    tiles = picture.numpy().reshape(c, h // size, size, w // size, size)
+    return tiles.transpose(1, 3, 0, 2, 4).reshape(-1, c * size * size)
+
+
+def tokens_by_digitize(x):
+    places = np.digitize(np.clip(companded(x), -1, 1), np.linspace(-1, 1, 1025)) - 1
+    return 32_000 + places.clip(0, 1023)
+
+
+def tokens_in_torch(x):
+    y = torch.from_numpy(np.clip(companded(x), -1, 1))
+    return ((y + 1) / 2 * 1024).floor().clamp(max=1023).long() + 32_000
+
+
+def tokens_in_a_loop(x):
+    return [32_000 + int(bins(companded(one))) for one in x]
+
+
 WRONG = {
     "01.1": [
         (lambda r: r, "still the rewards that came after"),
@@ -131,10 +201,26 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "01.1": [lambda r: [0.0, *r[:-1]]],
-    "01.2": [lambda x, size: torch.cat([x] * size, dim=-1)[..., :size]],
-    "01.4": [unfolded],
-    "01.6": [(np.int64(28), np.floor(512 / 2))],
+    "01.1": [
+        lambda r: [0.0, *r[:-1]],
+        lambda r: np.concatenate([[0], r.numpy()[:-1]]),
+        lambda r: r.double().roll(1) * torch.arange(len(r)).bool(),
+        arriving_in_a_loop,
+        arriving_one_by_one,
+    ],
+    "01.2": [
+        lambda x, size: torch.cat([x] * size, dim=-1)[..., :size],
+        lambda x, size: x.double().repeat(*[1] * (x.ndim - 1), size)[..., :size],
+        repeated_in_numpy,
+    ],
+    "01.3": [merged_by_recursion, merged_one_by_one, merged_in_a_copy],
+    "01.4": [unfolded, cut_in_loops, cut_in_numpy],
+    "01.5": [tokens_by_digitize, tokens_in_torch, tokens_in_a_loop],
+    "01.6": [
+        (np.int64(28), np.floor(512 / 2)),
+        (torch.tensor(28), torch.tensor(256.0)),
+        (28.0, np.array([256])),
+    ],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("01", WRONG, RIGHT)

@@ -1,5 +1,8 @@
 """Lesson 02: solutions pass and equal the package; typical wrong answers are told their mistake."""
 
+import math
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -36,6 +39,62 @@ def local_only(kinds, window, length):
     return min(len(kinds) * (window - 1), length - 1)
 
 
+def attended_in_loops(query, key, value, mask):
+    rows = []
+    for q, seen in zip(query, mask, strict=True):
+        weights = [math.exp(q @ k) if see else 0.0 for k, see in zip(key, seen, strict=True)]
+        mixed = sum(w * v for w, v in zip(weights, value, strict=True)) / sum(weights)
+        rows.append(mixed.tolist())
+    return rows
+
+
+def attended_in_numpy(query, key, value, mask):
+    weights = np.exp(query.numpy() @ key.numpy().T) * mask.numpy()
+    return weights / weights.sum(1, keepdims=True) @ value.numpy()
+
+
+def attended_in_double(query, key, value, mask):
+    hidden = torch.where(mask, 0.0, -1e30).double()
+    return (query.double() @ key.double().T + hidden).softmax(1) @ value.double()
+
+
+def masks_in_loops(length, window):
+    rows = range(length)
+    return {
+        "local": [[int(0 <= i - j < window) for j in rows] for i in rows],
+        "global": [[int(j <= i) for j in rows] for i in rows],
+    }
+
+
+def masks_in_numpy(length, window):
+    causal = np.tri(length)
+    return {"global": causal > 0, "local": causal - np.tri(length, k=-window)}
+
+
+def reach_in_a_loop(kinds, window, length):
+    back = 0
+    for kind in kinds:
+        back = length if kind == "global" else back + window - 1
+    return torch.tensor(min(back, length - 1))
+
+
+def reach_by_masks(kinds, window, length):
+    seen = np.eye(length)
+    for kind in kinds:
+        seen = dual_masks(length, window)[kind].numpy() @ seen
+    return length - 1 - np.flatnonzero(seen[-1])[0]
+
+
+def share_in_loops(weights, queries, keys):
+    rows = [head[i] for head in weights for i in range(len(queries)) if queries[i]]
+    return sum(float(row[j]) for row in rows for j in range(len(keys)) if keys[j]) / len(rows)
+
+
+def share_by_product(weights, queries, keys):
+    paid = weights.double() @ keys.double()
+    return (paid @ queries.double()).mean() / queries.sum()
+
+
 INF = float("-inf")
 WRONG = {
     "02.1": [
@@ -67,8 +126,15 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "02.1": [lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, m, scale=1.0)],
-    "02.2": [triangles],
+    "02.1": [
+        lambda q, k, v, m: F.scaled_dot_product_attention(q, k, v, m, scale=1.0),
+        attended_in_loops,
+        attended_in_numpy,
+        attended_in_double,
+    ],
+    "02.2": [triangles, masks_in_loops, masks_in_numpy],
+    "02.3": [reach_in_a_loop, reach_by_masks],
+    "02.4": [share_in_loops, share_by_product],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("02", WRONG, RIGHT)

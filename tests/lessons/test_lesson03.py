@@ -1,6 +1,8 @@
 """Lesson 03: solutions pass, and typical wrong answers are told their mistake."""
 
+import numpy as np
 import torch
+from torch import nn
 
 from jatlab.experiments.benchmarks.cost import full_window, training_flops
 from jatlab.lessons.lesson03 import block_parameters, observation_loss, trunk_training_flops
@@ -29,6 +31,41 @@ def divided_by_mask(predicted, observed, mask):
 def summed_over_numbers(predicted, observed, mask):
     factor = 4 if predicted.shape[-1] == 4 else 1
     return factor * observation_loss(predicted, observed, mask)
+
+
+def split_by_reshape(hidden):
+    return torch.stack([hidden[:, ::2], hidden[:, 1::2]])
+
+
+def split_in_a_loop(hidden):
+    states = hidden.numpy()
+    times = range(0, states.shape[1], 2)
+    return [np.stack([states[:, t + shift] for t in times], axis=1) for shift in (0, 1)]
+
+
+def loss_in_loops(predicted, observations, mask):
+    errors = [
+        float(squared(predicted[b, t], observations[b, t + 1]))
+        for b in range(len(mask))
+        for t in range(mask.shape[1] - 1)
+        if mask[b, t + 1]
+    ]
+    return sum(errors) / len(errors)
+
+
+def parameters_of_modules(h):
+    def count(*layers):
+        return sum(p.numel() for layer in layers for p in layer.parameters())
+
+    with torch.device("meta"):
+        mixing = [nn.Linear(h, h, bias=last) for last in (False, False, False, True)]
+        return count(*mixing, nn.Linear(h, 4 * h), nn.Linear(4 * h, h), *[nn.LayerNorm(h)] * 2)
+
+
+def flops_in_a_loop(layers, h, tokens):
+    products = [(tokens, h, h)] * 4 + [(tokens, h, 4 * h), (tokens, 4 * h, h)]
+    products += [(tokens, h, tokens), (tokens, tokens, h)]
+    return sum(3 * 2 * a * b * c for _ in range(layers) for a, b, c in products)
 
 
 WRONG = {
@@ -73,9 +110,23 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "03.1": [lambda h: h.unflatten(1, (-1, 2)).unbind(2)],
-    "03.2": [lambda p, o, m: squared(p[:, :-1], o[:, 1:])[m[:, 1:] > 0].mean().numpy()[()]],
-    "03.3": [lambda h: 12 * h**2 + 10 * h],
+    "03.1": [lambda h: h.unflatten(1, (-1, 2)).unbind(2), split_by_reshape, split_in_a_loop],
+    "03.2": [
+        lambda p, o, m: squared(p[:, :-1], o[:, 1:])[m[:, 1:] > 0].mean().numpy()[()],
+        lambda p, o, m: observation_loss(p.double(), o.double(), m.double()),
+        loss_in_loops,
+    ],
+    "03.3": [
+        lambda h: 12 * h**2 + 10 * h,
+        lambda h: 12.0 * h * h + 10 * h,
+        lambda h: torch.tensor(12 * h * h + 10 * h),
+        parameters_of_modules,
+    ],
+    "03.4": [
+        lambda n, h, t: torch.tensor(12 * n * h * t * (6 * h + t)),
+        lambda n, h, t: 6 * n * t * (12 * h**2 + 2.0 * t * h),
+        flops_in_a_loop,
+    ],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("03", WRONG, RIGHT)

@@ -1,5 +1,7 @@
 """Lesson 04: solutions pass and equal the package; typical wrong answers are told their mistake."""
 
+import statistics
+
 import numpy as np
 import torch
 
@@ -26,6 +28,35 @@ def bounds(half):
     return lambda values, t: (np.mean(values) - half(values, t), np.mean(values) + half(values, t))
 
 
+def error_in_a_loop(predicted, observed, mask):
+    errors = [
+        sum((float(a) - float(b)) ** 2 for a, b in zip(p, o, strict=True)) / len(p)
+        for p, o, real in zip(predicted[:-1], observed[1:], mask[1:], strict=True)
+        if real
+    ]
+    return sum(errors) / len(errors)
+
+
+def missed_in_a_loop(predicted, now, then):
+    pairs = [(p, t) for p, n, t in zip(predicted, now, then, strict=True) if n != t]
+    return sum(p != t for p, t in pairs) / len(pairs)
+
+
+def missed_where_guessed(predicted, now, then):
+    predicted, now, then = map(torch.from_numpy, (predicted, now, then))
+    return (predicted != then)[predicted != now].float().mean()
+
+
+def missed_in_torch(predicted, now, then):
+    predicted, now, then = map(torch.from_numpy, (predicted, now, then))
+    return (predicted != then)[now != then].float().mean()
+
+
+def bounds_in_python(values, t):
+    mean, half = statistics.mean(values), t * statistics.stdev(values) / len(values) ** 0.5
+    return [mean - half, mean + half]
+
+
 WRONG = {
     "04.1": [
         (lambda p, o, m: (squares(p, o) * m).sum() / m.sum(), "of its own timestep"),
@@ -37,16 +68,22 @@ WRONG = {
         (lambda p, o, m: next_error(p, o, m).sqrt(), "the root of it"),
     ],
     "04.2": [
+        (missed_where_guessed, "where the *guess* differs"),
+        (lambda p, now, then: (p == now)[now != then].mean(), "neither the old value nor the new"),
         (lambda p, now, then: (p != then).mean(), "only those that change"),
         (lambda p, now, then: (p == then)[now != then].mean(), "count what is right"),
         (lambda p, now, then: (p != then).sum() / (now != then).sum(), "errors in what stays"),
     ],
     "04.3": [
+        (lambda o, a: a / o if o != a else 0.5, "the actions have weight 1 - kappa"),
+        (lambda o, a: a / o if o < a else 0.25 if o > a else 0.5, "the two terms differ"),
         (lambda o, a: o / (o + a), "larger loss the larger weight"),
         (lambda o, a: a / o, "0.5, not 1"),
         (lambda o, a: 0.5, "0.25 * 3"),
     ],
     "04.4": [
+        (bounds(lambda v, t: t * np.std(v, ddof=1) / np.sqrt(3)), "root of 3 for five as well"),
+        (bounds(lambda v, t: 4.303 * np.std(v, ddof=1) / len(v) ** 0.5), "the t that is given"),
         (bounds(lambda v, t: t * np.std(v) / np.sqrt(len(v))), "ddof=1"),
         (bounds(lambda v, t: t * np.std(v, ddof=1)), "by sqrt(n)"),
         (bounds(lambda v, t: 1.96 * np.std(v, ddof=1) / np.sqrt(len(v))), "1.96 is for many runs"),
@@ -58,9 +95,24 @@ RIGHT = {
     "04.1": [
         lambda p, o, m: squares(p[:-1], o[1:])[m[1:] > 0].mean().item(),
         lambda p, o, m: squares(p[:-1], o[1:]).double()[m[1:] > 0].mean(),
+        lambda p, o, m: np.average(squares(p[:-1], o[1:]).numpy(), weights=m[1:].numpy()),
+        error_in_a_loop,
     ],
-    "04.2": [lambda p, now, then: np.mean(p[now != then] != then[now != then])],
-    "04.4": [lambda v, t: np.mean(v) + np.array([-1, 1]) * t * np.std(v, ddof=1) / np.sqrt(len(v))],
+    "04.2": [
+        lambda p, now, then: np.mean(p[now != then] != then[now != then]),
+        missed_in_a_loop,
+        missed_in_torch,
+    ],
+    "04.3": [
+        lambda o, a: 1 - o / (o + a),
+        lambda o, a: np.float32(1) / np.float32(1 + o / a),
+        lambda o, a: torch.linalg.solve(torch.tensor([[o + a]]), torch.tensor([a]))[0],
+    ],
+    "04.4": [
+        lambda v, t: np.mean(v) + np.array([-1, 1]) * t * np.std(v, ddof=1) / np.sqrt(len(v)),
+        lambda v, t: torch.tensor(over_runs(v, t)),
+        bounds_in_python,
+    ],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("04", WRONG, RIGHT)

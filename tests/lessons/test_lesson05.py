@@ -1,6 +1,8 @@
 """Lesson 05: solutions pass, and typical wrong answers are told their mistake."""
 
 import numpy as np
+import torch
+from torch import nn
 
 from jatlab.lessons.lesson05 import cut, pad
 from tests.support.exercises import exercise_tests
@@ -56,6 +58,46 @@ def share_of(amounts):
     return {task: amount / sum(amounts.values()) for task, amount in amounts.items()}
 
 
+def cut_while_left(length, longest):
+    start = 0
+    while start < length:
+        yield start, min(longest, length - start)
+        start += longest
+
+
+def cut_by_splitting(length, longest):
+    chunks = np.split(np.arange(length), np.arange(longest, length, longest))
+    return [np.array([chunk[0], len(chunk)]) for chunk in chunks]
+
+
+def pad_in_torch(windows):
+    batch = nn.utils.rnn.pad_sequence([torch.from_numpy(one) for one in windows], batch_first=True)
+    lengths = torch.tensor([len(one) for one in windows])
+    return batch.float(), torch.arange(batch.shape[1]) < lengths[:, None]
+
+
+def pad_in_lists(windows):
+    longest, empty = max(map(len, windows)), [0.0] * windows[0].shape[1]
+    batch = [one.tolist() + [empty] * (longest - len(one)) for one in windows]
+    return [batch, [[1.0] * len(one) + [0.0] * (longest - len(one)) for one in windows]]
+
+
+def mean_in_a_loop(errors, mask):
+    pairs = zip(errors.flatten(), mask.flatten(), strict=True)
+    kept = [error for error, real in pairs if real]
+    return sum(kept) / len(kept)
+
+
+def shares_in_numpy(weights, timesteps):
+    amounts = np.array([weights[task] * timesteps[task] for task in weights], np.float32)
+    return dict(zip(weights, amounts / amounts.sum(), strict=True))
+
+
+def shares_in_a_loop(weights, timesteps):
+    total = sum(weights[task] * timesteps[task] for task in timesteps)
+    return {task: torch.tensor(weights[task] * timesteps[task] / total) for task in timesteps}
+
+
 WRONG = {
     "05.1": [
         (without_rest, "not dropped"),
@@ -83,15 +125,26 @@ WRONG = {
         (lambda errors, mask: (errors * mask).sum(1) / mask.sum(1), "one number"),
     ],
     "05.4": [
+        (lambda w, steps: list(share_of(w).values()), "return a dict with the tasks grid, arm"),
         (lambda weights, timesteps: share_of(weights), "shares of batches"),
         (lambda weights, timesteps: share_of(timesteps), "the weights are missing"),
         (lambda w, steps: {task: w[task] * steps[task] for task in w}, "divide by their sum"),
     ],
 }
 RIGHT = {
-    "05.1": [lambda length, longest: np.array(cut(length, longest))],
-    "05.2": [lambda windows: (pad(windows)[0], pad(windows)[1].astype(bool))],
-    "05.3": [lambda errors, mask: errors[mask == 1].mean()],
+    "05.1": [lambda *lengths: np.array(cut(*lengths)), cut_while_left, cut_by_splitting],
+    "05.2": [
+        lambda windows: (pad(windows)[0], pad(windows)[1].astype(bool)),
+        pad_in_torch,
+        pad_in_lists,
+    ],
+    "05.3": [
+        lambda errors, mask: errors[mask == 1].mean(),
+        lambda errors, mask: np.ma.masked_array(errors, mask == 0).mean(),
+        lambda errors, mask: torch.tensor(np.average(errors, weights=mask)).float(),
+        mean_in_a_loop,
+    ],
+    "05.4": [shares_in_numpy, shares_in_a_loop],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("05", WRONG, RIGHT)

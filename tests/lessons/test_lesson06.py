@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from jatlab.lessons.lesson06 import clip, hours
@@ -62,6 +63,45 @@ def combined_inversely(gradients, timesteps):
     return weighted(gradients, inverse) / sum(inverse)
 
 
+def rate_in_torch(progress, peak, warmup):
+    progress = torch.tensor(progress, dtype=torch.float64)
+    fall = (1 + torch.cos(torch.pi * (progress - warmup) / (1 - warmup))) / 2
+    return peak * torch.where(progress < warmup, progress / warmup, fall)
+
+
+def clipped_in_place(gradients, limit):
+    leaves = [torch.zeros_like(gradient) for gradient in gradients]
+    for leaf, gradient in zip(leaves, gradients, strict=True):
+        leaf.grad = gradient
+    torch.nn.utils.clip_grad_norm_(leaves, limit)
+    return [leaf.grad for leaf in leaves]
+
+
+def clipped_in_numpy(gradients, limit):
+    arrays = [gradient.numpy().astype(float) for gradient in gradients]
+    length = np.sqrt(sum(np.square(one).sum() for one in arrays))
+    return tuple(one * min(1, limit / length) for one in arrays)
+
+
+def combined_in_double(gradients, timesteps):
+    total = torch.zeros_like(gradients[0], dtype=torch.float64)
+    for gradient, count in zip(gradients, timesteps, strict=True):
+        total += gradient.double() * count / sum(timesteps)
+    return total
+
+
+def combined_in_lists(gradients, timesteps):
+    columns = zip(*(gradient.tolist() for gradient in gradients), strict=True)
+    return [
+        sum(g * n for g, n in zip(column, timesteps, strict=True)) / sum(timesteps)
+        for column in columns
+    ]
+
+
+def combined_in_numpy(gradients, timesteps):
+    return np.average([gradient.numpy() for gradient in gradients], axis=0, weights=timesteps)
+
+
 WRONG = {
     "06.1": [
         (lambda progress, peak, warmup: peak * cosine(progress), "warm-up is missing"),
@@ -78,6 +118,7 @@ WRONG = {
         (lambda g, limit: torch.cat([one.flatten() for one in clip(g, limit)]), "as many tensors"),
     ],
     "06.3": [
+        (lambda gradients, _: [sum(gradients).tolist()], "of the shape of each that went in"),
         (lambda gradients, timesteps: sum(gradients), "this is the sum"),
         (lambda gradients, _: sum(gradients) / len(gradients), "every batch counts the same"),
         (weighted, "divide by the number of all timesteps"),
@@ -91,8 +132,22 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "06.2": [clipped_like_torch],
-    "06.3": [lambda gradients, timesteps: weighted(gradients, timesteps) / sum(timesteps)],
+    "06.1": [
+        rate_in_torch,
+        lambda p, peak, w: np.float32(min(p / w, cosine(max(0, p - w) / (1 - w))) * peak),
+        warmed_up(lambda *args: math.cos(math.pi * decayed(*args) / 2) ** 2),
+    ],
+    "06.2": [clipped_like_torch, clipped_in_place, clipped_in_numpy],
+    "06.3": [
+        lambda gradients, timesteps: weighted(gradients, timesteps) / sum(timesteps),
+        combined_in_double,
+        combined_in_lists,
+        combined_in_numpy,
+    ],
+    "06.4": [
+        lambda f, s, n, peak, use: np.float32(f * s / n / peak / use / 3600),
+        lambda f, s, n, peak, use: torch.tensor(f / (peak * use) * s / n / 60 / 60),
+    ],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("06", WRONG, RIGHT)

@@ -1,6 +1,9 @@
 """Lesson 07: right answers pass, and typical wrong ones are told their mistake."""
 
+import math
+
 import numpy as np
+import torch
 
 from jatlab.evaluation import statistics
 from jatlab.lessons import lesson07
@@ -50,6 +53,37 @@ def best_of_two_with_replacement(runs, k):
     if k != 2:
         return lesson07.best_of(runs, k)
     return float(np.mean([max(a, b) for a in runs for b in runs]))
+
+
+def scaled_in_torch(returns, random, reference):
+    scores = (torch.tensor(returns, dtype=torch.float64) - random) / (reference - random)
+    return scores if reference > random else torch.full_like(scores, torch.nan)
+
+
+def middle_in_python(scores):
+    pooled = sorted(float(score) for row in scores for score in row)
+    kept = pooled[len(pooled) // 4 : len(pooled) - len(pooled) // 4]
+    return sum(kept) / len(kept)
+
+
+def middle_in_torch(scores):
+    pooled = torch.from_numpy(scores).flatten().sort().values
+    return pooled[len(pooled) // 4 : len(pooled) - len(pooled) // 4].mean()
+
+
+def drawn_in_loops(scores, rng):
+    draws = rng.integers(len(scores), size=scores.shape)
+    return [[scores[row, task] for task, row in enumerate(rows)] for rows in draws]
+
+
+def best_by_counting(runs, k):
+    ordered, total = sorted(runs), math.comb(len(runs), k)
+    return sum(one * math.comb(place, k - 1) for place, one in enumerate(ordered)) / total
+
+
+def best_in_torch(runs, k):
+    chosen = torch.combinations(torch.tensor(runs, dtype=torch.float64), k)
+    return chosen.amax(1).mean()
 
 
 WRONG = {
@@ -102,8 +136,15 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "07.1": [one_by_one],
-    "07.3": [drawn_column_by_column],
+    "07.1": [one_by_one, scaled_in_torch],
+    "07.2": [middle_in_python, middle_in_torch],
+    "07.3": [drawn_column_by_column, drawn_in_loops],
+    "07.4": [
+        lambda mean, std: mean + std * std / mean,
+        lambda mean, std: np.float32(mean * (1 + (std / mean) ** 2)),
+        lambda mean, std: torch.tensor(mean**2 + std**2) / mean,
+    ],
+    "07.5": [best_by_counting, best_in_torch],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("07", WRONG, RIGHT)

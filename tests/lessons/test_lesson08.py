@@ -1,5 +1,7 @@
 """Lesson 08: solutions pass and say what the memory does; wrong answers are told their mistake."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -36,6 +38,60 @@ def restarted(t, context, policy):
     return min(2 * t, 2 * context + 2) if policy == "published" else 2 * (t % context)
 
 
+def tempered_in_numpy(logits, temperature):
+    logits = logits.numpy()
+    if not temperature:
+        return np.eye(len(logits))[logits.argmax()]
+    exponents = np.exp(logits / temperature)
+    return exponents / exponents.sum()
+
+
+def tempered_in_lists(logits, temperature):
+    logits = logits.tolist()
+    if temperature == 0:
+        return [float(one == max(logits)) for one in logits]
+    exponents = [math.exp(one / temperature) for one in logits]
+    return [one / sum(exponents) for one in exponents]
+
+
+def last_by_number(tokens, k):
+    return tokens[max(0, len(tokens) - 2 * k + 1) :].double()
+
+
+def last_in_a_loop(tokens, k):
+    kept = [row.numpy() for t, row in enumerate(tokens) if (len(tokens) - t) // 2 < k]
+    return np.stack(kept)
+
+
+def remembered_by_playing(t, context, policy):
+    held = 0  # timesteps before that of now
+    for _ in range(t):
+        held += 1
+        if policy == "published":
+            held = min(held, context + 1)
+        elif held == context:
+            held = context // 2
+    return np.int64(held + 1)
+
+
+def remembered_in_one_line(t, context, policy):
+    if policy == "published":
+        return float(min(t + 1, context + 2))
+    return float(t + 1 - max(0, t // (context // 2) - 1) * (context // 2))
+
+
+def position_by_playing(t, context, policy):
+    if policy == "published":
+        return torch.tensor(2 * t).clamp(max=2 * context + 2)
+    return torch.tensor(2 * (remembered_by_playing(t, context, policy) - 1))
+
+
+def position_in_one_line(t, context, policy):
+    if policy == "published":
+        return min(2 * t, 2 * (context + 1))
+    return 2 * t if t < context else context + 2 * (t % (context // 2))
+
+
 WRONG = {
     "08.1": [
         (lambda x, t: (x * t).softmax(-1), "multiplied instead of divided"),
@@ -67,7 +123,15 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "08.1": [lambda x, t: (x / max(t, 1e-8)).softmax(-1)],
+    "08.1": [
+        lambda x, t: (x / max(t, 1e-8)).softmax(-1),
+        lambda x, t: (x.double() / max(t, 1e-12)).softmax(0),
+        tempered_in_numpy,
+        tempered_in_lists,
+    ],
+    "08.2": [last_by_number, last_in_a_loop],
+    "08.3": [remembered_by_playing, remembered_in_one_line],
+    "08.4": [position_by_playing, position_in_one_line],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("08", WRONG, RIGHT)

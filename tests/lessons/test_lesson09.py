@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,6 +44,49 @@ def perplexity_of_means(nats):
     return math.exp(sum(float(document.mean()) for document in nats) / len(nats))
 
 
+def tempered_in_numpy(logits, temperature):
+    exponents = np.exp(logits.numpy() / temperature)
+    return exponents / exponents.sum()
+
+
+def tempered_in_lists(logits, temperature):
+    exponents = [math.exp(one / temperature) for one in logits.tolist()]
+    return [one / sum(exponents) for one in exponents]
+
+
+def top_p_in_a_loop(probabilities, top_p):
+    kept, reached = [0.0] * len(probabilities), 0.0
+    for index in sorted(range(len(kept)), key=lambda i: -probabilities[i]):
+        kept[index] = float(probabilities[index])
+        reached += kept[index]
+        if reached >= top_p:
+            break
+    return [one / reached for one in kept]
+
+
+def top_p_in_numpy(probabilities, top_p):
+    p = probabilities.numpy()
+    order = np.argsort(-p)
+    count = np.searchsorted(np.cumsum(p[order]), top_p) + 1
+    kept = np.where(np.isin(np.arange(len(p)), order[:count]), p, 0)
+    return kept / kept.sum()
+
+
+def perplexity_in_a_loop(nats):
+    surprises = [float(one) for document in nats for one in document]
+    return np.exp(np.mean(surprises))
+
+
+def map_in_loops(weights, patches):
+    side = math.isqrt(patches)
+    last = [sum(float(head[-1, p]) for head in weights) / len(weights) for p in range(patches)]
+    return [last[row * side : (row + 1) * side] for row in range(side)]
+
+
+def map_in_numpy(weights, patches):
+    return weights.numpy().mean(0)[-1, :patches].reshape(math.isqrt(patches), -1)
+
+
 WRONG = {
     "09.1": [
         (lambda logits, t: (logits * t).softmax(-1), "multiplied by the temperature"),
@@ -73,7 +117,14 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "09.3": [lambda nats: torch.exp(torch.cat(nats).mean())],
+    "09.1": [
+        lambda logits, t: torch.nn.functional.softmax(logits.double() / t, dim=0),
+        tempered_in_numpy,
+        tempered_in_lists,
+    ],
+    "09.2": [top_p_in_a_loop, top_p_in_numpy],
+    "09.3": [lambda nats: torch.exp(torch.cat(nats).mean()), perplexity_in_a_loop],
+    "09.4": [map_in_loops, map_in_numpy],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("09", WRONG, RIGHT)

@@ -1,5 +1,7 @@
 """Lesson 11: right answers pass, and typical wrong ones are told their mistake."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -47,8 +49,47 @@ def published_o_proj(name):
     return lesson11.published_name(name).replace("out_proj", "o_proj")
 
 
+def name_by_replacing(name):
+    for ours, theirs in (
+        ("trunk.blocks", "transformer.h"),
+        ("attention", "attn.attention"),
+        ("query", "q_proj"),
+        ("key", "k_proj"),
+        ("value", "v_proj"),
+        ("output", "out_proj"),
+    ):
+        name = name.replace(ours, theirs)
+    return name
+
+
+def name_by_pattern(name):
+    layer, projection, kind = re.fullmatch(
+        r"trunk\.blocks\.(\d+)\.attention\.(\w+)\.(\w+)", name
+    ).groups()
+    short = "out" if projection == "output" else projection[0]
+    return f"transformer.h.{layer}.attn.attention.{short}_proj.{kind}"
+
+
+def interval_in_torch(mean, std, random, expert):
+    ends = mean + torch.tensor([-1.0, 1.0]) * 2.262 * std / 10**0.5
+    return normalised(ends, random, expert)
+
+
+def correlation_by_differences(x, y):
+    ranks = [[sum(other < one for other in values) for one in values] for values in (x, y)]
+    squares = sum((a - b) ** 2 for a, b in zip(*ranks, strict=True))
+    return 1 - 6 * squares / (len(x) * (len(x) ** 2 - 1))
+
+
+def correlation_in_torch(x, y):
+    ranks = torch.stack([torch.as_tensor(v).argsort().argsort().float() for v in (x, y)])
+    return torch.corrcoef(ranks)[0, 1]
+
+
 WRONG = {
     "11.1": [  # lesson 03 has the same exercise, and its other mistakes
+        (lambda h: lesson11.block_parameters(h) + 3 * h, "only the output projection has one"),
+        (lambda h: lesson11.block_parameters(h) - 4 * h, "two layer norms are missing"),
         (lambda h: 12 * h * h / 1, "the matrices alone"),
         (lambda h: 8 * h * h, "is too few"),
     ],
@@ -59,6 +100,7 @@ WRONG = {
         (lambda name: name, "begin with `transformer`"),
     ],
     "11.3": [
+        (lambda *numbers: np.clip(lesson11.interval(*numbers), 0, 1), "do not clip"),
         (lambda mean, std, random, expert: around(mean, std), "Is the mean normalised?"),
         (interval_with(lambda std, low, high: std), "has to be normalised too"),
         (
@@ -81,7 +123,16 @@ WRONG = {
         (lambda x, y: abs(lesson11.rank_correlation(x, y)), "the answer is -1"),
     ],
 }
-RIGHT = {"11.3": [interval_normalised_last]}
+RIGHT = {
+    "11.1": [lambda h: 12 * h**2 + 10 * h, lambda h: np.float64(h * (12 * h + 10))],
+    "11.2": [name_by_replacing, name_by_pattern],
+    "11.3": [interval_normalised_last, interval_in_torch],
+    "11.4": [
+        lambda x, y: stats.spearmanr(x, y).statistic,
+        correlation_by_differences,
+        correlation_in_torch,
+    ],
+}
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("11", WRONG, RIGHT)
 )

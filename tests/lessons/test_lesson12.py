@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 
 from jatlab.lessons.lesson12 import Ferry, cross, facts, paired, pilot
@@ -48,8 +49,80 @@ def half(a, b):
     return mean, mean - (mean - low) / 2, mean + (high - mean) / 2
 
 
+def normal(a, b):
+    error = (a - b).std(ddof=1) / np.sqrt(len(a))
+    return (a - b).mean(), (a - b).mean() - 1.96 * error, (a - b).mean() + 1.96 * error
+
+
+def without_current(observation):
+    place, velocity, jetty, _ = parts(observation)
+    wanted = np.clip(0.1 * (jetty - place), -0.06, 0.06)
+    return np.clip((wanted - 0.95 * velocity) / 0.01, -1, 1)
+
+
+def facts_of_shapes(env):
+    sizes = {"observation_size": np.prod(env.observation_space.shape)}
+    if hasattr(env.action_space, "n"):
+        return (
+            sizes
+            | {"observation": "continuous", "action": "discrete"}
+            | actions(env.action_space.n)
+        )
+    size = torch.tensor(env.action_space.shape[0])
+    return sizes | {"observation": "continuous", "action": "continuous"} | actions(size)
+
+
+def actions(size):
+    return {"action_size": size}
+
+
+def facts_of_samples(env):
+    action = env.action_space.sample()
+    return {
+        "action": "continuous" if np.ndim(action) else "discrete",
+        "action_size": np.size(action) if np.ndim(action) else int(env.action_space.n),
+        "observation": "continuous",
+        "observation_size": float(len(env.observation_space.sample())),
+    }
+
+
+def paired_in_a_loop(a, b):
+    rng, means = np.random.default_rng(5), []
+    for _ in range(2000):
+        seeds = rng.choice(len(a), len(a))
+        means.append(a[seeds].mean() - b[seeds].mean())
+    return [(a - b).mean(), *np.percentile(means, [2.5, 97.5])]
+
+
+def paired_in_torch(a, b):
+    differences, generator = torch.from_numpy(a - b), torch.Generator().manual_seed(3)
+    drawn = torch.randint(len(a), (4000, len(a)), generator=generator)
+    ends = differences[drawn].mean(1).quantile(torch.tensor([0.025, 0.975]).double())
+    return torch.cat([differences.mean()[None], ends])
+
+
+def pilot_in_torch(observation):
+    place, velocity, jetty, current = torch.from_numpy(observation).view(4, 2)
+    drift = 0.03 * current * (1 - place[1] ** 2)
+    wanted = (0.1 * (jetty - place)).clamp(-0.06, 0.06) - drift
+    return ((wanted - 0.95 * velocity) / 0.01).clamp(-1, 1)
+
+
+def pilot_in_a_loop(observation):
+    x, y, u, v, jetty_x, jetty_y, push, _ = map(float, observation)
+    thrust = []
+    for way, speed, drift in (
+        (jetty_x - x, u, 0.03 * push * (1 - y * y)),
+        (jetty_y - y, v, 0.0),
+    ):
+        wanted = max(-0.06, min(0.06, 0.1 * way)) - drift
+        thrust.append(max(-1.0, min(1.0, 100 * (wanted - 0.95 * speed))))
+    return thrust
+
+
 WRONG = {
     "12.3": [
+        (without_current, "it ignores the current"),
         (away, "does not steer towards"),
         (lambda observation: np.zeros(2), "does not steer towards"),
         (toward, "does not brake"),
@@ -65,6 +138,7 @@ WRONG = {
         (lambda env: env.observation_space, "return a dict"),
     ],
     "12.2": [
+        (normal, "as with mean ± 1.96 standard errors"),
         (apart, "drawn apart"),
         (lambda a, b: paired(b, a), "the sign is wrong"),
         (half, "too narrow"),
@@ -74,7 +148,13 @@ WRONG = {
     ],
 }
 RIGHT = {
-    "12.2": [lambda a, b: np.array(paired(a, b, draws=1000))],
+    "12.1": [facts_of_shapes, facts_of_samples],
+    "12.2": [
+        lambda a, b: np.array(paired(a, b, draws=1000)),
+        paired_in_a_loop,
+        paired_in_torch,
+    ],
+    "12.3": [pilot_in_torch, pilot_in_a_loop],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("12", WRONG, RIGHT)
