@@ -97,7 +97,10 @@ def check_observation(observation: Observation, task: Task) -> None:
         isinstance(observation, dict) and key in observation,
         f"an observation of {task.name} is a dict with {key!r}; got {keys}",
     )
-    value = np.asarray(observation[key])
+    try:
+        value = np.asarray(observation[key])
+    except ValueError:  # of lists of several lengths
+        value = np.asarray(None)
     continuous, discrete = (task.observation_size,), (GRID_INTEGERS,)
     shape = {"continuous": continuous, "discrete": discrete, "image": FRAMES}[task.observation]
     require(value.shape == shape, f"{key} of {task.name} has shape {shape}, not {value.shape}")
@@ -106,8 +109,20 @@ def check_observation(observation: Observation, task: Task) -> None:
         f"{key} of {task.name} holds integers, not {value.dtype}",
     )
     require(
+        value.dtype.kind in "iufb",
+        f"{key} of {task.name} holds numbers, not {value.dtype}",
+    )
+    require(
         np.isfinite(value).all(),
         f"{key} of {task.name} holds NaN or infinity: the environment has diverged, reset it",
+    )
+    require(
+        (np.abs(value) <= (255 if task.observation == "image" else LARGEST)).all()
+        and (task.observation == "continuous" or value.min() >= 0),
+        f"{key} of {task.name} holds numbers from {value.min():g} to {value.max():g}: expected "
+        + {"image": "pixels from 0 to 255", "discrete": "no negative ones"}.get(
+            task.observation, f"at most {LARGEST:g}"
+        ),
     )
     require(
         task.observation != "discrete" or isinstance(observation.get("text_observation"), str),

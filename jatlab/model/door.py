@@ -27,13 +27,16 @@ LARGEST = 1e9  # of real numbers: products of three of them stay finite in float
 BRIGHTEST = 16.0  # of normalised pictures, which are about -2 to 2; unnormalised ones reach 255
 
 
-def check_inputs(config: JatConfig, device: torch.device, inputs: Mapping[str, Any]) -> None:
+def check_inputs(
+    config: JatConfig, device: torch.device, inputs: Mapping[str, Any], scored: bool = True
+) -> None:
     """Check the arguments of `JatModel.forward`.
 
     Args:
         config: the model's.
         device: where its weights are.
         inputs: argument -> value; None: not given.
+        scored: a loss is computed.
 
     Raises:
         ValueError: for a wrong combination, shape, type, device or value.
@@ -49,7 +52,7 @@ def check_inputs(config: JatConfig, device: torch.device, inputs: Mapping[str, A
         )
         door.text(given)
     else:
-        door.timesteps(given)
+        door.timesteps(given, scored)
     door.check_values()
 
 
@@ -83,7 +86,7 @@ class Door:
         self.mask(given.get("attention_mask"), shape, empty=patches > 0)
         self.fits("pixel_values" if ids is None else "input_ids", patches + self.sizes["S"][0])
 
-    def timesteps(self, given: Mapping[str, Any]) -> None:
+    def timesteps(self, given: Mapping[str, Any], scored: bool) -> None:
         """Observations, actions and what comes with them."""
         name, observations = exactly_one(OBSERVATIONS, given)
         action_name, actions = exactly_one(ACTIONS, given)
@@ -91,6 +94,8 @@ class Door:
             self.tensor("continuous_sizes", sizes, ("B", 2), WHOLE, "integers")
         of_observations, of_actions = (None, None) if sizes is None else sizes.unbind(1)
         self.observations(name, observations, of_observations)
+        if scored and name == "discrete_observations":
+            self._classes(name, observations)
         if (rewards := given.get("rewards")) is not None:
             self.rewards(rewards)
         self.actions(action_name, actions, of_actions)
@@ -107,7 +112,7 @@ class Door:
         if name == "continuous_observations":
             self._vectors(name, value, "n", sizes, reward=1)
         elif name == "discrete_observations":
-            self._grids(name, value)
+            self.words(name, value, ("B", "T", self.config.max_discrete_value))
         else:
             self._frames(name, value)
 
@@ -148,12 +153,10 @@ class Door:
         expected = "normalised pictures, about -2 to 2"
         self._between(name, value, -BRIGHTEST, BRIGHTEST, expected)
 
-    def _grids(self, name: str, value: Any) -> None:
-        config = self.config
-        shape = ("B", "T", config.max_discrete_value)
-        self.words(name, value, shape)
-        if config.predict_discrete_observations:
-            expected = f"grid integers from 0 to {GRID_CLASSES - 1}"
+    def _classes(self, name: str, value: Tensor) -> None:
+        """The next grid's integers must be among those that the decoder scores."""
+        if self.config.predict_discrete_observations:
+            expected = f"grid integers from 0 to {GRID_CLASSES - 1}, which the model predicts"
             self._between(name, value[..., :GRID_INTEGERS], 0, GRID_CLASSES - 1, expected)
 
     # --- kinds of arguments

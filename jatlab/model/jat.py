@@ -158,7 +158,7 @@ class JatModel(PretrainedModule):
             "continuous_sizes": continuous_sizes,
         }
         if self.check_inputs:
-            check_inputs(self.config, self.text_embedding.weight.device, inputs)
+            check_inputs(self.config, self.text_embedding.weight.device, inputs, return_loss)
         if input_ids is not None or pixel_values is not None:
             output = self._forward_text(TextBatch.of(inputs), return_loss, record)
         else:

@@ -233,6 +233,63 @@ def test_a_diverged_environment_is_told(agent):
         agent.act([{"continuous_observation": np.zeros(39)}], [np.inf], [False])
 
 
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (["a"] * 39, "continuous_observation of metaworld-reach holds numbers, not <U1"),
+        ([[1], [1, 2]], r"continuous_observation of metaworld-reach has shape \(39,\), not \(\)"),
+        (np.full(39, 1e12), "holds numbers from 1e.12 to 1e.12: expected at most 1e.09"),
+    ],
+)
+def test_what_are_no_vectors_is_told(agent, value, message):
+    agent.reset(1, "metaworld-reach")
+    with pytest.raises(ValueError, match=message):
+        agent.act({"continuous_observation": value})
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"rewards": [[0.0], [0.0]]}, r"rewards have shape \(2, 1\): expected one number for each"),
+        ({"rewards": ["much", 0.0]}, "rewards must be finite numbers of at most 1e.09, not .*much"),
+        ({"rewards": None}, "rewards must be finite numbers"),
+        ({"rewards": [0.0, 1e300]}, "rewards must be finite numbers"),
+        ({"rewards": [0.0]}, "2 observations, 1 rewards, 2 starts"),
+        ({"starts": [0.5, 1]}, "starts is .*: expected True or False for each environment"),
+        ({"starts": True}, "starts is True: expected True or False for each environment"),
+        ({"seeds": [1]}, r"seeds is \[1\]: expected one seed or None for each of the 2"),
+        ({"seeds": 3}, "seeds is 3: expected one seed"),
+        ({"seeds": [-1, None], "starts": [True, True]}, "seeds is -1: expected a whole number"),
+        ({"observations": iter([GOOD, GOOD])}, "observations is a list_iterator: expected a list"),
+        ({"observations": [GOOD, GOOD | {"text_observation": "\ud800"}]}, "half a character"),
+        (
+            {"observations": [GOOD, GOOD | {"discrete_observation": np.full(148, -1)}]},
+            "discrete_observation of babyai-go-to-obj holds numbers from -1 to -1: expected no neg",
+        ),
+        (
+            {"observations": [GOOD, GOOD | {"discrete_observation": np.full(148, 5000)}]},
+            "discrete_observations holds 5000, expected integers from 0 to 3,071",
+        ),
+    ],
+)
+def test_wrong_arguments_of_act_are_told(agent, arguments, message):
+    """And a call that was refused changes nothing of what is remembered."""
+    agent.reset(2, "babyai-go-to-obj")
+    agent.act([GOOD, GOOD])
+    with pytest.raises(ValueError, match=message):
+        agent.act(**{"observations": [GOOD, GOOD], "rewards": [0.0, 0.0]} | arguments)
+    assert agent.memory.time.tolist() == [1, 1]
+    agent.act([GOOD, GOOD], [0.0, 0.0])
+
+
+def test_acting_comes_after_reset(agent):
+    with pytest.raises(ValueError, match="agent.act comes after agent.reset"):
+        Agent(agent.model, agent.tokenizer).act(GOOD)
+    for n in (0, 1.5, "two"):
+        with pytest.raises(ValueError, match="expected a whole number of at least 1"):
+            agent.reset(n, "babyai-go-to-obj")
+
+
 def test_a_wrong_number_is_told(agent):
     agent.reset(2, "babyai-go-to-obj")
     with pytest.raises(ValueError, match="reset for 2 environments; it got 1 observations"):

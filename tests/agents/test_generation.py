@@ -168,11 +168,24 @@ def test_an_empty_prompt_begins_a_document(agent):
         ({"top_p": 1.1}, "top_p is 1.1"),
         ({"max_tokens": 0}, "max_tokens is 0"),
         ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": "hot"}, "temperature is 'hot'"),
+        ({"top_p": float("nan")}, "top_p is nan"),
+        ({"top_p": None}, "top_p is None"),
+        ({"max_tokens": 2.5}, "max_tokens is 2.5: expected a whole number"),
+        ({"seed": -1}, "seed is -1: expected a whole number of at least 0"),
+        ({"seed": 2**64}, "seed is 18446744073709551616: expected at most"),
+        ({"prompt": 3}, "prompt is a int: expected text"),
     ],
 )
 def test_settings_out_of_range_are_refused(agent, setting, match):
     with pytest.raises(ValueError, match=match):
-        generate("a", agent, **setting)
+        generate(**{"prompt": "a", "agent": agent} | setting)
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 5e-324])
+def test_almost_zero_takes_the_likeliest(agent, temperature):
+    expected = likeliest("to be", agent, 10)
+    assert generate("to be", agent, max_tokens=10, temperature=temperature) == expected
 
 
 @given(prompt=st.text(max_size=30))

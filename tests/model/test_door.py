@@ -257,6 +257,18 @@ def test_every_integer_is_an_integer(dtype):
 
 
 @torch.no_grad()
+def test_a_grid_need_only_be_predictable_where_there_is_a_loss():
+    lava = dict(
+        discrete_observations=torch.full((1, 2, 152), 9),
+        discrete_actions=torch.zeros(1, 2).long(),
+    )
+    with pytest.raises(ValueError, match="discrete_observations holds 9, expected .* from 0 to 7"):
+        model(True)(**lava)
+    assert model(True)(**lava, return_loss=False).pred_actions.isfinite().all()
+    assert model(False)(**lava | {"discrete_observations": torch.full((1, 2, 6), 9)}).loss > 0
+
+
+@torch.no_grad()
 def test_a_reward_beside_whole_observations_keeps_its_fraction():
     whole = torch.ones(1, 2, 3).long()
     rewards = torch.full((1, 2), 0.5)
