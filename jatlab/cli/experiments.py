@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from jatlab.cli.needs import DATA, NEW_TASKS, PICTURES, TRAINING, for_tasks, need
-from jatlab.cli.options import Commands, as_typed
+from jatlab.cli.options import Commands, add_json, as_typed, print_json
 
 
 def add_demo(commands: Commands) -> None:
@@ -136,6 +137,7 @@ def add_bench(commands: Commands) -> None:
         help="instead: how soon this agent is loaded, how fast it acts on one core, and its "
         "memory, as a table",
     )
+    add_json(parser)
     parser.set_defaults(output=None, device=None, presets=None, agent=None)
 
 
@@ -145,6 +147,7 @@ def bench(
     device: str | None,
     presets: list[str] | None,
     agent: str | None,
+    json: bool,
 ) -> int:
     """Measure an agent, a device or, without either, the algorithms.
 
@@ -154,24 +157,39 @@ def bench(
         device: measure training on this device, "cuda" or "cpu".
         presets: sizes of model for `device`.
         agent: measure how fast this agent acts.
+        json: print JSON in place of tables.
     """
     if agent:
         from jatlab.experiments.benchmarks import acting
 
         need("jatlab bench --agent", *for_tasks(acting.TASKS))
         found = acting.run(agent)
-        print(acting.as_table(agent, found))
+        lines = [asdict(line) | {"met": line.met} for line in found]
+        print_json(lines) if json else print(acting.as_table(agent, found))
         return int(check and not all(line.met for line in found))
     if device:
-        from jatlab.experiments.benchmarks.device import run_on
-
-        print(run_on(device, presets or ["mini", "paper"], as_typed(), output))
-        return 0
+        return _bench_device(device, presets or ["mini", "paper"], output, json)
     need("jatlab bench", *DATA)
-    from jatlab.experiments.benchmarks.algorithms import run
+    from jatlab.experiments.benchmarks.algorithms import as_dict, run
 
-    ratios = run(output)
+    ratios = run(output, progress=not json)
+    if json:
+        print_json(as_dict(ratios))
     return int(check and not all(ratio.met for ratio in ratios))
+
+
+def _bench_device(device: str, presets: list[str], output: str | None, json: bool) -> int:
+    from jatlab.experiments.benchmarks.device import as_dict, run_on, speeds_on
+    from jatlab.utils.files import write_json
+
+    if not json:
+        print(run_on(device, presets, as_typed(), output))
+        return 0
+    found = as_dict(device, speeds_on(device, presets), as_typed())
+    print_json(found)
+    if output:
+        write_json(output, found)
+    return 0
 
 
 def add_cost(commands: Commands) -> None:
@@ -200,10 +218,12 @@ def add_cost(commands: Commands) -> None:
         default=0.35,
         help="share of the device's peak that the training uses",
     )
+    add_json(parser)
 
 
-def cost(**arguments: Any) -> None:
+def cost(json: bool, **arguments: Any) -> None:
     """Print what a training costs; see `jatlab.experiments.benchmarks.cost_report.report`."""
+    from jatlab.experiments.benchmarks.cost_numbers import cost
     from jatlab.experiments.benchmarks.cost_report import report
 
-    print(report(**arguments))
+    print_json(cost(**arguments)) if json else print(report(**arguments))

@@ -8,6 +8,7 @@ padding, of all processes), ``seconds``, ``lr``, ``gradient_norm``, ``timesteps_
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from jatlab.utils.files import write_text
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+FORETELL_SECONDS = 30  # of training, after which its end is foretold
 BAR_FORMAT = (
     "{desc} {percentage:3.0f}%|{bar:20}| {n:.0f}/{total:.0f} {unit} "
     "[{elapsed}<{remaining}]{postfix}"
@@ -99,6 +101,7 @@ class Log:
         if write:
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
             write_text(self.path, "".join(kept))
+        self.started, self.foretold = time.monotonic(), False
         self.bar = tqdm(
             desc="training",
             total=total,
@@ -114,8 +117,21 @@ class Log:
         if self.write:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record, allow_nan=False) + "\n")
+        self._foretell(record, done)
         self.bar.set_postfix_str(summary(record), refresh=False)
         self.bar.update(min(done, self.bar.total) - self.bar.n)
+
+
+    def _foretell(self, record: dict[str, Any], done: float) -> None:
+        """Say once, after half a minute, how long a training of so many steps will take here."""
+        spent = time.monotonic() - self.started
+        if self.bar.unit != "steps" or self.foretold or spent < FORETELL_SECONDS:
+            return
+        self.foretold = True
+        minutes = spent / (done - self.bar.initial) * (self.bar.total - done) / 60
+        speed = f"{record['timesteps_per_second']:,.0f} timesteps a second"
+        if minutes >= 1 and not self.bar.disable:
+            self.bar.write(f"training: about {minutes:.0f} more minutes on this machine ({speed})")
 
 
 def _lines(path: Path) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jatlab.experiments.recipes.stages import stage, train_once
+from jatlab.experiments.recipes.stages import loss_weights, stage, train_once
 from jatlab.tasks import get_task, task_names
 from jatlab.tasks.scores import task_scores
 
@@ -71,8 +71,6 @@ TRAINING: dict[str, Any] = {
     "windows": WINDOWS,
     "temperature": TEMPERATURE,
 }
-# divided by the standard deviation of a task's continuous actions, it weights the task's losses
-ACTION_SPREAD_WEIGHT = 3.0
 EPISODES = 30  # to play, of each task
 
 
@@ -269,21 +267,3 @@ def sampling_weights(names: list[str]) -> dict[str, float]:
         name: SHARES[domain] * len(names) / domains.count(domain)
         for name, domain in zip(names, domains, strict=True)
     }
-
-
-def loss_weights(names: Iterable[str], data: Path) -> dict[str, float]:
-    """Weights of the losses of continuous actions, in place of the published 10 and 50.
-
-    A squared error is small where actions are small, and would contribute too little to the
-    gradient. The weight is ``ACTION_SPREAD_WEIGHT`` divided by the standard deviation of the
-    recorded actions. That lies between equal weights (walking dominates reaching) and equal losses
-    (reaching dominates walking).
-    """
-    from jatlab.data.storage import EpisodeStore
-
-    weights = {}
-    for task in [get_task(name) for name in names if name not in LANGUAGE]:
-        if task.action == "continuous":
-            actions = EpisodeStore.open(task, data).columns["continuous_actions"]
-            weights[task.name] = round(float(ACTION_SPREAD_WEIGHT / actions.std(0).mean()), 2)
-    return weights

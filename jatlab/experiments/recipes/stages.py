@@ -13,17 +13,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jatlab.tasks import get_task
 from jatlab.utils.files import write_json
 from jatlab.utils.machine import cores
 
 if TYPE_CHECKING:
     from jatlab.training.recipe import TrainConfig
+
+
+# divided by the standard deviation of a task's continuous actions, it weights the task's losses
+ACTION_SPREAD_WEIGHT = 3.0
 
 
 @contextmanager
@@ -33,6 +38,24 @@ def stage(title: str) -> Iterator[None]:
     started = time.monotonic()
     yield
     print(f"{title}: done in {_duration(time.monotonic() - started)}", flush=True)
+
+
+def loss_weights(names: Iterable[str], data: Path) -> dict[str, float]:
+    """Weights of the losses of continuous actions, in place of the published 10 and 50.
+
+    A squared error is small where actions are small, and would contribute too little to the
+    gradient. The weight is ``ACTION_SPREAD_WEIGHT`` divided by the standard deviation of the
+    recorded actions. That lies between equal weights (walking dominates reaching) and equal losses
+    (reaching dominates walking).
+    """
+    from jatlab.data.storage import EpisodeStore
+
+    weights = {}
+    for task in map(get_task, names):
+        if task.action == "continuous":
+            actions = EpisodeStore.open(task, data).columns["continuous_actions"]
+            weights[task.name] = round(float(ACTION_SPREAD_WEIGHT / actions.std(0).mean()), 2)
+    return weights
 
 
 def train_once(recipe: TrainConfig, processes: int = 1) -> None:
