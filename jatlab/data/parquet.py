@@ -166,11 +166,12 @@ def decode_column(column: pa.Array, name: str, where: str) -> list[np.ndarray]:
     """
     import pyarrow as pa
 
-    if column.null_count or column.type.num_fields != 1:
+    if column.null_count or not is_list(column.type):
         raise ValueError(
             f"{where}: expected a list of values for every episode, got type {column.type} "
             f"with {column.null_count} empty entries"
         )
+    column = plain_lists(column)
     values = column.flatten()
     if values.null_count:
         raise ValueError(
@@ -187,8 +188,6 @@ def decode_column(column: pa.Array, name: str, where: str) -> list[np.ndarray]:
 
 def _decode_steps(steps: pa.Array, name: str) -> np.ndarray:
     """An Arrow array of N timesteps -> an array (N, ...)."""
-    import pyarrow as pa
-
     if name == "image_observations":
         # filled in place: an Atari episode can take hundreds of megabytes
         images = np.empty((len(steps), *IMAGE_SHAPE), np.uint8)
@@ -198,7 +197,7 @@ def _decode_steps(steps: pa.Array, name: str) -> np.ndarray:
     if name == "text_observations":
         # the None keeps NumPy from guessing a string type
         return np.array([*steps.to_pylist(), None], dtype=object)[:-1]
-    if not pa.types.is_list(steps.type):
+    if not is_list(steps.type):
         return _to_numpy(steps, name)
     sizes = np.unique(steps.value_lengths().to_numpy(zero_copy_only=False))
     require(
@@ -210,7 +209,55 @@ def _decode_steps(steps: pa.Array, name: str) -> np.ndarray:
 
 
 def _to_numpy(values: pa.Array, name: str) -> np.ndarray:
-    return values.to_numpy(zero_copy_only=False).astype(COLUMN_TYPES[name], copy=False)
+    import pyarrow as pa
+
+    require_numbers(values.type)
+    dtype = np.dtype(COLUMN_TYPES[name])
+    # safe: no integer is made of a fraction
+    values = values.cast(pa.from_numpy_dtype(dtype), safe=dtype.kind != "f")
+    return values.to_numpy(zero_copy_only=False)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's lists: plain, large, of fixed size, or a view."""
+    import pyarrow as pa
+
+    types = pa.types
+    kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    views = (types.is_list_view, types.is_large_list_view)
+    return any(is_kind(kind) for is_kind in (*kinds, *views))
+
+
+def plain_lists(values: pa.Array) -> pa.Array:
+    """The same values in plain lists, whichever of Arrow's lists they are in, at every level.
+
+    Other writers choose other lists. (Arrow's own cast loses values of a list view.)
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not is_list(values.type):
+        return values
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    bounds = pa.array(np.cumsum([0, *lengths]), pa.int32())
+    inner = plain_lists(values.flatten())
+    mask = values.is_null() if values.null_count else None
+    return pa.ListArray.from_arrays(bounds, inner, mask=mask)
+
+
+def require_numbers(kind: pa.DataType) -> None:
+    """Raise ValueError for a type whose values, in lists or not, are no numbers.
+
+    Arrow would make numbers of text in silence.
+    """
+    import pyarrow as pa
+
+    while is_list(kind):
+        kind = kind.value_type
+    types = pa.types
+    kinds = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean)
+    is_number = any(is_kind(kind) for is_kind in (*kinds, types.is_null))  # null: of no values
+    require(is_number, f"values of type {kind}, expected numbers")
 
 
 # --- stacks of frames as PNG: the four frames are its four channels ---

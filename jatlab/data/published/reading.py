@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from jatlab.data.columns import Episode, check_episode, column_names, column_shape
-from jatlab.data.parquet import decode_column, frames_from_png
+from jatlab.data.columns import COLUMN_TYPES, Episode, check_episode, column_names, column_shape
+from jatlab.data.parquet import decode_column, frames_from_png, plain_lists, require_numbers
 from jatlab.tasks import Task, get_task
 from jatlab.utils.checks import require
 
@@ -146,9 +146,11 @@ def normalise(example: Example, task: Task, where: str) -> pa.RecordBatch | None
         values = example["row"].column(column)
         require(not values.null_count, f"{where}, column {column!r}: there is nothing (null)")
         try:
+            if COLUMN_TYPES.get(column, object) is not object and "image" not in column:
+                require_numbers(values.type)
             if values.type != kind:
-                values = values.cast(kind, safe=not _is_float(column))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                values = plain_lists(values).cast(kind, safe=not _is_float(column))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise ValueError(
                 f"{where}, column {column!r}: type {values.type}, expected {kind} ({error})"
             ) from None
