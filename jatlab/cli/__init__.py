@@ -16,9 +16,13 @@ once.
 
 from __future__ import annotations
 
+import codecs
 import sys
+from io import TextIOWrapper
 
 from jatlab.cli.parser import build_parser
+
+PLAIN = {"±": "+-", "…": "...", "×": "x", "·": "*", "–": "-", "—": "-", "→": "->", "’": "'"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         0: done. 1: done in part, or a check failed. 2: a mistake of the user, explained on standard
         error. 130: interrupted.
     """
+    _print_in_any_encoding()
     arguments = vars(build_parser().parse_args(argv))
     command = arguments.pop("command")
     try:
@@ -44,3 +49,19 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _print_in_any_encoding() -> None:
+    """Replace characters that the terminal's encoding lacks, instead of stopping at them."""
+    codecs.register_error("jatlab-plain", _in_plain_characters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors="jatlab-plain")
+
+
+def _in_plain_characters(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeEncodeError):
+        words = [PLAIN.get(one) for one in error.object[error.start : error.end]]
+        if None not in words:
+            return "".join(map(str, words)), error.end
+    return codecs.backslashreplace_errors(error)

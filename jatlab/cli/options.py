@@ -26,6 +26,15 @@ TEMPERATURE = (
 )
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Names an option's default where there is one to name: not None, and not that of a flag."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.nargs == 0:
+            return action.help
+        return super()._get_help_string(action)
+
+
 class Commands:
     """The commands of a parser, added one by one."""
 
@@ -47,7 +56,7 @@ class Commands:
             name,
             help=help,
             description=help,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=Help,
         )
         parser.set_defaults(command=function)
         return parser

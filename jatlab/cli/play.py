@@ -14,9 +14,11 @@ from jatlab.cli.options import (
     Commands,
     add_device,
     add_dtype,
+    add_json,
     add_sampling,
     as_typed,
     load,
+    print_json,
 )
 
 
@@ -55,6 +57,7 @@ def add_evaluate(commands: Commands) -> None:
         help="folder for report.html, README.md (a model card), report.json and the videos "
         "(runs/evaluation/AGENT)",
     )
+    add_json(parser)
 
 
 def evaluate(
@@ -63,6 +66,7 @@ def evaluate(
     output: str | None,
     device: str,
     dtype: str | None,
+    json: bool,
     **settings: Any,
 ) -> int:
     """Evaluate an agent and write its report; 1 where a task failed.
@@ -73,6 +77,7 @@ def evaluate(
         output: folder of the report; below `runs/evaluation` if None.
         device: where the agent computes.
         dtype: how the weights are held in memory.
+        json: print the results as JSON, and no progress.
         **settings: of `jatlab.evaluation.evaluate.evaluate`.
     """
     from jatlab.tasks import expand, get_task
@@ -82,14 +87,18 @@ def evaluate(
         need("jatlab evaluate, for tasks of text and pictures,", *DATA, *PICTURES)
     from jatlab.viz.report.run import evaluate_and_report
 
+    folder = output or f"runs/evaluation/{Path(agent).name.replace(':', '-')}"
     results = evaluate_and_report(
         load(agent, dtype, device),
         tasks,
-        output or f"runs/evaluation/{Path(agent).name.replace(':', '-')}",
+        folder,
         log=agent if (Path(agent) / "log.jsonl").exists() else None,
         command=as_typed(),
+        progress=not json,
         **settings,
     )
+    if json:
+        print_json(dict(results) | {"report": str(Path(folder) / "report.html")})
     return int(bool(results["failed"]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jatlab.cli.needs import for_tasks, need
-from jatlab.cli.options import TASKS, Commands, add_tasks
+from jatlab.cli.options import TASKS, Commands, add_json, add_tasks, print_json
 
 
 def add_teachers(commands: Commands) -> None:
@@ -26,9 +26,10 @@ def add_teachers(commands: Commands) -> None:
         help="episodes of each task and policy, when measuring",
     )
     add("--workers", type=int, default=2, help="processes, when measuring")
+    add_json(parser)
 
 
-def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> None:
+def teachers(tasks: list[str], measure: bool, episodes: int, workers: int, json: bool) -> None:
     """Print a table of teachers, and one of Atari's search.
 
     Args:
@@ -36,10 +37,16 @@ def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> No
         measure: measure teachers and random policy first.
         episodes: of each task and policy, when measuring.
         workers: processes, when measuring.
+        json: print JSON in place of tables.
     """
     from jatlab.tasks import expand
     from jatlab.teachers import has_teacher
-    from jatlab.teachers.listing import format_searches, format_teachers
+    from jatlab.teachers.listing import (
+        format_searches,
+        format_teachers,
+        search_table,
+        teacher_table,
+    )
 
     names = expand(tasks)
     if measure:
@@ -47,7 +54,10 @@ def teachers(tasks: list[str], measure: bool, episodes: int, workers: int) -> No
 
         need("jatlab teachers --measure", *for_tasks(names))
         taught = [name for name in names if has_teacher(name)]
-        measure_teachers(taught, episodes, workers, again=True)
+        measure_teachers(taught, episodes, workers, again=True, progress=not json)
+    if json:
+        print_json({"teachers": teacher_table(names), "searches": search_table(names)})
+        return
     print(format_teachers(names))
     if searches := format_searches(names):
         print(f"\n{searches}")

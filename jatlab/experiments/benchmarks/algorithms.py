@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,19 +52,27 @@ class Ratio:
         return f"{verdict} {self.name:<58} {value}   {target}   {self.detail}"
 
 
-def run(output: str | Path | None = None) -> list[Ratio]:
-    """Measure everything, print a line for each ratio, and write ``output`` as JSON if given."""
+def run(output: str | Path | None = None, progress: bool = True) -> list[Ratio]:
+    """Measure everything, print a line for each ratio, and write ``output`` as JSON if given.
+
+    With ``progress=False`` nothing is printed.
+    """
     ratios = []
     for measure in (discrete_encoder, acting_with_the_cache, lockstep, batches):
         for ratio in measure():
-            print(ratio, flush=True)
+            if progress:
+                print(ratio, flush=True)
             ratios.append(ratio)
         gc.collect()
     if output:
-        found = [asdict(ratio) | {"met": ratio.met} for ratio in ratios]
-        machine = {"threads": torch.get_num_threads(), "torch": torch.__version__}
-        write_json(output, machine | {"ratios": found})
+        write_json(output, as_dict(ratios))
     return ratios
+
+
+def as_dict(ratios: list[Ratio]) -> dict[str, Any]:
+    """The ratios with the machine's threads and torch, as JSON takes them."""
+    found = [asdict(ratio) | {"met": ratio.met} for ratio in ratios]
+    return {"threads": torch.get_num_threads(), "torch": torch.__version__, "ratios": found}
 
 
 def alternate(ours: Call, other: Call, repeats: int = 5) -> tuple[float, float]:

@@ -128,11 +128,9 @@ def report(
     Raises:
         ValueError: an unknown preset or device, or a number that is not positive.
     """
-    for name, value in (("steps", steps), ("batch", windows), ("utilisation", utilisation)):
-        if value <= 0:
-            raise ValueError(f"{name} must be positive, not {value}")
+    require_positive(steps=steps, batch=windows, utilisation=utilisation)
     config, objective = JatConfig.preset(preset), objective_of(preset)
-    devices = [find_device(device)] if device else [*DEVICES, find_device("cpu")]
+    devices = chosen_devices(device)
     size = f"{steps:,} steps of {windows} windows"
     parts = [
         f"# {preset}: {size}",
@@ -144,6 +142,18 @@ def report(
         _notes(devices, utilisation),
     ]
     return "\n\n".join(parts)
+
+
+def require_positive(**numbers: float) -> None:
+    """Raise ValueError for a number that is not positive."""
+    for name, value in numbers.items():
+        if value <= 0:
+            raise ValueError(f"{name} must be positive, not {value}")
+
+
+def chosen_devices(name: str | None) -> list[Device]:
+    """The device of this name, or all. Raises ValueError for an unknown one."""
+    return [find_device(name)] if name else [*DEVICES, find_device("cpu")]
 
 
 def _notes(devices: list[Device], utilisation: float) -> str:

@@ -81,7 +81,7 @@ def run_on(
     kinds: tuple[str, ...] = KINDS,
     timesteps: int | None = None,
 ) -> str:
-    """Measure every preset with every kind of batch on a device.
+    """Measure every preset with every kind of batch on a device, as a table.
 
     Each line is measured in its own process, so that its peak memory is its own.
 
@@ -100,20 +100,33 @@ def run_on(
         ValueError: a device that this machine does not have, or an unknown preset.
         OSError: a measurement failed; the message has the reason.
     """
+    speeds = speeds_on(device, presets, kinds, timesteps)
+    if output:
+        write_json(output, as_dict(device, speeds, command))
+    today = date.today().isoformat()
+    title = f"{device_name(device)}, torch {torch.__version__}, {today}, `{command}`"
+    return f"{title}\n\n{as_table(speeds)}"
+
+
+def speeds_on(
+    device: str, presets: list[str], kinds: tuple[str, ...] = KINDS, timesteps: int | None = None
+) -> list[Speed]:
+    """The lines of the table; see `run_on`, which takes the same and raises the same."""
     _check_device(device)
     for preset in presets:
         JatConfig.preset(preset)
-    module, today = "jatlab.experiments.benchmarks.device", date.today().isoformat()
-    speeds = [
+    module = "jatlab.experiments.benchmarks.device"
+    return [
         Speed(**call_apart(module, "measure", device, preset, kind, timesteps))
         for preset in presets
         for kind in kinds
     ]
-    if output:
-        found = {"device": device_name(device), "date": today, "command": command}
-        write_json(output, found | {"speeds": [asdict(speed) for speed in speeds]})
-    title = f"{device_name(device)}, torch {torch.__version__}, {today}, `{command}`"
-    return f"{title}\n\n{as_table(speeds)}"
+
+
+def as_dict(device: str, speeds: list[Speed], command: str) -> dict[str, Any]:
+    """The lines with the device, the date and the command, as JSON takes them."""
+    found = {"device": device_name(device), "date": date.today().isoformat(), "command": command}
+    return found | {"speeds": [asdict(speed) for speed in speeds]}
 
 
 def _check_device(device: str) -> None:
