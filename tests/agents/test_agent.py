@@ -125,6 +125,24 @@ def test_temperature_zero_and_almost_zero_are_greedy(agent, temperature):
     assert cold.act(observations) == greedy
 
 
+def test_temperature_zero_is_greedy_in_rollout_and_evaluation(agent):
+    task, choices = (
+        "babyai-go-to-obj",
+        ({"greedy": True}, {"temperature": 0}, {"temperature": 1e-9}),
+    )
+    first, *others = [
+        jatlab.rollout(agent, jatlab.make_env(task), seed=5, max_steps=12, **choice)
+        for choice in choices
+    ]
+    for other in others:
+        np.testing.assert_array_equal(other["discrete_actions"], first["discrete_actions"])
+    first, *others = [
+        jatlab.evaluate(agent, [task], episodes=2, max_steps=12, **choice)["tasks"][task]
+        for choice in choices
+    ]
+    assert all(other["returns"] == first["returns"] for other in others)
+
+
 @pytest.mark.parametrize("temperature", [-1, -1e-40, float("nan"), float("inf"), "warm"])
 def test_what_is_no_temperature_is_refused_by_act(agent, temperature):
     agent.reset(1, "babyai-go-to-obj")

@@ -86,7 +86,7 @@ def test_videos_are_handed_over_task_by_task():
 
 def test_worker_processes_give_the_same_results():
     more = register_seeds("evaluation-worker")
-    alone, together = run([TASK, more]), run([TASK, more], workers=2)
+    alone, together = run([TASK, more]), run([TASK, more], workers=2, videos=True)
     assert together["tasks"] == alone["tasks"] and list(together["tasks"]) == [TASK, more]
 
 
@@ -98,7 +98,8 @@ def test_worker_processes_give_the_same_results():
         ({"episodes": 0}, "episodes is 0"),
         ({"envs": 0}, "envs is 0"),
         ({"seed": 5}, "recorded with smaller seeds"),
-        ({"temperature": 0.0}, "temperature is 0.0"),
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
         ({"max_steps": 0}, "max_steps is 0"),
     ],
 )
