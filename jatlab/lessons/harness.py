@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from jatlab.lessons.answers import Answer, Wrong, expect, kind, listed
 
 RIGHT, NOT_YET = "✔", "✘"
+LONGEST = 600  # characters of a verdict
 UNREADABLE = "the check cannot read this answer, which is the check's fault: please report it"
 
 
@@ -111,13 +112,17 @@ def verdict(name: str, *answers: object) -> str:
             "nothing there yet: your function returns None; "
             "fill it in, and do not forget its `return`"
         )
-    except Wrong as wrong:
-        return str(wrong)
-    except Raised as raised:
-        return str(raised)
+    except (Wrong, Raised) as reason:
+        return _shortened(str(reason))
     except Exception as error:  # a fault of the check: say so, and do not blame the reader
         return f"{UNREADABLE} ({type(error).__name__}: {error})"
     return ""
+
+
+def _shortened(text: str) -> str:
+    """The text without its middle where a reader's value makes it too long to read."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 def _is_empty(answer: object) -> bool:

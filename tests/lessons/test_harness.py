@@ -1,8 +1,10 @@
 """How answers are judged, whatever the lesson."""
 
 import sys
+from functools import partial
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from jatlab.lessons import Exercise, check, expect, get_exercise, harness, solution, verdict
@@ -47,6 +49,60 @@ def test_unfinished_function():
 def test_errors_of_the_readers_code_are_told():
     said = verdict("99.1", lambda x: x.size)
     assert said == "your code raised AttributeError: 'int' object has no attribute 'size'"
+
+
+def yields_an_error(x):
+    yield 1 / 0
+
+
+def test_errors_while_a_generator_runs_are_told():
+    assert (
+        verdict("99.1", yields_an_error) == "your code raised ZeroDivisionError: division by zero"
+    )
+
+
+def test_an_error_without_words_is_told():
+    class Silent(Exception):
+        def __str__(self):
+            raise self
+
+    def answer(x):
+        raise Silent
+
+    assert verdict("99.1", answer) == "your code raised Silent: an error that cannot be printed"
+
+
+def test_a_long_verdict_loses_its_middle():
+    def answer(x):
+        raise ValueError("9" * 5000 + " is too large")
+
+    said = verdict("99.1", answer)
+    assert len(said) < 700 and said.startswith("your code raised ValueError: 99")
+    assert said.endswith("99 is too large") and " … " in said
+
+
+def test_an_error_of_the_check_is_not_the_readers():
+    said = verdict("99.1", lambda x: np.zeros(2))
+    assert said.startswith(harness.UNREADABLE) and "your code" not in said
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ((4,), 'check("99.1", your_function); yours is 4'),
+        ((double, double), "takes 1 answer(s), not 2"),
+        ((), "takes 1 answer(s), not 0"),
+        ((lambda x: (None, 1),), "nothing there yet"),
+        ((lambda x: [..., ...],), "nothing there yet"),
+    ],
+)
+def test_answers_of_the_wrong_kind(answers, message):
+    assert message in verdict("99.1", *answers)
+
+
+def test_methods_and_partial_functions_are_called_too():
+    assert verdict("99.1", partial(lambda a, x: a * x, 2)) == ""
+    assert verdict("99.1", (2).__mul__) == ""
 
 
 def test_check_and_solution_print(capsys):

@@ -102,7 +102,7 @@ def then(right: object, calls: int, junk: object) -> object:
 
 
 def assert_sentence(said: str) -> None:
-    assert isinstance(said, str) and len(said) < 1000
+    assert isinstance(said, str) and len(said) < 700
     assert UNREADABLE not in said
     assert not said.startswith("your code raised")
 
