@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jatlab.data.columns import IMAGE_SHAPE, Episode, check_episode, column_names
+from jatlab.data.folders import data_files
 from jatlab.data.parquet import (
     Notes,
     decode_column,
     encode_episodes,
+    notes_of,
     read_notes,
     read_parquet,
     write_table,
@@ -74,9 +76,10 @@ _IMAGE_FEATURES = {  # make the datasets library decode the pictures
 def episode_files(folder: str | Path) -> list[Path]:
     """The Parquet files of ``folder``, in order.
 
-    Raises FileNotFoundError, which says how to record some, if there is none.
+    Raises FileNotFoundError, which says how to record some, if there is none, and ValueError as
+    `jatlab.data.folders.data_files`.
     """
-    files = sorted(Path(folder).glob("*.parquet"))
+    files = data_files(folder)
     if not files:
         raise FileNotFoundError(
             f"no episodes (*.parquet) in {folder}; record some with "
@@ -95,6 +98,12 @@ def read_episodes(path: str | Path, task: Task) -> list[Episode]:
     if path.is_dir():
         return [episode for file in episode_files(path) for episode in read_episodes(file, task)]
     table = read_parquet(path, lambda file: file.read())
+    played = notes_of(table.schema).get("task", task.name)
+    require(
+        played == task.name,
+        f"{path} was recorded in {played}, not in {task.name}: move it to where {played} is, or "
+        "record or fetch it again",
+    )
     names = column_names(task)
     missing = [name for name in names if name not in table.column_names]
     if missing:

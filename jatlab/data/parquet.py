@@ -122,8 +122,12 @@ def read_notes(path: str | Path) -> Notes:
 
     Only the end of the file is read. Raises as `read_parquet` does.
     """
-    metadata = read_parquet(Path(path), lambda file: file.schema_arrow.metadata) or {}
-    return json.loads(metadata.get(_NOTES_KEY, b"{}"))
+    return notes_of(read_parquet(Path(path), lambda file: file.schema_arrow))
+
+
+def notes_of(schema: pa.Schema) -> Notes:
+    """The notes in the metadata of a table."""
+    return json.loads((schema.metadata or {}).get(_NOTES_KEY, b"{}"))
 
 
 # --- columns of episodes ---

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jatlab.data.folders import data_files
 from jatlab.data.storage import fingerprint_files, write_cache
 from jatlab.utils.checks import require
 
@@ -50,10 +51,11 @@ def how_to_get(name: str) -> str:
 def language_files(root: str | Path, name: str, split: str) -> list[Path]:
     """The Parquet files of a task of text or pictures, in order.
 
-    Raises FileNotFoundError, which says how to get them, if there is none.
+    Raises FileNotFoundError, which says how to get them, if there is none, and ValueError as
+    `jatlab.data.folders.data_files`.
     """
     folder = Path(root) / name / split
-    files = sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("."))
+    files = data_files(folder)
     if not files:
         raise FileNotFoundError(f"no *.parquet in {folder}; {how_to_get(name)}")
     return files

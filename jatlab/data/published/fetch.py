@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from jatlab.data.folders import data_files
 from jatlab.data.language.pictures import open_picture, picture_bytes
 from jatlab.data.parquet import read_notes, write_table
 from jatlab.data.published.layout import PUBLISHED, SPLITS, Published, find
@@ -113,7 +114,7 @@ class _Copy:
 
     def __init__(self, published: Published, folder: Path):
         self.published, self.folder, self.task = published, folder, published.task
-        self.files = sorted(folder.glob("*.parquet"))
+        self.files = data_files(folder)
         self.identity = {
             "source": Path(published.source).name,
             "task": self.task.name,

@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jatlab.data.folders import data_files
 from jatlab.data.language.rows import RECORDED
 from jatlab.data.published.reading import columns_of, read_files
 from jatlab.tasks import Task, get_task, language_tasks, task_names
@@ -134,7 +135,7 @@ def _local_splits(task: Task, source: str) -> dict[str, list[str]]:
         raise FileNotFoundError(_explain_absence(task, "train", reason))
     splits = {}
     for split in SPLITS:
-        files = [*home.glob(f"{split}-*.parquet"), *(home / split).glob("*.parquet")]
+        files = [*data_files(home, f"{split}-*.parquet"), *data_files(home / split)]
         if files:
             splits[split] = sorted(map(str, files))
     return splits
