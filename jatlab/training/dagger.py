@@ -26,12 +26,14 @@ from tqdm import tqdm
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent
+from jatlab.data.card import write_card
 from jatlab.data.episodes import read_notes, write_episodes
 from jatlab.data.recording.playing import as_episode, observed, versions
 from jatlab.evaluation.records import identity
 from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
 from jatlab.utils.checks import whole_number
+from jatlab.utils.files import expanded
 from jatlab.utils.workers import run_jobs
 
 FIRST_SEED = 50_000  # demonstrations use smaller seeds, evaluation larger ones
@@ -112,7 +114,7 @@ def relabel(
         ValueError: a task has no teacher, a seed is outside the range, or a file that exists was
             written with another agent or other settings.
     """
-    names = expand(tasks)
+    names, root = expand(tasks), expanded(root)
     for name in names:
         require_teacher(name)
     wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(names, episodes)
@@ -125,9 +127,10 @@ def relabel(
     jobs = [
         RelabelJob(name, first, count, str(path), str(agent), fingerprint, max_steps, device, dtype)
         for name in names
-        for first, count, path in _files(Path(root), name, seed, counts[name])
+        for first, count, path in _files(root, name, seed, counts[name])
     ]
     _run([job for job in jobs if not _is_done(job)], workers, progress)
+    write_card(root)
     timesteps = dict.fromkeys(names, 0)
     for job in jobs:
         timesteps[job.task] += read_notes(job.path)["timesteps"]

@@ -2,6 +2,7 @@
 
     <root>/<task>/train/00000.parquet, 00001.parquet …   up to 50 episodes each
     <root>/<task>/recording.json                         teacher, seeds, returns, failures, versions
+    <root>/README.md                                     the data set card, of all tasks
 
 The content of each file depends on its number only (see `jatlab.data.recording.shards`). So any
 number of workers makes the same files, those that exist are kept after a kill, and asking for more
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from jatlab.data.card import write_card
 from jatlab.data.columns import column_names
 from jatlab.data.episodes import episode_files
 from jatlab.data.parquet import Notes, explain_full_disk, read_notes
@@ -35,7 +37,7 @@ from jatlab.data.recording.shards import (
 from jatlab.tasks import expand, get_task
 from jatlab.teachers import require_teacher
 from jatlab.utils.checks import require, whole_number
-from jatlab.utils.files import remove_leftovers, write_json
+from jatlab.utils.files import expanded, remove_leftovers, write_json
 from jatlab.utils.workers import run_jobs
 
 Summary = dict[str, Any]  # what recording.json says about a task
@@ -81,7 +83,7 @@ def record(
             most seeds, and a folder recorded with other settings.
         OSError: when the disk is full.
     """
-    root, named = Path(root), expand(tasks)
+    root, named = expanded(root), expand(tasks)
     seed = whole_number(seed, "seed")
     settings = RecordSettings(seed, teacher, float(noise), float(timeout))
     wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(named, episodes)
@@ -94,6 +96,7 @@ def record(
             summaries |= record_language([name], root, counts[name], workers, seed, progress)
     if names:
         summaries |= _record_episodes(names, root, counts, settings, workers, progress)
+    write_card(root)
     return summaries
 
 

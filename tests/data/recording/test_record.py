@@ -114,7 +114,7 @@ def test_killed_and_resumed_it_makes_the_same_files(tmp_path):
     left.write_bytes(b"half a shard")
     quiet(["metaworld-reach", "metaworld-drawer-open"], root, episodes=10)
     quiet(["metaworld-reach", "metaworld-drawer-open"], tmp_path / "whole", episodes=10)
-    assert files(root) == files(tmp_path / "whole") and len(files(root)) == 6
+    assert files(root) == files(tmp_path / "whole") and len(files(root)) == 7
     done = {name: data for name, data in done.items() if name.endswith(".parquet")}
     assert done.items() <= files(root).items()
 

@@ -1,0 +1,190 @@
+"""The data set card of a recording folder: README.md, as the Hugging Face hub reads it.
+
+Each task has an entry under `configs:`, so the datasets library loads one task by its name, from
+the folder or from the hub::
+
+    datasets.load_dataset("data", "metaworld-reach", split="train", streaming=True)
+
+A card is written anew whenever something is recorded. One that lacks `MARK` is the user's, and
+stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jatlab.data.parquet import explain_full_disk, read_parquet
+from jatlab.utils.files import write_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPLITS = ("train", "test")
+MARK = "<!-- written by jatlab; remove this line to keep your own changes -->"
+LICENCE = """\
+jatlab sets no licence for what you record. Choose one before you publish the data, and name it in
+the front matter (`license: cc-by-4.0`). Frames of Atari games show copyrighted games. The task
+`python-docs` is CPython's documentation, under the Python Software Foundation License 2."""
+
+
+@dataclass(frozen=True)
+class RecordedTask:
+    """A task's files, and what `recording.json` says about them; {} where there is none."""
+
+    name: str
+    rows: dict[str, int]  # by split
+    columns: dict[str, str]  # types by name
+    facts: dict[str, Any]
+
+
+def write_card(root: str | Path) -> Path | None:
+    """Write README.md for all tasks in a recording folder.
+
+    Args:
+        root: the folder, with <task>/<split>/*.parquet.
+
+    Returns:
+        The card; None if there is no task, or the card there was not written by jatlab.
+
+    Raises:
+        ValueError: for a Parquet file that is damaged.
+        OSError: when the disk is full.
+    """
+    root = Path(root)
+    path, tasks = root / "README.md", recorded_tasks(root)
+    if not tasks or (path.exists() and MARK not in path.read_text(encoding="utf-8")):
+        return None
+    try:
+        return write_text(path, card(tasks))
+    except OSError as error:
+        raise explain_full_disk(error, path) from error
+
+
+def recorded_tasks(root: Path) -> list[RecordedTask]:
+    """Every task in a folder, by name. Raises ValueError for a damaged file."""
+    found = []
+    for folder in sorted(one for one in root.iterdir() if one.is_dir()) if root.is_dir() else []:
+        files = {split: _files(folder / split) for split in SPLITS}
+        present = {split: paths for split, paths in files.items() if paths}
+        if present:
+            rows = {split: sum(map(_rows, paths)) for split, paths in present.items()}
+            columns = read_parquet(next(iter(present.values()))[0], _columns)
+            found.append(RecordedTask(folder.name, rows, columns, _facts(folder)))
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("."))
+
+
+def _rows(path: Path) -> int:
+    return read_parquet(path, lambda file: file.metadata.num_rows)
+
+
+def _columns(file: Any) -> dict[str, str]:
+    return {field.name: _type_name(field.type) for field in file.schema_arrow}
+
+
+def _type_name(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list of {_type_name(kind.value_type)}"
+    return "PNG picture" if pa.types.is_struct(kind) else str(kind)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    path = folder / "recording.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+# --- the text ---
+
+
+def card(tasks: list[RecordedTask]) -> str:
+    """The card of these tasks, in Markdown with YAML front matter."""
+    first = tasks[0].name
+    size = f"{len(tasks)} task{'s' * (len(tasks) != 1)}"
+    parts = [
+        _front_matter(tasks),
+        MARK,
+        "# Recordings for a generalist agent",
+        f"{size}, recorded with [jatlab](https://github.com/jatlab/jatlab). A row is one episode, "
+        "one document or one picture. The columns are those of the published data set "
+        "[jat-project/jat-dataset](https://huggingface.co/datasets/jat-project/jat-dataset).",
+        "```python\nfrom datasets import load_dataset\n\n"
+        f'episodes = load_dataset("FOLDER or OWNER/NAME", "{first}", split="{_split(tasks[0])}")\n'
+        "```",
+        "## Tasks",
+        _table(tasks),
+        "Returns are of the demonstrations: mean ± standard deviation over the episodes. Episodes "
+        "in files called `relabelled-*.parquet` were played by an agent, and their actions are a "
+        "teacher's (DAgger); they count as rows only.",
+        *_details(tasks),
+        "## Licence",
+        LICENCE,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _split(task: RecordedTask) -> str:
+    return next(iter(task.rows))
+
+
+def _front_matter(tasks: list[RecordedTask]) -> str:
+    lines = ["---", "pretty_name: Recordings for a generalist agent"]
+    lines += ["task_categories:", "- reinforcement-learning", "tags:", "- jatlab", "configs:"]
+    for task in tasks:
+        lines += [f"- config_name: {task.name}", "  data_files:"]
+        for split in task.rows:
+            lines += [f"  - split: {split}", f"    path: {task.name}/{split}/*.parquet"]
+    return "\n".join([*lines, "---"])
+
+
+def _table(tasks: list[RecordedTask]) -> str:
+    head = ("task", "train", "test", "timesteps", "return", "success", "seeds")
+    rows = [head, ("---", *["---:"] * (len(head) - 1)), *map(_row, tasks)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _row(task: RecordedTask) -> tuple[str, ...]:
+    facts, seeds = task.facts, task.facts.get("seeds") or []
+    rate = facts.get("success_rate")
+    returns = "-"
+    if "mean_return" in facts:
+        returns = f"{facts['mean_return']:.4g} ± {facts['std_return']:.2g}"
+    return (
+        task.name,
+        *(f"{task.rows[split]:,}" if split in task.rows else "-" for split in SPLITS),
+        f"{facts['timesteps']:,}" if "timesteps" in facts else "-",
+        returns,
+        "-" if rate is None else f"{rate:.0%}",
+        f"{min(seeds)} to {max(seeds)}" if seeds else "-",
+    )
+
+
+def _details(tasks: list[RecordedTask]) -> list[str]:
+    """Columns, origins and versions: a section each, a line a task."""
+    columns = {task.name: _listed(task.columns, ": ") for task in tasks}
+    origins = {task.name: _origin(task.facts) for task in tasks}
+    versions = {task.name: _listed(task.facts.get("versions", {}), " ") for task in tasks}
+    sections = {"Features": columns, "Origin": origins, "Versions": versions}
+    return [
+        f"## {title}\n\n" + "\n".join(f"- `{name}`: {text}" for name, text in lines.items() if text)
+        for title, lines in sections.items()
+        if any(lines.values())
+    ]
+
+
+def _listed(facts: dict[str, str], between: str) -> str:
+    return ", ".join(f"{name}{between}{value}" for name, value in facts.items())
+
+
+def _origin(facts: dict[str, Any]) -> str:
+    """Who played, or what was read."""
+    if "policy" not in facts:
+        return facts.get("source", "")
+    return f"{facts['teacher']} ({facts['policy']}), noise {facts['noise']:g}"
