@@ -20,7 +20,7 @@ from jatlab.agents.checks import (
     checked_starts,
 )
 from jatlab.agents.last_step import LastStep
-from jatlab.agents.sampling import check_temperature, tempered
+from jatlab.agents.sampling import tempered
 from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
@@ -28,7 +28,7 @@ from jatlab.model.memory import Memory, Recall
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Action, Observation
-from jatlab.utils.checks import require
+from jatlab.utils.checks import check_temperature, require
 
 
 class Agent:

@@ -24,7 +24,7 @@ from jatlab.model.checkpoint.weights import save_weights
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.checks import require
 from jatlab.utils.devices import choose_device
-from jatlab.utils.files import ASSETS, write_json
+from jatlab.utils.files import ASSETS, expanded, write_json
 
 __all__ = ["export_official", "load_agent", "read_config", "save_agent", "shipped_agents"]
 
@@ -87,7 +87,7 @@ def save_agent(agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | Non
     Returns:
         The folder.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     save_weights(agent.model, folder / "model.safetensors", dtype)
     write_json(folder / "config.json", agent.model.config.to_dict())
     _save_rest(agent, folder)
@@ -108,7 +108,7 @@ def export_official(
         Names of configuration fields that the published model does not have. Where there are any,
         the authors' code cannot run the agent: it would miss tensors, or compute something else.
     """
-    folder, config = Path(folder), agent.model.config
+    folder, config = expanded(folder), agent.model.config
     save_weights(agent.model, folder / "model.safetensors", dtype, official_name)
     stored = str(dtype or agent.model.text_embedding.weight.dtype).removeprefix("torch.")
     write_json(folder / "config.json", official_values(config, stored, agent.tokenizer.end_id))
@@ -127,10 +127,10 @@ def _folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:
     shipped = SHIPPED / str(name_or_folder)
     if (shipped / "config.json").is_file():
         return shipped
-    if Path(name_or_folder).is_dir() or is_repository(name_or_folder):
+    if expanded(name_or_folder).is_dir() or is_repository(name_or_folder):
         return find_folder(name_or_folder, **hub)
     ships = ", ".join(shipped_agents()) or "none yet"
-    parent = Path(name_or_folder).parent
+    parent = expanded(name_or_folder).parent
     as_path = f"; there is a folder {parent}, so this was read as a path, and the hub not asked"
     raise FileNotFoundError(
         f"no agent {str(name_or_folder)!r}: give a folder that `jatlab train` wrote, one that "

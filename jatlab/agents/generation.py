@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from jatlab.agents.sampling import check_temperature, tempered
+from jatlab.agents.sampling import tempered
 from jatlab.model.attention import KeyValueCache
 from jatlab.model.transformer import cache_masks
-from jatlab.utils.checks import require, whole_number
+from jatlab.utils.checks import check_temperature, require, whole_number
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

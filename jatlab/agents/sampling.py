@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
 
-from jatlab.utils.checks import require
-
 # below it logits divided by the temperature may leave float32
 SMALL, SMALLEST = 1e-6, 1e-300
-
-
-def check_temperature(value: Any) -> float:
-    """A temperature as a number; 0 means always the likeliest choice.
-
-    Raises `ValueError` for a negative number, NaN, infinity and what is no number.
-    """
-    number = float(value) if isinstance(value, Real) else math.nan
-    require(
-        math.isfinite(number) and number >= 0,
-        f"temperature is {value!r}: expected 0 (always the likeliest choice) or a positive number",
-    )
-    return number
 
 
 def tempered(logits: Tensor, temperature: float) -> Tensor:

@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from jatlab.agents.sampling import check_temperature
 from jatlab.model.checkpoint.official import old_play_settings, read_values
 from jatlab.model.checkpoint.weights import WeightFile
 from jatlab.model.memory import POLICIES
-from jatlab.utils.checks import require
+from jatlab.utils.checks import check_temperature, require
 from jatlab.utils.files import write_json
 
 FILE = "agent.json"

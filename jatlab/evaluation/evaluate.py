@@ -29,6 +29,7 @@ from jatlab.evaluation.playing import (
 from jatlab.evaluation.records import Record, Records, identity
 from jatlab.evaluation.results import LanguageScores, Results, assemble
 from jatlab.tasks import Task, expand, get_task, make_env, task_scores
+from jatlab.utils.files import expanded
 from jatlab.utils.machine import cores
 from jatlab.utils.workers import run_jobs
 
@@ -109,12 +110,14 @@ def evaluate(
             "no tasks to evaluate: name at least one, such as babyai-go-to-local, "
             "or a domain, such as metaworld"
         )
-    kept = Records(identity(agent), settings, None if output is None else Path(output) / "tasks")
+    folder = None if output is None else expanded(output) / "tasks"
+    kept = Records(identity(agent), settings, folder)
     playable = [name for name in names if get_task(name).playable]
     player = _TaskPlayer(agent, settings, videos, make, workers, {n: get_task(n) for n in playable})
     unseen: dict[str, str] = {}
     records, failed = _play_missing(player, kept, playable, on_task, unseen, progress)
-    language, errors = _score_language(agent, [n for n in names if n not in playable], data)
+    read = [name for name in names if name not in playable]
+    language, errors = _score_language(agent, read, expanded(data))
     failed |= errors
     if failed and not records and not language:
         raise next(iter(failed.values()))

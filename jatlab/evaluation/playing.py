@@ -15,11 +15,10 @@ from typing import Protocol
 import gymnasium as gym
 import numpy as np
 
-from jatlab.agents.sampling import check_temperature
 from jatlab.tasks import get_task, make_env
 from jatlab.tasks.frames import draw, fitted
 from jatlab.tasks.task import Action, Observation
-from jatlab.utils.checks import whole_number
+from jatlab.utils.checks import check_temperature, whole_number
 
 FIRST_SEED = 1_000_000  # demonstrations are recorded with smaller seeds
 VIDEO_FRAMES = 48

@@ -17,7 +17,7 @@ import torch
 
 from jatlab.data.mixture import BatchPlan
 from jatlab.tasks import domain_of
-from jatlab.utils.files import write_text
+from jatlab.utils.files import expanded, write_text
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -101,7 +101,8 @@ class Log:
         if write:
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
             write_text(self.path, "".join(kept))
-        self.started, self.foretold = time.monotonic(), False
+        self.started, self.total, self.first = time.monotonic(), total, done
+        self.foretold = unit != "steps" or not show
         self.bar = tqdm(
             desc="training",
             total=total,
@@ -121,16 +122,15 @@ class Log:
         self.bar.set_postfix_str(summary(record), refresh=False)
         self.bar.update(min(done, self.bar.total) - self.bar.n)
 
-
     def _foretell(self, record: dict[str, Any], done: float) -> None:
         """Say once, after half a minute, how long a training of so many steps will take here."""
         spent = time.monotonic() - self.started
-        if self.bar.unit != "steps" or self.foretold or spent < FORETELL_SECONDS:
+        if self.foretold or spent < FORETELL_SECONDS:
             return
         self.foretold = True
-        minutes = spent / (done - self.bar.initial) * (self.bar.total - done) / 60
+        minutes = spent / (done - self.first) * (self.total - done) / 60
         speed = f"{record['timesteps_per_second']:,.0f} timesteps a second"
-        if minutes >= 1 and not self.bar.disable:
+        if minutes >= 1:
             self.bar.write(f"training: about {minutes:.0f} more minutes on this machine ({speed})")
 
 
@@ -144,7 +144,7 @@ def _lines(path: Path) -> list[str]:
 
 def read_log(output: str | Path) -> list[dict[str, Any]]:
     """The lines of a run's ``log.jsonl``, for plotting."""
-    return [json.loads(line) for line in _lines(Path(output) / "log.jsonl")]
+    return [json.loads(line) for line in _lines(expanded(output) / "log.jsonl")]
 
 
 def summary(record: dict[str, Any]) -> str:

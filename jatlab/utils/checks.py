@@ -1,6 +1,8 @@
 """The one way to refuse bad input."""
 
+import math
 import operator
+from numbers import Real
 from typing import Any
 
 
@@ -24,4 +26,17 @@ def whole_number(value: Any, name: str, least: int | None = 0) -> int:
     except TypeError:
         raise ValueError(f"{name} is {value!r}: expected {wanted}") from None
     require(least is None or number >= least, f"{name} is {value!r}: expected {wanted}")
+    return number
+
+
+def check_temperature(value: Any) -> float:
+    """A temperature as a number; 0 means always the likeliest choice.
+
+    Raises `ValueError` for a negative number, NaN, infinity and what is no number.
+    """
+    number = float(value) if isinstance(value, Real) else math.nan
+    require(
+        math.isfinite(number) and number >= 0,
+        f"temperature is {value!r}: expected 0 (always the likeliest choice) or a positive number",
+    )
     return number

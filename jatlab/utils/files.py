@@ -12,6 +12,14 @@ from typing import Any
 ASSETS = Path(__file__).parents[1] / "assets"  # what ships with the package besides code
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path, with a leading ``~`` as the user's home.
+
+    A shell leaves ``--output=~/x`` as it is, and Python never expands a path.
+    """
+    return Path(path).expanduser()
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; it becomes `path` only when the block succeeds.
@@ -23,7 +31,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     Raises:
         OSError: as the file system raises it (full disk, no permission).
     """
-    path = Path(path)
+    path = expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -50,7 +58,7 @@ def write_text(path: str | Path, text: str) -> Path:
     """Write `text` as UTF-8, atomically, and return the path."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+    return expanded(path)
 
 
 def write_json(path: str | Path, value: Any) -> Path:

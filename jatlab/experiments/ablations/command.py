@@ -30,7 +30,7 @@ from jatlab.experiments.ablations.variants import (
     demonstrations,
 )
 from jatlab.experiments.recipes import mini
-from jatlab.utils.files import write_json
+from jatlab.utils.files import expanded, write_json
 
 
 def ablate(
@@ -61,7 +61,7 @@ def ablate(
     """
     if name not in ABLATIONS:
         raise ValueError(f"unknown ablation {name!r}; there are {', '.join(ABLATIONS)}")
-    ablation, output = ABLATIONS[name], Path(output)
+    ablation, output = ABLATIONS[name], expanded(output)
     seeds = tuple(ablation.seeds if seeds is None else seeds)
     if not seeds or episodes < 1:
         raise ValueError(

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.agents.sampling import check_temperature, tempered
+from jatlab.agents.sampling import tempered
 from jatlab.experiments.baselines.scalar_model import ScalarModel
 from jatlab.model.attention import KeyValueCache, visible_keys
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Observation
+from jatlab.utils.checks import check_temperature
 
 
 class ScalarAgent:

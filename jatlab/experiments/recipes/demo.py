@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jatlab.experiments.recipes.stages import loss_weights, stage, train_once
 from jatlab.tasks import domain_of
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     from jatlab.training.recipe import TrainConfig
@@ -70,7 +71,7 @@ def demo(
     from jatlab.agents.checkpoints import load_agent
     from jatlab.viz.report.run import evaluate_and_report
 
-    folder, started, names = Path(output), time.monotonic(), list(PAIR if pair else EPISODES)
+    folder, started, names = expanded(output), time.monotonic(), list(PAIR if pair else EPISODES)
     data, agent = folder / "data", folder / "agent"
     processes = 1 if quick or torch.accelerator.is_available() else workers
     with stage(f"1/3 teachers show {len(names)} tasks"):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jatlab.experiments.recipes.stages import loss_weights, stage, train_once
 from jatlab.tasks import get_task, task_names
 from jatlab.tasks.scores import task_scores
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     from jatlab.training.recipe import TrainConfig
@@ -95,7 +96,7 @@ def mini(
     from jatlab.agents.checkpoints import load_agent
     from jatlab.viz.report.run import evaluate_and_report
 
-    folder, started = Path(output), time.monotonic()
+    folder, started = expanded(output), time.monotonic()
     data, imitator, agent = (folder / name for name in ("data", "imitation", "agent"))
     names = list(QUICK) if quick else all_tasks()
     processes = 1 if torch.accelerator.is_available() else workers

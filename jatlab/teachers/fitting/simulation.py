@@ -52,7 +52,8 @@ class Simulation:
 
     def __init__(self, task_name: str, alive_bonus: float = 0.0):
         wrapped = make_env(task_name, render_mode=None)
-        spec, actions = wrapped.spec, wrapped.action_space
+        # gymnasium's spec says how long an episode may be; the task's own does not
+        spec, actions = wrapped.env.spec, wrapped.action_space
         assert spec is not None and spec.max_episode_steps and isinstance(actions, Box)
         self.horizon = spec.max_episode_steps
         self.limit = actions.high.astype(np.float32)  # (m,); the lowest action is its negative

@@ -29,7 +29,7 @@ from jatlab.teachers.fitting.recipes import Recipe, recipe_of
 from jatlab.teachers.fitting.simulation import make_simulation, play
 from jatlab.teachers.policy import Policy
 from jatlab.utils.checks import require
-from jatlab.utils.files import atomic_write
+from jatlab.utils.files import atomic_write, expanded
 
 CHECK_SEED = 3_300_000  # of checks; searching, recording, evaluation and measuring use other seeds
 SAVE_SECONDS = 30.0
@@ -79,7 +79,7 @@ def teach(
         ValueError: For an unknown task, one without a recipe, less than one round, and a folder
             with a search of another seed or recipe.
     """
-    recipe, folder = recipe_of(task), Path(output) / task
+    recipe, folder = recipe_of(task), expanded(output) / task
     rounds = recipe.rounds if rounds is None else rounds
     require(rounds >= 1, f"rounds must be at least 1, got {rounds}")
     print(
