@@ -95,7 +95,8 @@ def gather() -> Info:
         "folder": str(Path(__file__).parents[1]),
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": {package: _version(package) for package in PACKAGES},
+        # torch says itself whether it is a build for CPUs or for CUDA, such as 2.13.0+cpu
+        "packages": {name: _version(name) for name in PACKAGES} | {"torch": torch.__version__},
         "devices": _devices(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
