@@ -17,12 +17,18 @@ once.
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from io import TextIOWrapper
 
 from jatlab.cli.parser import build_parser
 
 PLAIN = {"±": "+-", "…": "...", "×": "x", "·": "*", "–": "-", "—": "-", "→": "->", "’": "'"}
+
+# arguments that are, or may be, files and folders
+PATHS = {
+    *("agent", "data", "folder", "image", "output", "resume", "root", "source", "start", "stream")
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,6 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     _print_in_any_encoding()
     arguments = vars(build_parser().parse_args(argv))
     command = arguments.pop("command")
+    for name in PATHS & arguments.keys():
+        if isinstance(arguments[name], str):  # a shell leaves --output=~/x as it is
+            arguments[name] = os.path.expanduser(arguments[name])
     try:
         return command(**arguments) or 0
     except KeyboardInterrupt as interruption:

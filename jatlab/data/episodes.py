@@ -22,6 +22,7 @@ from jatlab.data.parquet import (
     write_table,
 )
 from jatlab.utils.checks import require
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     from jatlab.tasks import Task
@@ -94,7 +95,7 @@ def read_episodes(path: str | Path, task: Task) -> list[Episode]:
     Raises FileNotFoundError if there is nothing. Raises ValueError, which names the file, the
     episode and the column, for a damaged file, a missing column and what `check_episode` refuses.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.is_dir():
         return [episode for file in episode_files(path) for episode in read_episodes(file, task)]
     table = read_parquet(path, lambda file: file.read())

@@ -13,6 +13,7 @@ from itertools import combinations
 from pathlib import Path
 
 from jatlab.utils.checks import require
+from jatlab.utils.files import expanded
 
 SUFFIX = ".parquet"
 # what browsers, file managers and synchronisers add to a name: "00000 (1)", "00000 copy 2" …
@@ -34,7 +35,7 @@ def data_files(folder: str | Path, pattern: str = f"*{SUFFIX}") -> list[Path]:
         ValueError: for a file that is a copy of another, and for a set of parts ("-00000-of-00003")
             that is not complete.
     """
-    found = Path(folder).glob(pattern)
+    found = expanded(folder).glob(pattern)
     files = sorted(file for file in found if file.is_file() and not file.name.startswith("."))
     _check_copies(files)
     _check_parts(files)

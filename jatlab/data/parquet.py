@@ -20,6 +20,7 @@ import numpy as np
 
 from jatlab.data.columns import COLUMN_TYPES, IMAGE_SHAPE, Episode, column_names
 from jatlab.utils.checks import require
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,7 @@ def write_table(
     """
     import pyarrow.parquet as pq
 
-    path = Path(path)
+    path = expanded(path)
     metadata = {_NOTES_KEY: json.dumps(notes or {}, sort_keys=True).encode()}
     if features:
         metadata[b"huggingface"] = json.dumps({"info": {"features": features}}).encode()
@@ -108,7 +109,7 @@ def read_parquet(path: Path, read: Callable[[pq.ParquetFile], T]) -> T:
             f"no such file: {path}; record episodes with `jatlab record TASK --episodes N`"
         )
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path.absolute()) as file:  # Arrow would expand a folder called ~
             return read(file)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(
@@ -122,7 +123,7 @@ def read_notes(path: str | Path) -> Notes:
 
     Only the end of the file is read. Raises as `read_parquet` does.
     """
-    return notes_of(read_parquet(Path(path), lambda file: file.schema_arrow))
+    return notes_of(read_parquet(expanded(path), lambda file: file.schema_arrow))
 
 
 def notes_of(schema: pa.Schema) -> Notes:

@@ -31,6 +31,7 @@ from jatlab.data.columns import Episode, check_episode, column_names
 from jatlab.data.episodes import episode_files, read_episodes
 from jatlab.data.parquet import explain_full_disk
 from jatlab.utils.checks import require
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     from jatlab.tasks import Task
@@ -113,8 +114,8 @@ class EpisodeStore:
             ValueError: for episodes that cannot be trained on; names the file, episode and column.
             OSError: when the disk is full, or ``root`` cannot be written to.
         """
-        files = episode_files(Path(root) / task.name / split)
-        home = Path(cache or root) / task.name / "cache"
+        files = episode_files(expanded(root) / task.name / split)
+        home = expanded(cache or root) / task.name / "cache"
         folder = home / fingerprint_files(files, LAYOUT, task.name)
         if not _is_complete(folder):
             write_cache(folder, lambda temporary: _write(task, files, temporary), _is_complete)

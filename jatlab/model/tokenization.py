@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jatlab.utils.checks import require
-from jatlab.utils.files import ASSETS, atomic_write
+from jatlab.utils.files import ASSETS, atomic_write, expanded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +61,7 @@ class TextTokenizer:
 
         if name_or_path == "gpt2":
             return cls(_from_hub("gpt2"))
-        path = OWN if name_or_path == "jatlab" else Path(name_or_path)
+        path = OWN if name_or_path == "jatlab" else expanded(name_or_path)
         path = path / "tokenizer.json" if path.is_dir() else path
         if not path.is_file():
             raise FileNotFoundError(
@@ -89,7 +88,7 @@ class TextTokenizer:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the tokenizer as one JSON file, atomically."""
-        with atomic_write(Path(path)) as temporary:
+        with atomic_write(expanded(path)) as temporary:
             self.tokenizer.save(str(temporary))
 
     def encode(self, text: str, max_length: int | None = None) -> list[int]:

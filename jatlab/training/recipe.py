@@ -22,6 +22,7 @@ from jatlab.tasks import expand
 from jatlab.training.state import newest
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.devices import check_device_name, choose_device
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -130,6 +131,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
         self.seed = whole_number(self.seed, "seed")
+        for name in ("data", "stream", "output", "cache", "start"):
+            if (path := getattr(self, name)) is not None:
+                setattr(self, name, str(expanded(path)))
         self.objective()  # raises where a share is wrong
         self._check_model()
         require(self.steps or self.minutes, "say how long to train: steps or minutes")
@@ -170,7 +174,7 @@ class TrainConfig:
             FileNotFoundError: if there is no checkpoint.
             ValueError: for an unknown field, or a run of a release whose runs cannot be resumed.
         """
-        folder = newest(Path(output))
+        folder = newest(expanded(output))
         recipe = json.loads((folder / "state.json").read_text())["recipe"]
         known = {f.name for f in fields(cls)}
         require(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jatlab.utils.files import atomic_write
+from jatlab.utils.files import atomic_write, expanded
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
@@ -193,7 +193,7 @@ def check_suffix(path: str | Path) -> Path:
     Raises:
         ValueError: The suffix is neither .gif nor .mp4.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(
             f"{path}: a video's name ends in .gif or .mp4, not {path.suffix or 'in no suffix'!r}"

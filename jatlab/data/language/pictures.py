@@ -36,6 +36,7 @@ from jatlab.data.language.text import (
 )
 from jatlab.data.sources import Batch, describe_items, hold_out
 from jatlab.utils.checks import require
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -178,7 +179,7 @@ def open_picture(source: bytes | str | Path | Image, where: str = "the picture")
 
     if isinstance(source, Image.Image):
         return _to_rgb(source, where)
-    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    file = io.BytesIO(source) if isinstance(source, bytes) else expanded(source)
     try:
         with Image.open(file) as picture:
             return _to_rgb(picture, where)

@@ -22,6 +22,7 @@ import numpy as np
 from jatlab.data.folders import data_files
 from jatlab.data.storage import fingerprint_files, write_cache
 from jatlab.utils.checks import require
+from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,7 +55,7 @@ def language_files(root: str | Path, name: str, split: str) -> list[Path]:
     Raises FileNotFoundError, which says how to get them, if there is none, and ValueError as
     `jatlab.data.folders.data_files`.
     """
-    folder = Path(root) / name / split
+    folder = expanded(root) / name / split
     files = data_files(folder)
     if not files:
         raise FileNotFoundError(f"no *.parquet in {folder}; {how_to_get(name)}")
@@ -144,7 +145,7 @@ class Rows:
 
 def cache_home(root: str | Path, name: str, split: str, cache: str | Path | None) -> Path:
     """Where the flat files of a split go: beside the data, or under ``cache``."""
-    return Path(cache or root) / name / "cache" / split
+    return expanded(cache or root) / name / "cache" / split
 
 
 def open_rows(

@@ -29,7 +29,7 @@ from jatlab.data.published.reading import (
 )
 from jatlab.tasks import Task, expand
 from jatlab.utils.checks import require, whole_number
-from jatlab.utils.files import remove_leftovers
+from jatlab.utils.files import expanded, remove_leftovers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,7 +77,7 @@ def fetch(
     facts: dict[str, dict[str, Facts]] = {}
     for name in expand(tasks):
         for split in splits:
-            copy = _Copy(find(name, source, split), Path(root) / name / split)
+            copy = _Copy(find(name, source, split), expanded(root) / name / split)
             facts.setdefault(name, {})[split] = copy.run(episodes, progress)
             if progress:
                 print(copy.report_line())

@@ -31,7 +31,7 @@ from jatlab.data.recording.playing import EpisodePlayer, Outcome, versions
 from jatlab.tasks import expand, get_task, task_names
 from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
 from jatlab.utils.checks import require, whole_number
-from jatlab.utils.files import ASSETS, write_json
+from jatlab.utils.files import ASSETS, expanded, write_json
 from jatlab.utils.workers import run_jobs
 
 Entry = dict[str, Any]  # one policy on one task
@@ -93,7 +93,7 @@ def measure(
         ValueError: for unknown tasks or policies, or a file that is not JSON.
         OSError: when the file cannot be written.
     """
-    who, path = list(who), Path(path)
+    who, path = list(who), expanded(path)
     unknown = sorted(set(who) - set(WHO))
     require(not unknown, f"unknown policies {unknown}; measure some of {', '.join(WHO)}")
     episodes, seed = whole_number(episodes, "episodes", 1), whole_number(seed, "seed")

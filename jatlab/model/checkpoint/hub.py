@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from jatlab.utils.files import expanded
+
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FETCHED = [
     CONFIG,
@@ -40,7 +42,7 @@ def find_folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:
         FileNotFoundError: if there is no such agent; the message says what was looked for, and how
             to go on without it.
     """
-    folder = Path(name_or_folder)
+    folder = expanded(name_or_folder)
     if not folder.is_dir():
         if not is_repository(name_or_folder):
             raise FileNotFoundError(

@@ -12,6 +12,7 @@ from torch import nn
 from jatlab.model.checkpoint.hub import find_folder
 from jatlab.model.checkpoint.official import read_config
 from jatlab.model.checkpoint.weights import build_from_file, save_weights
+from jatlab.utils.files import expanded
 
 
 class PretrainedModule(
@@ -22,6 +23,10 @@ class PretrainedModule(
     license="apache-2.0",
 ):
     """A module with `save_pretrained`, `push_to_hub` and `from_pretrained`, without pickles."""
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write the model into a folder; the options are those of the hub's mixin."""
+        return super().save_pretrained(expanded(save_directory), **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:  # a hook of the hub's mixin
         save_weights(self, Path(save_directory) / "model.safetensors")

@@ -10,6 +10,7 @@ from typing import Any
 from jatlab.evaluation.evaluate import evaluate
 from jatlab.evaluation.playing import EpisodeVideo, EvaluatedAgent
 from jatlab.evaluation.results import Results
+from jatlab.utils.files import expanded
 from jatlab.viz.report.tables import summary
 from jatlab.viz.report.videos import save_grid, save_task_video
 from jatlab.viz.report.write import read_losses, write_report
@@ -42,7 +43,8 @@ def evaluate_and_report(
         FileNotFoundError: the log is not there.
         ValueError: as `jatlab.evaluate` raises it.
     """
-    folder = Path(output) / "videos"
+    output = expanded(output)
+    folder = output / "videos"
     losses = read_losses(log)  # a missing log is an error now, not after an hour of play
 
     unseen: dict[str, str] = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jatlab.evaluation.results import Results
-from jatlab.utils.files import write_json, write_text
+from jatlab.utils.files import expanded, write_json, write_text
 from jatlab.viz.report.charts import write_charts
 from jatlab.viz.report.model_card import model_card
 from jatlab.viz.report.page import page
@@ -36,7 +36,7 @@ def write_report(
             "there is nothing to report: the results hold no task. "
             "Evaluate some first: jatlab evaluate AGENT --tasks babyai metaworld"
         )
-    folder, lines = Path(folder), read_losses(log)
+    folder, lines = expanded(folder), read_losses(log)
     write_json(folder / "report.json", results)
     write_text(folder / "README.md", model_card(results))
     write_charts(results, lines, folder / "figures")
@@ -58,7 +58,7 @@ def read_losses(log: str | Path | Sequence[dict[str, Any]] | None) -> list[dict[
     if isinstance(log, (str, Path)):
         from jatlab.training.log import read_log  # needs torch
 
-        path = Path(log)
+        path = expanded(log)
         path = path.parent if path.suffix == ".jsonl" else path
         if not (path / "log.jsonl").exists():
             raise FileNotFoundError(
