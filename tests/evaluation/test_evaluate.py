@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_text_and_picture_tasks_go_to_their_own_scores(monkeypatch):
     agent = Recorder()
     agent.model = torch.nn.Linear(1, 1)
     results = run([TASK, "python-docs"], agent, data="elsewhere")
-    assert asked == {"names": ["python-docs"], "data": "elsewhere"}
+    assert asked == {"names": ["python-docs"], "data": Path("elsewhere")}
     assert list(results["tasks"]) == [TASK]
     assert results["language"]["python-docs"]["perplexity"] == 12.5
     alone = run("python-docs", agent)

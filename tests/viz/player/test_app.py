@@ -149,7 +149,7 @@ def test_closing_takes_widgets_and_environment_away(agent):
 
 
 def test_a_begin_that_fails_leaves_no_environment(agent, monkeypatch):
-    monkeypatch.setattr(Little, "render", lambda self: 1 / 0)
+    monkeypatch.setattr(Little, "reset", lambda self, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Player(agent, GRID)
     assert OPEN == []
