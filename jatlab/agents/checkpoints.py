@@ -140,4 +140,4 @@ def _folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -16,14 +16,12 @@ once.
 
 from __future__ import annotations
 
-import codecs
 import os
 import sys
 from io import TextIOWrapper
 
 from jatlab.cli.parser import build_parser
-
-PLAIN = {"±": "+-", "…": "...", "×": "x", "·": "*", "–": "-", "—": "-", "→": "->", "’": "'"}
+from jatlab.utils.console import ERRORS
 
 # arguments that are, or may be, files and folders
 PATHS = {
@@ -62,15 +60,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _print_in_any_encoding() -> None:
     """Replace characters that the terminal's encoding lacks, instead of stopping at them."""
-    codecs.register_error("jatlab-plain", _in_plain_characters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
-            stream.reconfigure(errors="jatlab-plain")
-
-
-def _in_plain_characters(error: UnicodeError) -> tuple[str | bytes, int]:
-    if isinstance(error, UnicodeEncodeError):
-        words = [PLAIN.get(one) for one in error.object[error.start : error.end]]
-        if None not in words:
-            return "".join(map(str, words)), error.end
-    return codecs.backslashreplace_errors(error)
+            stream.reconfigure(errors=ERRORS)

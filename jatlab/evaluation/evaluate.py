@@ -29,6 +29,7 @@ from jatlab.evaluation.playing import (
 from jatlab.evaluation.records import Record, Records, identity
 from jatlab.evaluation.results import LanguageScores, Results, assemble
 from jatlab.tasks import Task, expand, get_task, make_env, task_scores
+from jatlab.utils.console import encodable
 from jatlab.utils.files import expanded
 from jatlab.utils.machine import cores
 from jatlab.utils.workers import run_jobs
@@ -218,12 +219,12 @@ def _play_missing(
         for task, played in _play_all(player, missing, bar):
             if isinstance(played, Exception):
                 failed[task] = played
-                bar.write(f"{task} failed: {_one_line(played)}")
+                bar.write(encodable(f"{task} failed: {_one_line(played)}"))
             else:
                 video = played.video
                 if video is not None and video.problem:
                     unseen[task], video = video.problem, None
-                    bar.write(f"{task} has no video: {unseen[task]}")
+                    bar.write(encodable(f"{task} has no video: {unseen[task]}"))
                 on_task(task, video)
                 records[task] = kept.add(task, played.episodes, played.seconds)
     return records, failed

@@ -6,6 +6,7 @@ from typing import TypedDict
 from jatlab.tasks.registry import get_task
 from jatlab.tasks.scores import Score, task_scores
 from jatlab.tasks.task import Task
+from jatlab.utils.console import say
 
 HEADER = ("task", "observation", "action", "random", "teacher", "expert", "JAT", "note")
 LEFT = (0, 1, 2, 7)  # the columns aligned to the left: words
@@ -80,7 +81,7 @@ def format_tasks(names: Iterable[str]) -> str:
 
 def print_tasks(names: Iterable[str]) -> None:
     """Print :func:`format_tasks`."""
-    print(format_tasks(names))
+    say(format_tasks(names))
 
 
 def _cells(row: TaskRow, notes: list[str]) -> tuple[str, ...]:

@@ -130,7 +130,7 @@ def _read_scores(file: str, name: str) -> dict[str, Score]:
 def _read_file(path: Path, modified: float) -> dict[str, dict[str, Any]]:
     """``modified`` is part of the key, so that a file written while we run is read again."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}); restore it, or measure again with "

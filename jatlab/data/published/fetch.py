@@ -29,6 +29,7 @@ from jatlab.data.published.reading import (
 )
 from jatlab.tasks import Task, expand
 from jatlab.utils.checks import require, whole_number
+from jatlab.utils.console import say
 from jatlab.utils.files import expanded, remove_leftovers
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def fetch(
             copy = _Copy(find(name, source, split), expanded(root) / name / split)
             facts.setdefault(name, {})[split] = copy.run(episodes, progress)
             if progress:
-                print(copy.report_line())
+                say(copy.report_line())
     return facts
 
 

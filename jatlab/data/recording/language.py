@@ -28,6 +28,7 @@ from jatlab.data.parquet import Notes, read_notes, write_table
 from jatlab.data.recording.corpus import documents, split_documents
 from jatlab.data.recording.scenes import FIRST_TEST_SEED, as_text, caption, draw_scene, questions
 from jatlab.utils.checks import require
+from jatlab.utils.console import say
 from jatlab.utils.files import write_json
 from jatlab.utils.workers import run_jobs
 
@@ -94,7 +95,7 @@ def record_language(
     _run(jobs, workers, progress)
     summaries |= {name: _summarise_scenes(name, root, seed) for name in pictures}
     if progress:
-        print("\n".join(report_line(summaries[name]) for name in names))
+        say("\n".join(report_line(summaries[name]) for name in names))
     return {name: summaries[name] for name in names}
 
 

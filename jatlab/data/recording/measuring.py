@@ -31,6 +31,7 @@ from jatlab.data.recording.playing import EpisodePlayer, Outcome, versions
 from jatlab.tasks import expand, get_task, task_names
 from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
 from jatlab.utils.checks import require, whole_number
+from jatlab.utils.console import say
 from jatlab.utils.files import ASSETS, expanded, write_json
 from jatlab.utils.workers import run_jobs
 
@@ -109,7 +110,7 @@ def measure(
     jobs = [job for job in jobs if again or not _is_known(job, scores)]
     scores = _run(jobs, workers, progress) or scores
     if progress:
-        print("\n".join(report_line(name, scores[name]) for name in names if name in scores))
+        say("\n".join(report_line(name, scores[name]) for name in names if name in scores))
     return scores
 
 
@@ -256,7 +257,7 @@ def _is_known(job: MeasureJob, scores: Scores) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text()) if path.exists() else {}
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}); restore it, or delete it and measure again"

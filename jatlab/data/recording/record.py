@@ -37,6 +37,7 @@ from jatlab.data.recording.shards import (
 from jatlab.tasks import expand, get_task
 from jatlab.teachers import require_teacher
 from jatlab.utils.checks import require, whole_number
+from jatlab.utils.console import say
 from jatlab.utils.files import expanded, remove_leftovers, write_json
 from jatlab.utils.workers import run_jobs
 
@@ -137,7 +138,7 @@ def _record_episodes(
         raise
     summaries = _finish(names, root, settings)
     if progress:
-        print("\n".join(report_line(summary) for summary in summaries.values()))
+        say("\n".join(report_line(summary) for summary in summaries.values()))
     return summaries
 
 

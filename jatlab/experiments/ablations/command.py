@@ -30,6 +30,7 @@ from jatlab.experiments.ablations.variants import (
     demonstrations,
 )
 from jatlab.experiments.recipes import mini
+from jatlab.utils.console import say
 from jatlab.utils.files import expanded, write_json
 
 
@@ -75,7 +76,7 @@ def ablate(
         for variant in variants:
             runs.append(saved_run(variant, seed, episodes, output))
             if progress:
-                print(run_line(runs[-1]), flush=True)
+                say(run_line(runs[-1]), flush=True)
         results = assemble(ablation, variants, seeds[:number], runs)
         for folder in [output, SHIPPED] if install else [output]:
             write_json(folder / f"{name}.json", results)

@@ -26,6 +26,7 @@ from jatlab.model.config import JatConfig
 from jatlab.model.encoders import DiscreteEncoder
 from jatlab.model.memory import Memory
 from jatlab.model.transformer import sequence_masks
+from jatlab.utils.console import say
 from jatlab.utils.files import write_json
 
 Call = Callable[[], object]  # what is timed
@@ -61,7 +62,7 @@ def run(output: str | Path | None = None, progress: bool = True) -> list[Ratio]:
     for measure in (discrete_encoder, acting_with_the_cache, lockstep, batches):
         for ratio in measure():
             if progress:
-                print(ratio, flush=True)
+                say(ratio, flush=True)
             ratios.append(ratio)
         gc.collect()
     if output:

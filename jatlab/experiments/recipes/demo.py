@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jatlab.experiments.recipes.stages import loss_weights, stage, train_once
 from jatlab.tasks import domain_of
+from jatlab.utils.console import say
 from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def demo(
             command="jatlab demo",
         )
     page, spent = folder / "report" / "report.html", (time.monotonic() - started) / 60
-    print(f"\n{spent:.1f} minutes in all. Open {page} in a browser.")
+    say(f"\n{spent:.1f} minutes in all. Open {page} in a browser.")
     return page
 
 

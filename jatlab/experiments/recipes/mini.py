@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from jatlab.experiments.recipes.stages import loss_weights, stage, train_once
 from jatlab.tasks import get_task, task_names
 from jatlab.tasks.scores import task_scores
+from jatlab.utils.console import say
 from jatlab.utils.files import expanded
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def mini(
             max_steps=20 if quick else None,
         )
     page, spent = folder / "report" / "report.html", (time.monotonic() - started) / 3600
-    print(f"\n{spent:.1f} hours in this sitting. Open {page} in a browser.")
+    say(f"\n{spent:.1f} hours in this sitting. Open {page} in a browser.")
     return page
 
 

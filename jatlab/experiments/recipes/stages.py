@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jatlab.tasks import get_task
+from jatlab.utils.console import say
 from jatlab.utils.files import write_json
 from jatlab.utils.machine import cores
 
@@ -34,10 +35,10 @@ ACTION_SPREAD_WEIGHT = 3.0
 @contextmanager
 def stage(title: str) -> Iterator[None]:
     """Print what begins, and afterwards how long it took."""
-    print(f"\n{title}", flush=True)
+    say(f"\n{title}", flush=True)
     started = time.monotonic()
     yield
-    print(f"{title}: done in {_duration(time.monotonic() - started)}", flush=True)
+    say(f"{title}: done in {_duration(time.monotonic() - started)}", flush=True)
 
 
 def loss_weights(names: Iterable[str], data: Path) -> dict[str, float]:
@@ -71,7 +72,7 @@ def train_once(recipe: TrainConfig, processes: int = 1) -> None:
     """
     folder, processes = Path(recipe.output), math.gcd(processes, recipe.accumulate)
     if (folder / "training.json").exists():
-        print(f"{folder} is trained already")
+        say(f"{folder} is trained already")
     elif processes > 1:
         _train_together(recipe, processes)
     else:

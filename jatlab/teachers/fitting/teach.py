@@ -29,6 +29,7 @@ from jatlab.teachers.fitting.recipes import Recipe, recipe_of
 from jatlab.teachers.fitting.simulation import make_simulation, play
 from jatlab.teachers.policy import Policy
 from jatlab.utils.checks import require
+from jatlab.utils.console import say
 from jatlab.utils.files import atomic_write, expanded
 
 CHECK_SEED = 3_300_000  # of checks; searching, recording, evaluation and measuring use other seeds
@@ -82,7 +83,7 @@ def teach(
     recipe, folder = recipe_of(task), expanded(output) / task
     rounds = recipe.rounds if rounds is None else rounds
     require(rounds >= 1, f"rounds must be at least 1, got {rounds}")
-    print(
+    say(
         f"{task}: {recipe.method}, {rounds} rounds; "
         f"all {recipe.rounds} take about {recipe.minutes:g} minutes of one core"
     )
@@ -92,7 +93,7 @@ def teach(
         with atomic_write(FOLDER / path.name) as temporary:
             shutil.copyfile(path, temporary)
         path = FOLDER / path.name
-    print(f"the controller is {path}")
+    say(f"the controller is {path}")
     return path
 
 

@@ -26,6 +26,7 @@ from jatlab.tasks import make_env, task_names
 from jatlab.teachers.funnel import Funnel
 from jatlab.teachers.metaworld import make_metaworld_teacher
 from jatlab.teachers.tuned import Gains, store_parameters, tuned_parameters
+from jatlab.utils.console import say
 
 # recording, evaluation and measuring use other seeds
 SEARCH_SEED, CHOICE_SEED, CHECK_SEED = 3_000_000, 3_100_000, 3_200_000
@@ -243,7 +244,7 @@ def tune(
         env.close()
         if best_score > stored:
             store_parameters(name, best)
-        print(f"{name}: {', '.join(report)}", flush=True)
+        say(f"{name}: {', '.join(report)}", flush=True)
 
 
 if __name__ == "__main__":

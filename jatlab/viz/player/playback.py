@@ -14,6 +14,7 @@ import numpy as np
 from jatlab.evaluation.playing import FIRST_SEED, EpisodeVideo, EvaluatedAgent
 from jatlab.tasks import make_env
 from jatlab.tasks.env import TaskEnv
+from jatlab.utils.console import say
 from jatlab.viz.player.panel import Facts, facts_of, picture
 from jatlab.viz.video import check_suffix, save_video
 
@@ -114,13 +115,13 @@ def play(
 
 def _print(playback: Playback) -> None:
     if playback.path is not None:
-        print(playback)
-        print(f"written: {playback.path}")
+        say(playback)
+        say(f"written: {playback.path}")
         return
     for facts in playback.steps:
-        print(_line(facts))
-    print(playback)
-    print("add an output (.gif or .mp4) to see it")
+        say(_line(facts))
+    say(playback)
+    say("add an output (.gif or .mp4) to see it")
 
 
 def _line(facts: Facts) -> str:

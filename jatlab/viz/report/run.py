@@ -10,6 +10,7 @@ from typing import Any
 from jatlab.evaluation.evaluate import evaluate
 from jatlab.evaluation.playing import EpisodeVideo, EvaluatedAgent
 from jatlab.evaluation.results import Results
+from jatlab.utils.console import say
 from jatlab.utils.files import expanded
 from jatlab.viz.report.tables import summary
 from jatlab.viz.report.videos import save_grid, save_task_video
@@ -61,7 +62,7 @@ def evaluate_and_report(
     results["without_video"] |= unseen
     path = write_report(results, output, losses, folder)
     if options.get("progress", True):
-        print(f"{summary(results)}\nreport: {path}")
+        say(f"{summary(results)}\nreport: {path}")
     return results
 
 
