@@ -129,6 +129,6 @@ def test_an_agent_below_the_home_is_named_on_the_command_line(home, capsys):
     assert set(os.listdir(home)) == {"agent", "official"}
 
 
-def test_a_folder_that_is_called_tilde_is_reached_by_its_whole_path(tmp_path):
+def test_a_folder_called_tilde_is_reached_by_its_whole_path(tmp_path):
     record(REACH, tmp_path / "~", 1, workers=0, progress=False)
     assert len(read_episodes(tmp_path / "~" / REACH / "train/00000.parquet", get_task(REACH))) == 1
