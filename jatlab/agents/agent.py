@@ -30,6 +30,12 @@ from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Action, Observation
 from jatlab.utils.checks import check_temperature, require
 
+# attributes of an agent that do not travel to another process, or travel as `_rebuild`'s arguments
+NOT_SENT = frozenset({
+    "model", "tokenizer", "info", "settings", "context", "task", "memory", "generators", "last",
+    "_last_actions", "_missions",
+})  # fmt: skip
+
 
 class Agent:
     """A `JatModel` that acts.
@@ -74,17 +80,20 @@ class Agent:
             torch.manual_seed(seed)
             return cls(JatModel(config), info={"name": f"untrained:{preset}"})
 
-    def __reduce__(self) -> tuple[Callable[..., Agent], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., Agent], tuple[Any, ...], dict[str, Any]]:
         """Send the weights to another process as safetensors' bytes.
 
-        Torch would share them through /dev/shm, which is tiny in many containers.
+        Torch would share them through /dev/shm, which is tiny in many containers. A subclass stays
+        one and keeps its attributes; what an agent remembers of an episode stays behind.
         """
         state = self.model.state_dict()
+        own = {name: value for name, value in vars(self).items() if name not in NOT_SENT}
         weights = safetensors.torch.save(
             {name: value.detach().contiguous() for name, value in state.items()}
         )
+        model = type(self.model), self.model.config, weights
         others = (self.tokenizer, self.info, self.settings, self.context, str(self.device))
-        return _rebuild, (self.model.config, weights, *others)
+        return _rebuild, (type(self), *model, *others), own
 
     @property
     def device(self) -> torch.device:
@@ -304,6 +313,8 @@ class Agent:
 
 
 def _rebuild(
+    kind: type[Agent],
+    model_kind: type[JatModel],
     config: JatConfig,
     weights: bytes,
     tokenizer: TextTokenizer,
@@ -313,6 +324,8 @@ def _rebuild(
     device: str,
 ) -> Agent:
     with torch.device("meta"):
-        model = JatModel(config)
+        model = model_kind(config)
     model.load_state_dict(safetensors.torch.load(weights), assign=True)
-    return Agent(model.to(device), tokenizer, info, settings, context)
+    agent = kind.__new__(kind)
+    Agent.__init__(agent, model.to(device), tokenizer, info, settings, context)
+    return agent

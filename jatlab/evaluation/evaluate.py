@@ -8,9 +8,10 @@ without pictures or prose. `jatlab.viz.report` reads that dict.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
@@ -28,7 +29,7 @@ from jatlab.evaluation.playing import (
 )
 from jatlab.evaluation.records import Record, Records, identity
 from jatlab.evaluation.results import LanguageScores, Results, assemble
-from jatlab.tasks import Task, expand, get_task, make_env, task_scores
+from jatlab.tasks import Task, expand, get_task, make_env, modules_of, task_scores
 from jatlab.utils.console import encodable
 from jatlab.utils.files import expanded
 from jatlab.utils.machine import cores
@@ -166,10 +167,23 @@ class _TaskPlayer:
     make: Callable[[str], gym.Env]
     workers: int
     tasks: dict[str, Task]  # a worker process may not know all of them by name
+    modules: list[str] = field(default_factory=list)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tell worker processes which modules register the tasks."""
+        return vars(self) | {"modules": modules_of(self.tasks)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Unpickled in a worker process: share the cores with the others."""
+        """Unpickled in a worker process: learn the tasks, and share the cores with the others.
+
+        Raises ValueError for a task that no module registers.
+        """
         vars(self).update(state)
+        for module in self.modules:
+            import_module(module)
+        if self.make is make_env:
+            for name in self.tasks:
+                get_task(name)
         if getattr(self.agent, "model", None) is not None:
             import torch
 

@@ -190,6 +190,15 @@ def register(task: Task, make: EnvMaker, check: bool = True) -> Task:
     return task
 
 
+def modules_of(names: Iterable[str]) -> list[str]:
+    """The modules that define how to make these tasks: importing them should register the tasks.
+
+    Published tasks need none.
+    """
+    makers = [_MAKERS[name] for name in names if name in _MAKERS]
+    return sorted({module for make in makers if (module := getattr(make, "__module__", None))})
+
+
 def domain_of(name: str) -> str:
     """The domain of a task, or of a mixed batch.
 

@@ -1,5 +1,7 @@
 """The agent: what it senses, chooses and refuses; alone and in lockstep."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -339,3 +341,27 @@ def test_the_random_agent_stays_within_the_action_space(task):
     assert all(
         env.action_space.contains(action) for action in episode[f"{env.task.action}_actions"]
     )
+
+
+class Boasting(Agent):
+    """An agent of one's own, with its own constructor and attributes."""
+
+    def __init__(self, words):
+        super().__init__(jatlab.JatModel(jatlab.JatConfig.preset("nano")))
+        self.words = words
+
+    def act(self, observations, *more, **how):
+        return self.words
+
+
+def test_a_subclass_travels_with_what_it_has():
+    agent = Boasting("I win")
+    agent.record_attention = True
+    agent.seed(7)
+    agent.reset(2, "babyai-go-to-obj")
+    copy = pickle.loads(pickle.dumps(agent))
+    assert type(copy) is Boasting and copy.act([]) == "I win" and copy.record_attention
+    assert not hasattr(copy, "memory") and hasattr(agent, "memory")
+    weights = agent.model.state_dict()
+    for name, value in copy.model.state_dict().items():
+        assert torch.equal(value, weights[name]), name
