@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from jatlab.tasks import table
 from jatlab.tasks.task import LANGUAGE_DOMAINS, Task
 from jatlab.utils.checks import require
+from jatlab.utils.opengl import import_mujoco
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -185,6 +186,7 @@ def register(task: Task, make: EnvMaker, check: bool = True) -> Task:
     if check:
         from jatlab.tasks.env import TaskEnv
 
+        import_mujoco()
         TaskEnv(make(task, render_mode=None), task).close()
     _TASKS[task.name], _MAKERS[task.name] = task, make
     return task
@@ -244,6 +246,7 @@ def make_env(
         render_mode in (None, "rgb_array"),
         f"render_mode is 'rgb_array' or None, not {render_mode!r}",
     )
+    import_mujoco()
     try:
         from jatlab.tasks.env import TaskEnv
 

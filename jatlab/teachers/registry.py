@@ -14,6 +14,7 @@ from jatlab.teachers.controller import controller_file, describe_controller, has
 from jatlab.teachers.search.settings import describe_search
 from jatlab.teachers.tuned import tuned_parameters
 from jatlab.utils.checks import require
+from jatlab.utils.opengl import import_mujoco
 
 TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco", "atari")
 # Who may play. The "teacher" of a game is its controller where one ships, else the search.
@@ -134,6 +135,7 @@ def get_teacher(task_name: str, who: str = "teacher") -> Teacher:
 
 def _make(task_name: str, who: str) -> Teacher:
     """A teacher of the package. The modules imported here import environments."""
+    import_mujoco()
     if task_name.startswith("babyai-"):
         from jatlab.teachers.babyai import BotTeacher
 

@@ -75,7 +75,7 @@ def make_renderer(
         return PainterRenderer(model, width, height, camera)
     try:
         return OpenGLRenderer(model, width, height, camera, backend)
-    except (ImportError, RuntimeError, mujoco.FatalError) as error:
+    except Exception as error:  # each library has errors of its own
         # it works in a separate process, but not in this one any more
         if os.environ.get("JATLAB_RENDERER"):
             raise ImportError(
