@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jatlab.utils.checks import require
 from jatlab.utils.files import ASSETS, atomic_write, expanded
@@ -25,6 +25,9 @@ OWN = ASSETS / "tokenizer.json"
 class TextTokenizer:
     """A `tokenizers.Tokenizer` with padding. `TextTokenizer.load()` is the package's own.
 
+    A special token that is spelt out in a text, such as "<end>", is text like any other: only this
+    package's code puts `end_id` and `pad_id` into sequences.
+
     Attributes:
         tokenizer: the library's.
         vocab_size: ids that it knows.
@@ -35,9 +38,15 @@ class TextTokenizer:
 
     def __init__(self, tokenizer: Tokenizer):
         self.tokenizer = tokenizer
+        tokenizer.encode_special_tokens = True  # as text
         self.vocab_size: int = tokenizer.get_vocab_size()
         self.pad_id, self.end_id = self._special(PAD), self._special(END)
         self.first_space: bool = tokenizer.decode(tokenizer.encode("a").ids).startswith(" ")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickled in another process, where the library has forgotten the option."""
+        vars(self).update(state)
+        self.tokenizer.encode_special_tokens = True
 
     def _special(self, token: str) -> int:
         ids = [self.tokenizer.token_to_id(name) for name in (token, GPT2_END)]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # recorded by `jatlab.data.recording.language`; the others are published
 RECORDED = ("python-docs", "minigrid-captions", "minigrid-questions")
 READ_AT_ONCE = 1000  # rows
-LAYOUT = 1  # raise it when the flat files change their meaning
+LAYOUT = 2  # raise it when the flat files change their meaning
 
 DTypes = Mapping[str, np.dtype]
 FlatRow = Mapping[str, np.ndarray]
