@@ -15,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 10 minutes after installation)"
 	@echo "make check-demo  the whole demo, with a floor for its scores"
-	@echo "make test   everything that CI checks (about 20 minutes)"
+	@echo "make test   everything that CI checks (about 25 minutes)"
 	@echo "make fast   the tests that take seconds"
 	@echo "make lint   style, types, imports, spelling and the layout's limits (under a minute)"
 	@echo "make format   let ruff format the code and mend what it can"
