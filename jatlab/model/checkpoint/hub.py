@@ -10,12 +10,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+from jatlab.model.checkpoint.shards import INDEX_SUFFIX, index_of, read_index
 from jatlab.utils.files import expanded
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FETCHED = [
     CONFIG,
     WEIGHTS,
+    WEIGHTS + INDEX_SUFFIX,  # of weights in several files, which are fetched then
     TOKENIZER,
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -59,8 +61,9 @@ def _check_files(folder: Path, name_or_folder: str | os.PathLike) -> None:
         raise FileNotFoundError(
             f"{name_or_folder} holds no {CONFIG}: an agent's folder has {CONFIG} and {WEIGHTS}"
         )
-    pickled = is_repository(name_or_folder) or (folder / PICKLED).is_file()
-    if pickled and not (folder / WEIGHTS).is_file():
+    has_weights = (folder / WEIGHTS).is_file() or index_of(folder / WEIGHTS).is_file()
+    pickled = is_repository(name_or_folder) or bool(list(folder.glob("pytorch_model*.bin")))
+    if pickled and not has_weights:
         raise FileNotFoundError(
             f"{name_or_folder} holds no {WEIGHTS}, and {PICKLED} is not read: {WHY_NO_PICKLE}"
         )
@@ -79,12 +82,27 @@ def is_repository(name: str | os.PathLike) -> bool:
 
 
 def _fetch(name: str, **hub: Any) -> Path:
+    folder = _download(name, FETCHED, hub)
+    if shards := _missing_shards(folder):
+        _download(name, shards, hub)
+    return folder
+
+
+def _download(name: str, files: list[str], hub: dict[str, Any]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=FETCHED, **hub))
+        return Path(snapshot_download(name, allow_patterns=files, **hub))
     except Exception as error:  # the library raises whatever its transport raises
         raise FileNotFoundError(_not_found(name, _reason(error, hub))) from error
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """The files of weights that an index names and that are not in the folder."""
+    index = index_of(folder / WEIGHTS)
+    if not index.is_file() or (folder / WEIGHTS).is_file():
+        return []
+    return sorted({file.name for file in read_index(index).values() if not file.is_file()})
 
 
 def _reason(error: Exception, hub: dict[str, Any]) -> str:

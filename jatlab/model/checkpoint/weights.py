@@ -1,4 +1,6 @@
-"""A model's weights as one safetensors file: every tensor is accounted for, and none is copied.
+"""A model's weights as safetensors: every tensor is accounted for, and none is copied.
+
+They are written as one file, and read from one or from several with an index (`shards.py`).
 
 The names are ours or the published checkpoint's (`names.py`). A loaded weight is mapped: it is the
 file's page until someone writes to it. Training changes its own pages, never the file.
@@ -16,6 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from jatlab.model.checkpoint.names import TABLE_NAMES, is_constant, is_official, official_name
+from jatlab.model.checkpoint.shards import check_tensors, index_of, read_index
+from jatlab.utils.checks import require
 from jatlab.utils.files import atomic_write
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -93,9 +97,13 @@ def build_from_file(
 
 
 class WeightFile:
-    """The header of a safetensors file; the tensors themselves stay on disk.
+    """The header of a safetensors file, or of several; the tensors themselves stay on disk.
+
+    Args:
+        path: of the file. Where there is none, the index beside it says which files there are.
 
     Attributes:
+        files: where each tensor is, by name.
         official: whether the tensors have the published names.
         shapes: of each tensor, by name.
         dtypes: of each tensor, in safetensors' words.
@@ -107,16 +115,36 @@ class WeightFile:
 
     def __init__(self, path: Path):
         self.path = path
-        if not path.is_file():
+        self.files: dict[str, Path] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.dtypes: dict[str, str] = {}
+        if path.is_file():
+            self._read_header(path)
+        elif index_of(path).is_file():
+            index = read_index(index_of(path))
+            for file in sorted(set(index.values())):
+                self._read_header(file)
+            check_tensors(index_of(path), index, self.files)
+        else:
             raise FileNotFoundError(f"no weights at {path}")
-        with self._open() as file:
+        self.official = is_official(self.files)
+        for name in [name for name in self.files if self.official and is_constant(name)]:
+            del self.files[name], self.shapes[name], self.dtypes[name]
+
+    def _read_header(self, path: Path) -> None:
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{index_of(self.path)} names {path.name}, which is not beside it: get all files "
+                "of the checkpoint"
+            )
+        with _open(path) as file:
             names = list(file.keys())
-            self.official = is_official(names)
-            if self.official:
-                names = [name for name in names if not is_constant(name)]
-            parts = {name: file.get_slice(name) for name in names}
-            self.shapes = {name: tuple(part.get_shape()) for name, part in parts.items()}
-            self.dtypes = {name: part.get_dtype() for name, part in parts.items()}
+            for name in names:
+                twice = f"{name} is in {path} and in {self.files.get(name)}"
+                require(name not in self.files, f"{twice}: get the checkpoint again")
+                part = file.get_slice(name)
+                self.files[name] = path
+                self.shapes[name], self.dtypes[name] = tuple(part.get_shape()), part.get_dtype()
 
     @property
     def usual_dtype(self) -> torch.dtype:
@@ -151,20 +179,22 @@ class WeightFile:
         A tensor that is stored in another ``dtype`` is converted, one after another: no two are in
         memory twice.
         """
-        with self._open() as file:
-            tensors = {
-                ours: file.get_tensor(name)
-                for ours, name in names.items()
-                if dtype in (None, STORED.get(self.dtypes[name]))
-            }
+        tensors: dict[str, Tensor] = {}
+        for path in sorted(set(self.files.values())):
+            with _open(path) as file:
+                tensors |= {
+                    ours: file.get_tensor(name)
+                    for ours, name in names.items()
+                    if self.files[name] == path and dtype in (None, STORED.get(self.dtypes[name]))
+                }
         if dtype is not None:
             for ours in names.keys() - tensors.keys():
-                tensors[ours] = self._converted(names[ours], dtype)
+                tensors[ours] = self._tensor(names[ours]).to(dtype)
         return tensors
 
-    def _converted(self, name: str, dtype: torch.dtype) -> Tensor:
-        with self._open() as file:  # opened for this tensor only: its pages are released with it
-            return file.get_tensor(name).to(dtype)
+    def _tensor(self, name: str) -> Tensor:
+        with _open(self.files[name]) as file:  # for this tensor only: its pages go with it
+            return file.get_tensor(name)
 
     def _check_tensors(self, wanted: dict[str, tuple[int, ...]]) -> None:
         """Raise `ValueError` unless the file has just the tensors that are ``wanted``."""
@@ -186,26 +216,26 @@ class WeightFile:
 
     def _check_tables(self, tables: list[str]) -> None:
         """Raise `ValueError` unless the tensors ``tables`` are the same one."""
-        with self._open() as file:
-            different = [
-                name
-                for name in tables[1:]
-                if not torch.equal(file.get_tensor(tables[0]), file.get_tensor(name))
-            ]
+        different = [
+            name
+            for name in tables[1:]
+            if not torch.equal(self._tensor(tables[0]), self._tensor(name))
+        ]
         if different:
             raise ValueError(
                 f"{self.path}: {tables[0]} and {', '.join(different)} are one tensor in JAT, and "
                 "differ here: the file is not a checkpoint of it"
             )
 
-    def _open(self) -> safe_open:
-        try:
-            return safe_open(str(self.path), framework="pt")
-        except (SafetensorError, OSError) as error:
-            raise ValueError(
-                f"{self.path} is damaged or cut short ({error}): copy it again, or go back to an "
-                "earlier checkpoint"
-            ) from error
+
+def _open(path: Path) -> safe_open:
+    try:
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is damaged or cut short ({error}): copy it again, or go back to an earlier "
+            "checkpoint"
+        ) from error
 
 
 def _known_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
+import torch
 from huggingface_hub import constants, errors
 
 import jatlab
 from jatlab.cli import main
+from tests.model.checkpoint.test_shards import split
 from tests.support.official import golden_weights, write_official
 
 NAME = "jat-project/jat"
@@ -160,3 +162,30 @@ def test_what_can_be_a_path_never_reaches_the_hub(name, elsewhere, monkeypatch):
 def test_what_is_no_name(name):
     with pytest.raises(FileNotFoundError, match="that is no repository's name"):
         jatlab.load_agent(name)
+
+
+def test_weights_in_several_files_are_fetched_by_their_names(published, monkeypatch, tmp_path):
+    whole = jatlab.load_agent(published).model.state_dict()
+    remote = split(shutil.copytree(published, tmp_path / "remote"), 2)
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    local, asked = tmp_path / "local", []
+
+    def snapshot_download(name, allow_patterns, **options):
+        asked.append((allow_patterns, options))
+        local.mkdir(exist_ok=True)
+        for file in remote.iterdir():
+            if file.name in allow_patterns:
+                shutil.copy(file, local)
+        return str(local)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    found = jatlab.load_agent(NAME, revision="v2").model.state_dict()
+    assert all(torch.equal(value, whole[name]) for name, value in found.items())
+    assert asked[1:] == [(shards, {"revision": "v2"})] and len(asked) == 2
+    jatlab.load_agent(NAME)
+    assert len(asked) == 3, "what is there is not fetched again"
+    index = local / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace(shards[1], "../../secret.safetensors"))
+    shutil.copy(index, remote)
+    with pytest.raises(ValueError, match="'../../secret.safetensors': expected a safetensors file"):
+        jatlab.load_agent(NAME)
