@@ -91,7 +91,7 @@ class Deadly:
         return job
 
 
-def test_workers_that_end_while_they_start_leave_the_work_to_this_process():
+def test_workers_that_end_at_the_start_leave_the_work_here():
     deadly = Deadly((os._exit, (3,)))
     with pytest.warns(UserWarning, match="end while they start .exit code 3"):
         assert list(run_jobs(deadly, [1, 2], 2)) == [("done", 1, 1), ("done", 2, 2)]
@@ -101,7 +101,7 @@ def kill_itself(number):
     os.kill(os.getpid(), number)
 
 
-def test_workers_that_are_killed_while_they_start_fail_the_jobs():
+def test_workers_that_are_killed_at_the_start_fail_their_jobs():
     deadly = Deadly((kill_itself, (signal.SIGKILL,)))
     with pytest.raises(ChildProcessError, match="killed .exit code -9"):
         list(run_jobs(deadly, [1, 2], 2))
