@@ -107,6 +107,7 @@ def make_agent(**changes: object) -> Agent:
 @contextmanager
 def nothing_left() -> Iterator[None]:
     """No thread and no environment outlives the block."""
+    OPEN.clear()  # what other tests of this process left is not ours
     before = threading.enumerate()
     yield
     assert threading.enumerate() == before
