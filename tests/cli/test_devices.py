@@ -60,7 +60,7 @@ def test_a_worker_process_keeps_the_device(monkeypatch):
     moved = []
     agent = jatlab.Agent.untrained("nano")
     monkeypatch.setattr(type(agent), "device", property(lambda self: torch.device("cuda:1")))
-    rebuild, arguments = agent.__reduce__()
+    rebuild, arguments, _ = agent.__reduce__()
     monkeypatch.setattr(type(agent.model), "to", lambda self, device: moved.append(device) or self)
     rebuild(*pickle.loads(pickle.dumps(arguments)))
     assert moved == ["cuda:1"]
