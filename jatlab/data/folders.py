@@ -38,7 +38,7 @@ def data_files(folder: str | Path, pattern: str = f"*{SUFFIX}") -> list[Path]:
     found = expanded(folder).glob(pattern)
     files = sorted(file for file in found if file.is_file() and not file.name.startswith("."))
     _check_copies(files)
-    _check_parts(files)
+    check_parts(files)
     return files
 
 
@@ -73,7 +73,8 @@ def _of_equal_size(files: list[Path]) -> Iterable[tuple[Path, Path]]:
     return (pair for same in by_size.values() for pair in combinations(same, 2))
 
 
-def _check_parts(files: list[Path]) -> None:
+def check_parts(files: list[Path]) -> None:
+    """Raise ValueError for a set of parts ("-00000-of-00003") that is not complete."""
     sets: dict[str, dict[int, set[int]]] = {}
     for file in files:
         if part := PART.fullmatch(file.stem):

@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jatlab.data.folders import data_files
+from jatlab.data.folders import check_parts, data_files
 from jatlab.data.language.rows import RECORDED
 from jatlab.data.published.reading import columns_of, read_files
 from jatlab.tasks import Task, get_task, language_tasks, task_names
@@ -128,7 +128,10 @@ def _local_splits(task: Task, source: str) -> dict[str, list[str]]:
             "or a data set of the Hugging Face hub as OWNER/NAME"
         )
     if task.name in _declared(folder):
-        return _split_files(str(folder), task.name)
+        declared = _split_files(str(folder), task.name)
+        for listed in declared.values():
+            check_parts([Path(file) for file in listed])
+        return declared
     home = folder / task.name
     if not home.is_dir():
         reason = f"{source} has no task {task.name}, neither in its README.md nor as a folder"

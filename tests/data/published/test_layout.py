@@ -1,6 +1,7 @@
 """Where the files of the published layout are found, and what is said where they are not."""
 
 import os
+import shutil
 
 import pytest
 
@@ -29,6 +30,16 @@ def test_files_are_found_with_and_without_a_card(repository, tmp_path, card):
         "train-00001-of-00002.parquet",
     ]
     assert len(list(found.rows())) == 5
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_a_missing_part_is_named(repository, tmp_path, card):
+    folder = shutil.copytree(repository[0], tmp_path / "part")
+    if not card:
+        (folder / "README.md").unlink()
+    next(folder.rglob(f"{MUJOCO}/**/train-00000-of-00002.parquet")).unlink()
+    with pytest.raises(ValueError, match="1 of 2 are there, the first that is missing is number 0"):
+        find(MUJOCO, folder)
 
 
 def test_our_own_recordings_are_such_a_folder_too(tmp_path):
