@@ -3,7 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
 
+# how long a case takes says more about the machine than about the code
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for the network
 
 

@@ -45,7 +45,7 @@ def model():
     with_picture=st.booleans(),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_reading_with_the_cache_equals_reading_anew(model, sizes, with_picture, seed):
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(0, 40, (2, sum(sizes)), generator=generator)
@@ -116,7 +116,7 @@ def test_it_stops_at_the_end_mark(agent, monkeypatch):
 
 
 @given(seed=st.integers(0, 1000), top_p=st.floats(0.01, 1.0))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_nucleus_keeps_the_fewest_tokens_that_reach_top_p(seed, top_p):
     probabilities = torch.tensor(np.random.default_rng(seed).dirichlet(np.ones(9)))[None]
     kept = nucleus(probabilities, top_p)[0]
@@ -189,7 +189,7 @@ def test_almost_zero_takes_the_likeliest(agent, temperature):
 
 
 @given(prompt=st.text(max_size=30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_bytes_know_every_character(prompt):
     tokenizer = TextTokenizer.load()
     assert tokenizer.decode(encode_prompt(tokenizer, prompt)) == prompt.removeprefix(" ")

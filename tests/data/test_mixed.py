@@ -34,7 +34,7 @@ def source(name, lengths, longest=4, seed=0, random_start=False):
     return WindowSource(store, longest, text_ids, random_start=random_start)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     several=st.lists(lengths, min_size=2, max_size=3),
     random_start=st.booleans(),
@@ -56,7 +56,7 @@ def test_each_window_is_what_its_own_task_has_there(several, random_start, seed)
         assert not observations[length:].any()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     several=st.lists(lengths, min_size=2, max_size=3),
     seed=st.integers(0, 99),

@@ -57,7 +57,7 @@ def content(plan):
 # --- epochs and shares ---
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(several, weights, st.integers(1, 200), st.integers(0, 3))
 def test_a_task_sees_each_window_once_in_each_of_its_epochs(
     sources, weights, batch_timesteps, seed
@@ -112,7 +112,7 @@ def test_shares_let_every_timestep_of_an_epoch_count_the_same(lengths, batch_tim
 # --- resuming and processes ---
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(several, weights, st.integers(1, 200), st.integers(0, 3), st.integers(1, 50))
 def test_resuming_anywhere_gives_the_rest_of_the_sequence(
     sources, weights, batch_timesteps, seed, cut
@@ -123,7 +123,7 @@ def test_resuming_anywhere_gives_the_rest_of_the_sequence(
     assert [content(p) for p in take(after, 20)] == [content(p) for p in take(before, 20)]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(several, st.integers(1, 4), st.integers(1, 3), st.integers(1, 100))
 def test_processes_share_the_sequence_without_overlap(
     sources, processes, accumulate, batch_timesteps

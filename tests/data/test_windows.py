@@ -70,7 +70,7 @@ def test_windows_by_domain():
 
 
 @pytest.mark.parametrize("name", [BABYAI, METAWORLD, ATARI])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=5), random_start=st.booleans())
 def test_windows_hold_the_episodes_and_nothing_else(name, lengths, random_start):
     episodes, store = store_of(name, lengths)

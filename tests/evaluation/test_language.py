@@ -34,7 +34,7 @@ def agent():
 
 
 @given(length=st.integers(1, 60), half=st.integers(1, 10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_each_token_is_predicted_once_after_half_a_window(length, half):
     """All tokens but the first, and those after the first piece."""
     predicted = []

@@ -73,7 +73,7 @@ configurations = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(drawn=configurations, length=st.integers(1, 32), batch=st.integers(1, 3), data=st.data())
 @torch.no_grad()
 def test_the_trunk_equals_gpt_neo_of_transformers(drawn, length, batch, data):
@@ -103,7 +103,7 @@ def test_the_trunk_equals_gpt_neo_of_transformers(drawn, length, batch, data):
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     cuts=st.lists(st.integers(1, 6), min_size=1, max_size=6),
     window=st.integers(1, 12),

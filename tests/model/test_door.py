@@ -161,7 +161,6 @@ def outcome(grids: bool, inputs: dict[str, object], train: bool = False) -> floa
 
 @settings(
     max_examples=500,
-    deadline=None,
     derandomize=True,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -23,7 +23,6 @@ def encoder(seed: int = 0) -> DiscreteEncoder:
     return DiscreteEncoder(config, nn.Embedding(config.vocab_size, config.hidden_size))
 
 
-@settings(deadline=None)
 @given(
     batch=st.integers(1, 3),
     timesteps=st.integers(1, 12),
@@ -70,7 +69,6 @@ def test_a_vector_is_repeated_cyclically(values, size):
     assert repeated.tolist() == [torch.tensor(values)[i % len(values)].item() for i in range(size)]
 
 
-@settings(deadline=None)
 @given(values=st.lists(st.floats(-2, 2), min_size=1, max_size=8), size=st.integers(8, 80))
 def test_copies_are_enlarged_or_sines_of_rising_frequency(values, size):
     spread = fourier_features(torch.tensor(values, dtype=torch.float64), size)

@@ -31,7 +31,7 @@ def window_start(t: int, context: int) -> int:
     return start
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     context=st.integers(2, 16),
     steps=st.integers(1, 40),
@@ -96,7 +96,7 @@ def plain_published(model, observations, actions, context):
     return torch.stack(hidden)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(context=st.integers(2, 8), steps=st.integers(1, 30), seed=st.integers(0, 999))
 @torch.no_grad()
 def test_published_equals_its_plain_form(context, steps, seed):

@@ -60,7 +60,7 @@ def exercise_tests(
         assert verdict(name, *answers) == ""
 
     @pytest.mark.parametrize("name", known)
-    @settings(max_examples=25, deadline=None, database=None)
+    @settings(max_examples=25, database=None)
     @given(data=st.data())
     def test_anything(name, data):
         junk, calls = anything(data), data.draw(st.integers(0, 5))

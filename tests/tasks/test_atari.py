@@ -27,7 +27,7 @@ def overlap(target, source, scale):
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(210, 160), (250, 160), (84, 84)]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_shrinking_is_area_averaging_then_luma(seed, size):
     screen = np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype(np.uint8)
     got = Shrink(*size)(screen)

@@ -44,7 +44,7 @@ SHAPES = st.tuples(st.integers(2, 30), st.just(3))
 VALUES = arrays(np.float32, SHAPES, elements=st.floats(-100, 100, width=32))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(values=VALUES, data=st.data())
 def test_the_normaliser_merges_portions_exactly(values, data):
     cut = data.draw(st.integers(1, len(values) - 1))

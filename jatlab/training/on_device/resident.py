@@ -10,6 +10,8 @@ batch is gathered, padded and mirrored there: fixed shapes, no copy, no synchron
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,7 +28,7 @@ Source = WindowSource | MixedSource | TextSource | PictureSource
 READ_ROWS = 65_536  # rows copied to the device at once, so that the host never holds two copies
 
 
-class Resident:
+class Resident(ABC):
     """One epoch after another of a source's windows, drawn on the device.
 
     Subclasses gather the arrays. A new epoch takes a new order, and new cuts where the source has
@@ -61,9 +63,9 @@ class Resident:
         self.position += count
         return self.batch(rows)
 
+    @abstractmethod
     def batch(self, windows: Tensor) -> TensorBatch:
         """The arrays of ``windows`` (B, 2), under the model's argument names."""
-        raise NotImplementedError
 
 
 class ResidentWindows(Resident):

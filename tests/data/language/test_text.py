@@ -33,7 +33,7 @@ def source_of(lengths, row_tokens, shift=True):
     seed=st.integers(0, 99),
     shift=st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_token_is_in_exactly_one_row_of_an_epoch(lengths, half, seed, shift):
     source, rng = source_of(lengths, 2 * half, shift), np.random.default_rng(seed)
     windows = source.windows(rng)

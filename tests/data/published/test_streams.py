@@ -66,7 +66,7 @@ def digest(arrays):
 
 
 @pytest.mark.parametrize("name", NAMES.values())
-@settings(max_examples=5, deadline=None, suppress_health_check=shared_fixture)
+@settings(max_examples=5, suppress_health_check=shared_fixture)
 @given(lengths=shards, seed=st.integers(0, 3))
 def test_streamed_windows_are_those_of_recordings(tmp_path_factory, tokenizer, name, lengths, seed):
     folder = tmp_path_factory.mktemp("repository")
@@ -205,7 +205,7 @@ def test_each_pass_through_a_stream_has_every_window_once(repository, buffer):
 
 
 @pytest.mark.filterwarnings("ignore:mujoco-ant")
-@settings(deadline=None, max_examples=8, suppress_health_check=shared_fixture)
+@settings(max_examples=8, suppress_health_check=shared_fixture)
 @given(cut=st.integers(1, 40), buffer=st.sampled_from([1, 25, 60]), random_start=st.booleans())
 def test_resuming_anywhere_gives_the_rest_of_the_sequence(
     repository, tokenizer, cut, buffer, random_start

@@ -54,7 +54,7 @@ def test_a_damaged_configuration_is_told(tmp_path):
         jatlab.load_agent(tmp_path)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     layers=st.lists(st.sampled_from(["global", "local"]), min_size=1, max_size=5),
     heads=st.integers(1, 8),

@@ -52,7 +52,7 @@ def same(ours, theirs):
         assert torch.equal(ours[name][:, :steps].to(values.dtype), values), name
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     names=st.sampled_from([ARMS, BODIES, ROOMS, GAMES, ("metaworld-reach",), ("atari-pong",)]),
     lengths=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=4), min_size=3, max_size=3),
