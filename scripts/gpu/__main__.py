@@ -52,9 +52,9 @@ def stages(output: Path, work: Path, rehearse: bool) -> list[Stage]:
     report = ("-p", "no:cacheprovider", f"--junitxml={output / 'checks.xml'}")
     kept = ("-k", "static or stopped or numpys") if rehearse else ()
     return [
-        Stage("record", ("scripts.gpu.record", *folders), 270, background=True),
-        Stage("checks", (*checks, *report, *kept), 120),
-        Stage("bench", ("scripts.gpu.bench", *folders), 150),
+        Stage("record", ("scripts.gpu.record", *folders), 250, background=True),
+        Stage("checks", (*checks, *report, *kept), 100),
+        Stage("bench", ("scripts.gpu.bench", *folders), 190),
         Stage("train", ("scripts.gpu.train", *folders), 470),
         Stage("evaluate", ("scripts.gpu.evaluate", *folders), 80),
     ]
@@ -70,6 +70,7 @@ class Kit:
         self.running: list[tuple[Stage, subprocess.Popen, float]] = []
         output.mkdir(parents=True, exist_ok=True)
         work.mkdir(parents=True, exist_ok=True)
+        (work / "started").write_text(str(time.time()))
 
     def run(self) -> bool:
         """All stages; whether all passed."""
@@ -81,6 +82,7 @@ class Kit:
                 self.finish(*self.running.pop())
         self.await_background()
         self.shorten_log()
+        (self.output / "ended").touch()
         return all(outcome.ended == "passed" for outcome in self.outcomes.values())
 
     def start(self, stage: Stage) -> None:

@@ -26,10 +26,10 @@ from jatlab.utils.files import write_json
 from scripts.gpu.arguments import device, parse
 
 KINDS = ("continuous", "discrete", "image", "text", "picture")
-WAYS = ("usual", "static", "graph", "compile")
+WAYS = ("static", "usual", "graph")  # "compile" beside them, where there is time
 PEAK = 989e12  # FLOP/s of an H100 or H200 in dense bfloat16, by the datasheet
-SECONDS = 0.5  # of each measurement
-STOP_AFTER = 135.0  # seconds of the whole benchmark
+SECONDS = 0.4  # of each measurement
+STOP_AFTER = 170.0  # seconds of the whole benchmark
 ACTING = {"metaworld-reach": "continuous", "babyai-go-to": "discrete", "atari-pong": "image"}
 
 
@@ -55,9 +55,10 @@ class Bench:
     def __init__(self, place: torch.device, rehearse: bool) -> None:
         self.place, self.rehearse = place, rehearse
         self.lines: list[Line] = []
+        self.rows: dict[tuple[str, str], int] = {}  # of the fastest batch, by preset and kind
         self.end = time.monotonic() + (20 if rehearse else STOP_AFTER)
 
-    def run(self, write: Callable[[dict], None]) -> None:
+    def run(self, write: Callable[[dict], object]) -> None:
         """All measurements, the most wanted first."""
         for line in self.measurements():
             self.lines.append(line)
@@ -75,49 +76,76 @@ class Bench:
 
     def best_way(self) -> str:
         """How to train the agent: the faster way for `mini`, in the words of `CAPTURES`."""
-        speeds = dict.fromkeys(("static", "graph"), 0.0)
+        speeds: dict[tuple[str, str], float] = {}
         for line in self.lines:
-            if line.preset == "mini" and line.way in speeds and not line.failed:
-                speeds[line.way] += line.tokens_per_second
-        return "graph" if speeds["graph"] > speeds["static"] else "none"
+            if line.preset == "mini":
+                key = line.way, line.kind
+                speeds[key] = max(line.tokens_per_second, speeds.get(key, 0.0))
+        graphs, statics = (
+            sum(speeds.get((way, kind), 0.0) for kind in KINDS[:2]) for way in ("graph", "static")
+        )
+        return "graph" if graphs > statics else "none"
 
     def measurements(self) -> Iterator[Line]:
-        """Every preset, way and kind; acting; last what takes long to compile."""
-        presets = ("nano",) if self.rehearse else ("mini", "paper")
-        kinds = KINDS[:2] if self.rehearse else KINDS
-        ways = WAYS[:2] if self.place.type == "cpu" else WAYS[:3]
-        for preset in presets:
+        """Every preset, kind and way, and acting; what is most wanted comes first."""
+        if self.rehearse:
+            for kind in KINDS[:2]:
+                yield from self.train("nano", kind, tuple(w for w in WAYS if w != "graph"))
+            yield from self.act_all("nano")
+            return
+        for preset, kinds in (("mini", KINDS[:2]), ("paper", ("continuous", "text", "discrete"))):
             for kind in kinds:
-                yield from (line for way in ways for line in self.train(preset, kind, way))
-        for preset in presets:
-            for task in ACTING:
-                yield from (self.act(preset, task, n) for n in (1, 64, 1024))
-        if self.place.type == "cuda":
-            for preset, kind in (
-                ("paper", "continuous"),
-                ("mini", "continuous"),
-                ("paper", "text"),
-            ):
-                yield from self.train(preset, kind, "compile")
+                yield from self.train(preset, kind, WAYS)
+        yield from self.act_all("paper")
+        for preset, kinds in (("paper", ("image", "picture")), ("mini", KINDS[2:])):
+            for kind in kinds:
+                yield from self.train(preset, kind, WAYS)
+        yield from self.compiled("paper", "continuous")
+        yield from self.act_all("mini")
+        for preset, kind in (("paper", "text"), ("mini", "continuous"), ("paper", "discrete")):
+            yield from self.compiled(preset, kind)
 
     # --- training
 
-    def train(self, preset: str, kind: str, way: str) -> Iterator[Line]:
-        """Doubled batches, until one fails or gains less than a twentieth."""
-        rows, best = (2 if self.rehearse else 16), 0.0
+    def train(self, preset: str, kind: str, ways: tuple[str, ...]) -> Iterator[Line]:
+        """Doubled batches in the static way; the other ways with the batch that was best."""
+        rows, best, tried = (2 if self.rehearse else 32), 0.0, []
         while time.monotonic() < self.end:
-            try:
-                line = self.train_rows(preset, kind, way, rows)
-            except Exception as error:  # out of memory, or a way that does not work here
-                yield Line(preset, kind, way, rows, failed=f"{type(error).__name__}: {error}"[:200])
-                return
-            finally:
-                if self.place.type == "cuda":
-                    torch.cuda.empty_cache()
+            line = self.tried(preset, kind, "static", rows)
+            tried.append(line)
             yield line
-            if line.tokens_per_second < 1.05 * best or self.rehearse:
-                return
+            if line.failed or line.tokens_per_second < 1.05 * best or self.rehearse:
+                break
             best, rows = line.tokens_per_second, 2 * rows
+        self.rows[preset, kind] = max(tried, key=lambda line: line.tokens_per_second).rows
+        for way in ways:
+            if way != "static" and time.monotonic() < self.end:
+                yield from self.halved(preset, kind, way)
+
+    def halved(self, preset: str, kind: str, way: str) -> Iterator[Line]:
+        """One measurement, with fewer rows where memory is too small for this way."""
+        rows = self.rows[preset, kind]
+        while rows and time.monotonic() < self.end:
+            line = self.tried(preset, kind, way, rows)
+            yield line
+            if "OutOfMemory" not in line.failed:
+                return
+            rows //= 2
+
+    def compiled(self, preset: str, kind: str) -> Iterator[Line]:
+        """The compiled way, which takes long to begin."""
+        if (preset, kind) in self.rows:
+            yield from self.halved(preset, kind, "compile")
+
+    def tried(self, preset: str, kind: str, way: str, rows: int) -> Line:
+        """One measurement, or why there is none: out of memory, a way that does not work here."""
+        try:
+            return self.train_rows(preset, kind, way, rows)
+        except Exception as error:
+            return Line(preset, kind, way, rows, failed=f"{type(error).__name__}: {error}"[:200])
+        finally:
+            if self.place.type == "cuda":
+                torch.cuda.empty_cache()
 
     def train_rows(self, preset: str, kind: str, way: str, rows: int) -> Line:
         """One measurement of a training step."""
@@ -155,6 +183,11 @@ class Bench:
             torch.cuda.synchronize()
 
     # --- acting
+
+    def act_all(self, preset: str) -> Iterator[Line]:
+        """Decisions in one environment and in many."""
+        for task in ACTING:
+            yield from (self.act(preset, task, n) for n in (1, 64, 1024))
 
     def act(self, preset: str, task: str, environments: int) -> Line:
         """A decision in this many environments at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from jatlab.agents.checkpoints import load_agent
 from jatlab.evaluation.evaluate import evaluate
@@ -30,7 +31,7 @@ def main() -> None:
     agent = load_agent(arguments.work / "agent")
     tasks = TASKS[:1] if arguments.rehearse else TASKS
     workers = 1 if arguments.rehearse else max(1, (os.cpu_count() or 2) - 1)
-    options = {"max_steps": 5} if arguments.rehearse else {}
+    options: dict[str, Any] = {"max_steps": 5} if arguments.rehearse else {}
     episodes = 2 if arguments.rehearse else 10
     results = evaluate(agent, tasks, episodes, workers=workers, progress=False, **options)
     write_json(arguments.output / "report.json", results)

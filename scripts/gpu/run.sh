@@ -1,34 +1,33 @@
 #!/usr/bin/env bash
 # The GPU kit on a bare machine without network.
 #
-#   scripts/gpu/run.sh stash FOLDER   keep the wheels in FOLDER (whole, or split into NAME.part0 …)
-#   scripts/gpu/run.sh run OUTPUT     install what was stashed, run the kit, results in OUTPUT
+#   scripts/gpu/run.sh start LOAD [OPTION …]    unpack LOAD (what scripts.gpu.wheels made, and
+#                                               recordings in data.tar, if any); begin, and return
+#   scripts/gpu/run.sh await OUTPUT SECONDS     wait for its end, not longer; copy what is there
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-stash=/tmp/jatlab-wheels site=/tmp/jatlab-site
+site=/tmp/jatlab-site work=/tmp/jatlab-gpu results=/tmp/jatlab-results
 
 case "${1:-}" in
-stash)
-    mkdir -p "$stash"
-    cp "$2"/* "$stash"
-    ls -l "$stash"
-    ;;
-run)
-    for first in "$stash"/*.part0; do
-        [ -e "$first" ] || continue
-        cat "${first%0}"* > "${first%.part0}"
-        rm "${first%0}"*
-    done
-    if [ ! -d "$site" ] && compgen -G "$stash/*.whl" > /dev/null; then
-        python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir \
-            --target "$site" "$stash"/*.whl
-    fi
+start)
+    mkdir -p "$site" "$work" "$results"
+    tar -xf "$2/site.tar.xz" -C "$site"
+    if [ -e "$2/data.tar" ]; then tar -xf "$2/data.tar" -C "$work"; fi
     export PYTHONPATH="$site:$PWD" MUJOCO_GL=disable
     nvidia-smi || true
-    exec python3 -m scripts.gpu --output "$2" "${@:3}"
+    setsid nohup python3 -m scripts.gpu --output "$results" --work "$work" "${@:3}" \
+        > "$work/kit.log" 2>&1 < /dev/null &
+    ;;
+await)
+    for ((second = 0; second < $3; second++)); do
+        if [ -e "$results/ended" ]; then break; fi
+        sleep 1
+    done
+    cp "$results"/*.* "$2"
+    tail -n 5 "$work/kit.log" "$2/log.txt"
     ;;
 *)
-    sed -n '2,5p' "$0"
+    sed -n '2,6p' "$0"
     exit 2
     ;;
 esac

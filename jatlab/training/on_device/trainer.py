@@ -40,6 +40,7 @@ from jatlab.utils.checks import require
 Replay = Callable[[list[TensorBatch]], Tensor]  # a step's batches -> its loss
 CAPTURES = ("none", "compile", "graph")
 LOG_EVERY = 50  # steps: a loss is only fetched from the device this often
+SAVE_EVERY = 60.0  # seconds
 
 
 class DeviceTrainer:
@@ -65,15 +66,22 @@ class DeviceTrainer:
         self.model.objective = config.objective()
         self.optimizer = make_optimizer(self.model, config)
         self.ema = EmaWeights(self.model, config.average) if config.average else None
-        self.sources, self.counts, self.shares = self._sources(tasks)
-        self.capture, self.step, self.started = capture, 0, time.monotonic()
+        self.tasks, self.capture, self.step = tasks, capture, 0
+        self.graphs: dict[bool, Replay] = {}
+        self.open_data()
+        self.started = self.saved = time.monotonic()  # reading the data is not training
         self.loss_of = (
             torch.compile(static_loss, fullgraph=True, dynamic=False)
             if capture == "compile"
             else static_loss
         )
-        self.graphs: dict[bool, Replay] = {}
         self.losses: list[dict] = []
+
+    def open_data(self) -> None:
+        """Read the tasks' data; once more, if episodes have been added to them since."""
+        self.graphs.clear()  # they replay batches of the shapes that were
+        self.sources: list[Resident] = []  # the device need not hold the data twice
+        self.sources, self.counts, self.shares = self._sources(self.tasks)
 
     def _sources(self, tasks: list[str]) -> tuple[list[Resident], list[int], list[float]]:
         """The domains' data, how many windows of each a step has, and what share of the loss."""
@@ -186,18 +194,29 @@ class DeviceTrainer:
         minutes = spent / (60 * self.config.minutes) if self.config.minutes else 0.0
         return max(steps, minutes)
 
-    def fit(self, save_every_seconds: float = 60.0) -> Path:
+    def fit(self) -> Path:
         """Train to the end of the budget, saving as it goes; the agent's folder."""
-        saved = time.monotonic()
         while (progress := self.progress()) < 1:
-            loss = self.update(progress)
-            if self.step % LOG_EVERY == 0:
-                self._log(loss)
-            if time.monotonic() - saved > save_every_seconds:
-                self.save()
-                saved = time.monotonic()
+            self.train_to(min(1.0, progress + 0.01))
+            self.save_now_and_then()
         self.save()
         return self.output
+
+    def train_to(self, share: float) -> None:
+        """Train until this share of the budget, 0 to 1, is used; at least one step."""
+        while True:
+            loss = self.update(self.progress())
+            if self.step % LOG_EVERY == 0:
+                self._log(loss)
+            if self.progress() >= share:
+                return
+
+    def save_now_and_then(self) -> bool:
+        """Save, if the last time was `SAVE_EVERY` seconds ago; whether it was."""
+        due = time.monotonic() - self.saved > SAVE_EVERY
+        if due:
+            self.save()
+        return due
 
     def _log(self, loss: Tensor) -> None:
         spent, value = time.monotonic() - self.started, loss.item()
@@ -232,6 +251,7 @@ class DeviceTrainer:
         with self.ema.applied(self.model) if self.ema else nullcontext():
             agent = Agent(self.model, self.tokenizer, info, settings)
             save_agent(agent, self.output, torch.bfloat16)
+        self.saved = time.monotonic()
         self.model.train()
 
 
