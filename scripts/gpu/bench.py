@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,15 +21,20 @@ from jatlab.experiments.benchmarks.cost import full_window, training_flops
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
+from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task, make_env
 from jatlab.training.on_device.static import static_loss
 from jatlab.utils.files import write_json
 from scripts.gpu.arguments import device, parse
 
 KINDS = ("continuous", "discrete", "image", "text", "picture")
-WAYS = ("static", "usual", "graph")  # "compile" beside them, where there is time
+# "plain" is `PlainJat`, the published model on GPT-Neo; the others train a `JatModel`. "compile"
+# beside them, where there is time
+WAYS = ("plain", "static", "usual", "graph")
+SEARCHED = {"plain": (16, 3), "static": (32, 99)}  # first rows of a batch, and doublings at most
 PEAK = 989e12  # FLOP/s of an H100 or H200 in dense bfloat16, by the datasheet
 SECONDS = 0.4  # of each measurement
+OWN = JatConfig.preset("mini").tokenizer  # the published one may not be on that machine
 STOP_AFTER = 170.0  # seconds of the whole benchmark
 ACTING = {"metaworld-reach": "continuous", "babyai-go-to": "discrete", "atari-pong": "image"}
 
@@ -108,19 +114,26 @@ class Bench:
     # --- training
 
     def train(self, preset: str, kind: str, ways: tuple[str, ...]) -> Iterator[Line]:
-        """Doubled batches in the static way; the other ways with the batch that was best."""
-        rows, best, tried = (2 if self.rehearse else 32), 0.0, []
-        while time.monotonic() < self.end:
-            line = self.tried(preset, kind, "static", rows)
+        """Doubled batches in the ways `SEARCHED`; the others with the batch best for static."""
+        for way in ways:
+            if way in SEARCHED:
+                yield from self.doubled(preset, kind, way)
+            elif time.monotonic() < self.end:
+                yield from self.halved(preset, kind, way)
+
+    def doubled(self, preset: str, kind: str, way: str) -> Iterator[Line]:
+        """Doubled batches, until the memory is full or nothing is gained."""
+        rows, doublings = (2, 0) if self.rehearse else SEARCHED[way]
+        best, tried = 0.0, list[Line]()
+        while time.monotonic() < self.end and len(tried) <= doublings:
+            line = self.tried(preset, kind, way, rows)
             tried.append(line)
             yield line
-            if line.failed or line.tokens_per_second < 1.05 * best or self.rehearse:
+            if line.failed or line.tokens_per_second < 1.05 * best:
                 break
             best, rows = line.tokens_per_second, 2 * rows
-        self.rows[preset, kind] = max(tried, key=lambda line: line.tokens_per_second).rows
-        for way in ways:
-            if way != "static" and time.monotonic() < self.end:
-                yield from self.halved(preset, kind, way)
+        if tried and way == "static":
+            self.rows[preset, kind] = max(tried, key=lambda line: line.tokens_per_second).rows
 
     def halved(self, preset: str, kind: str, way: str) -> Iterator[Line]:
         """One measurement, with fewer rows where memory is too small for this way."""
@@ -152,7 +165,7 @@ class Bench:
         config = JatConfig.preset(preset)
         window = full_window(config, kind, 8 if self.rehearse and kind != "picture" else None)
         torch.manual_seed(0)
-        model = JatModel(config).to(self.place).train()
+        model = made_model(config, way).to(self.place).train()
         batch = {n: x.to(self.place) for n, x in made_up(config, window, rows, self.place).items()}
         if "input_ids" in batch:
             batch["attention_mask"] = torch.ones_like(batch["input_ids"])
@@ -203,7 +216,7 @@ class Bench:
     @torch.no_grad()
     def act_seconds(self, preset: str, task: str, environments: int) -> float:
         """Seconds of a decision, sixteen timesteps into the episode."""
-        agent = Agent(JatModel(JatConfig.preset(preset)).to(self.place))
+        agent = Agent(JatModel(JatConfig.preset(preset)).to(self.place), TextTokenizer.load(OWN))
         observation = first_observation(task)
         observations, rewards = [observation] * environments, np.zeros(environments, np.float32)
         agent.reset(environments, get_task(task))
@@ -227,12 +240,22 @@ def first_observation(task: str) -> dict:
         env.close()
 
 
-def training_step(model: JatModel, batch: dict[str, Tensor], way: str) -> Callable[[], object]:
-    """A function that trains on the batch once, in one of `WAYS`."""
+def made_model(config: JatConfig, way: str) -> torch.nn.Module:
+    """The model that is trained in this way."""
+    if way == "plain":
+        from jatlab.experiments.benchmarks.plain import PlainJat  # needs transformers
+
+        return PlainJat(config)
+    return JatModel(config)
+
+
+def training_step(model: Any, batch: dict[str, Tensor], way: str) -> Callable[[], object]:
+    """A function that trains on the batch once, in one of `WAYS`; the model is `made_model`'s."""
     place = next(iter(batch.values())).device.type
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     compiled = torch.compile(static_loss, fullgraph=True, dynamic=False)
     losses: dict[str, Callable[[], Tensor]] = {
+        "plain": lambda: model(**batch).loss,
         "usual": lambda: model(**batch).loss,
         "static": lambda: static_loss(model, batch),
         "graph": lambda: static_loss(model, batch),

@@ -28,7 +28,7 @@ def test_a_rehearsal_passes_and_brings_an_agent_home(tmp_path):
     files = sorted((tmp_path / "out").iterdir())
     assert len(files) <= 9 and all(file.stat().st_size <= 16 << 20 for file in files)
     bench = json.loads((tmp_path / "out" / "bench.json").read_text())
-    assert {line["way"] for line in bench["lines"]} == {"usual", "static", "acting"}
+    assert {line["way"] for line in bench["lines"]} == {"plain", "usual", "static", "acting"}
     assert not any(line["failed"] for line in bench["lines"])
     parts = sorted((tmp_path / "out").glob("agent.tar.*"))
     (tmp_path / "agent.tar").write_bytes(b"".join(part.read_bytes() for part in parts))
