@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
 
@@ -86,7 +85,7 @@ def gather() -> Info:
     import torch
 
     from jatlab.agents.checkpoints import shipped_agents
-    from jatlab.utils.machine import cores, limit_threads
+    from jatlab.utils.machine import cores, installed_version, limit_threads
 
     limit_threads()
     hub_cache, cached = _cached()
@@ -96,7 +95,8 @@ def gather() -> Info:
         "python": platform.python_version(),
         "system": platform.platform(),
         # torch says itself whether it is a build for CPUs or for CUDA, such as 2.13.0+cpu
-        "packages": {name: _version(name) for name in PACKAGES} | {"torch": torch.__version__},
+        "packages": {name: installed_version(name) for name in PACKAGES}
+        | {"torch": torch.__version__},
         "devices": _devices(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
@@ -106,13 +106,6 @@ def gather() -> Info:
         "hub_cache": hub_cache,
         "cached": cached,
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _devices() -> list[Device]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import asdict
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from jatlab.evaluation.statistics import (
     task_median,
 )
 from jatlab.tasks import get_task, normalise, task_scores
+from jatlab.utils.machine import installed_version
 
 SCALES = ("teacher", "expert", "human")
 PUBLISHED_SCALES = ("expert", "human")  # the only ones on which the published JAT has scores
@@ -191,12 +191,8 @@ def versions() -> dict[str, str]:
     """The versions of Python and of the packages that scores depend on, and the machine."""
     machine = f"{platform.system()} {platform.machine()}"
     found = {"python": platform.python_version(), "machine": machine}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    versions = {package: installed_version(package) for package in PACKAGES}
+    return found | {package: known for package, known in versions.items() if known}
 
 
 def _scaled(name: str, returns: np.ndarray, by: str, cut: list[int]) -> dict[str, Any]:

@@ -20,6 +20,9 @@ from jatlab.utils.machine import limit_threads
 
 # before the first computation: in a container torch would start a thread for each core of the host
 limit_threads()
+# Its backward pass gives NaN where all scores of a query are far below zero, which scores that are
+# not divided by sqrt(D) can be (pytorch/pytorch#196678; seen on an H100 with torch 2.11).
+torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def visible_keys(queries: Tensor, keys: Tensor, window: int | None = None) -> Tensor:

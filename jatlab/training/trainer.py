@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -54,7 +53,7 @@ from jatlab.training.state import (
 )
 from jatlab.training.validation import mean_losses
 from jatlab.utils.checks import require
-from jatlab.utils.machine import keep_memory
+from jatlab.utils.machine import installed_version, keep_memory
 
 __all__ = ["TrainConfig", "Trainer", "TrainingInterrupted", "train"]
 
@@ -335,7 +334,8 @@ class Trainer:
             "data": facts(self.sources),
             "recipe": asdict(self.config),
             "before": self.before,
-            "versions": {"python": python_version()} | {name: version(name) for name in packages},
+            "versions": {"python": python_version()}
+            | {name: installed_version(name) for name in packages},
         }
 
     def _finish(self, interrupted: bool) -> Path:

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory.
+"""What this process may use of the machine: cores, memory, packages.
 
 Containers, such as Binder's, often grant only a few of a machine's cores and say so in several
 ways.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from jatlab import __version__
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -24,6 +27,17 @@ def cores() -> int:
     else:
         allowed = os.cpu_count() or 1
     return max(1, math.ceil(min(allowed, _quota())))
+
+
+def installed_version(package: str) -> str | None:
+    """A package's version; None if it is not installed.
+
+    jatlab itself may also be a copy that was never installed, on the search path.
+    """
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return __version__ if package == "jatlab" else None
 
 
 def _quota() -> float:

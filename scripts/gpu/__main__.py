@@ -52,7 +52,7 @@ def stages(output: Path, work: Path, rehearse: bool) -> list[Stage]:
     report = ("-p", "no:cacheprovider", f"--junitxml={output / 'checks.xml'}")
     kept = ("-k", "static or stopped or numpys") if rehearse else ()
     return [
-        Stage("record", ("scripts.gpu.record", *folders), 250, background=True),
+        Stage("record", ("scripts.gpu.record", *folders), 165, background=True),
         Stage("checks", (*checks, *report, *kept), 100),
         Stage("bench", ("scripts.gpu.bench", *folders), 190),
         Stage("train", ("scripts.gpu.train", *folders), 470),
@@ -87,7 +87,11 @@ class Kit:
 
     def start(self, stage: Stage) -> None:
         """Start a stage in a process group of its own."""
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONUNBUFFERED": "1",
+        }
         if self.rehearse:
             environment |= {"JATLAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
         with self.log.open("a") as log:

@@ -16,7 +16,7 @@ from scripts.gpu.record import WORKERS, flatten_all, recorded, tasks
 
 TIMESTEPS = {"mujoco": 40_000, "metaworld": 4_000, "babyai": 2_000, "atari": 4_000}
 MOST_EPISODES = 400
-SECONDS = 110
+SECONDS = 100
 
 
 def relabel_all(names: list[str], work: Path, rehearse: bool) -> None:

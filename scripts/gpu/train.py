@@ -24,8 +24,8 @@ from jatlab.training.recipe import TrainConfig
 from scripts.gpu.arguments import device, parse
 from scripts.gpu.record import flatten_all, recorded, tasks
 
-END = 670  # seconds after the kit's start: nothing is trained later
-PLAYS_AFTER = 0.3  # of the training: then it plays and is relabelled
+END = 462  # seconds after the kit's start: nothing is trained later
+PLAYS_AFTER = 0.25  # of the training: then it plays and is relabelled
 PART = 15 << 20  # bytes of a part of the agent, so that each fits where 16 MiB do
 TIMESTEPS = 65_536  # of a step
 SHARES = mini.SHARES | {"text": 0.04, "vision": 0.06}
@@ -116,7 +116,7 @@ def main() -> None:
     print(len(names), "tasks recorded", flush=True)
     flatten_all(names, data)
     config = recipe(names, data, agent, arguments.rehearse)
-    trainer = DeviceTrainer(config, names, device(), capture(arguments.output))
+    trainer = DeviceTrainer(config, names, device(), "none")
     if not arguments.rehearse:
         trainer.config = replace(config, minutes=seconds_left(arguments.work) / 60)
     try:

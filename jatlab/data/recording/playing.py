@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +16,7 @@ import numpy as np
 from jatlab.data.columns import Episode, column_names
 from jatlab.tasks import get_task, make_env
 from jatlab.teachers import Teacher, TeacherFailed, get_teacher
+from jatlab.utils.machine import installed_version
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -245,13 +245,8 @@ def as_episode(steps: list[tuple], rewards: list[float], task: Task) -> Episode:
 
 def versions(task: Task) -> dict[str, str]:
     """The versions of the packages that decide how ``task`` plays."""
-    found = {}
-    for package in ("jatlab", "gymnasium", *_PACKAGES.get(task.domain, ())):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
+    packages = ("jatlab", "gymnasium", *_PACKAGES.get(task.domain, ()))
+    return {name: installed_version(name) or "not installed" for name in packages}
 
 
 def as_record(outcome: Outcome) -> dict[str, Any]:
