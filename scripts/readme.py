@@ -15,6 +15,7 @@ PAGES = {
     "language": RESULTS / "language.md",
     "bench": RESULTS / "speed.md",
     "recording-speed": RESULTS / "speed.md",
+    "gpu": RESULTS / "speed.md",
 }
 
 

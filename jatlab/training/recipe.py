@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DECAYS = ("cosine", "linear", "constant")
 PRECISIONS = ("auto", "bf16", "fp32")
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_tile")
 POSITIVE = (
     "batch_timesteps", "accumulate", "lr", "clip", "val_batches", "val_every", "save_every",
     "log_every", "keep",
@@ -292,11 +293,13 @@ def _device_of_accelerate(name: str) -> Iterator[None]:
 def uses_bf16(config: TrainConfig, device: torch.device) -> bool:
     """Whether to compute in bfloat16.
 
-    As the recipe says; "auto" means where the machine has instructions for it.
+    As the recipe says; "auto" means where the machine has instructions for it, and torch may use
+    them (``ATEN_CPU_CAPABILITY=avx2`` forbids it: that is how a weaker machine is imitated).
     """
     if config.precision != "auto":
         return config.precision == "bf16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    cpu = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in cpu)
+    if device.type != "cpu" or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return False
+    return any(getattr(torch.cpu, f"_is_{name}_supported", bool)() for name in BF16_INSTRUCTIONS)

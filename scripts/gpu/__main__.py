@@ -1,7 +1,8 @@
 """Run the kit: `python -m scripts.gpu --output FOLDER`; `--rehearse` does it shortened, on a CPU.
 
 Teachers record in the background from the first second, on all cores but one. Meanwhile the checks
-and the benchmark use the GPU. Then one agent trains on what was recorded, and plays.
+and the benchmark use the GPU. Then one agent trains, first on what is there, later on everything
+that was recorded, and plays.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,10 +55,10 @@ def stages(output: Path, work: Path, rehearse: bool) -> list[Stage]:
     report = ("-p", "no:cacheprovider", f"--junitxml={output / 'checks.xml'}")
     kept = ("-k", "static or stopped or numpys") if rehearse else ()
     return [
-        Stage("record", ("scripts.gpu.record", *folders), 165, background=True),
+        Stage("record", ("scripts.gpu.record", *folders), 200, background=True),
         Stage("checks", (*checks, *report, *kept), 100),
         Stage("bench", ("scripts.gpu.bench", *folders), 190),
-        Stage("train", ("scripts.gpu.train", *folders), 470),
+        Stage("train", ("scripts.gpu.train", *folders), 900),
         Stage("evaluate", ("scripts.gpu.evaluate", *folders), 80),
     ]
 
@@ -63,20 +66,20 @@ def stages(output: Path, work: Path, rehearse: bool) -> list[Stage]:
 class Kit:
     """Runs stages; every outcome is on disk as soon as it is known."""
 
-    def __init__(self, output: Path, work: Path, rehearse: bool, only: list[str]) -> None:
+    def __init__(
+        self, output: Path, work: Path, rehearse: bool, only: list[str], until: float
+    ) -> None:
         self.output, self.work, self.rehearse = output, work, rehearse
         self.outcomes: dict[str, Outcome] = {}
         self.stages = [s for s in stages(output, work, rehearse) if not only or s.name in only]
         self.running: list[tuple[Stage, subprocess.Popen, float]] = []
         output.mkdir(parents=True, exist_ok=True)
         work.mkdir(parents=True, exist_ok=True)
-        (work / "started").write_text(str(time.time()))
+        (work / "end").write_text(str(time.time() + until))
 
     def run(self) -> bool:
         """All stages; whether all passed."""
         for stage in self.stages:
-            if not stage.background and stage.name == "train":
-                self.await_background()
             self.start(stage)
             if not stage.background:
                 self.finish(*self.running.pop())
@@ -106,6 +109,10 @@ class Kit:
                 start_new_session=True,
             )
         self.running.append((stage, process, time.monotonic()))
+        if stage.background:
+            timer = threading.Timer(stage.seconds, stop, [process])
+            timer.daemon = True
+            timer.start()
 
     def finish(self, stage: Stage, process: subprocess.Popen, started: float) -> None:
         """Wait for a stage, to its limit; then end it and all that it started."""
@@ -114,7 +121,7 @@ class Kit:
             ended = "passed" if process.returncode == 0 else "failed"
         except subprocess.TimeoutExpired:
             ended = "out of time"
-            os.killpg(process.pid, signal.SIGTERM)
+            stop(process)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -142,6 +149,12 @@ class Kit:
             self.log.write_bytes(text[-MOST_BYTES:])
 
 
+def stop(process: subprocess.Popen) -> None:
+    """Ask a stage and all that it started to end."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+
+
 def main() -> int:
     """The command line; 0 if every stage passed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -149,9 +162,12 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("/tmp/jatlab-gpu"), help="large files")
     parser.add_argument("--rehearse", action="store_true", help="shortened, on the CPU")
     parser.add_argument("--only", nargs="*", default=[], help="these stages alone")
+    parser.add_argument(
+        "--until", type=float, default=800, help="seconds from now: the training ends then"
+    )
     arguments = parser.parse_args()
     output, work = arguments.output.resolve(), arguments.work.resolve()
-    return 0 if Kit(output, work, arguments.rehearse, arguments.only).run() else 1
+    return 0 if Kit(output, work, arguments.rehearse, arguments.only, arguments.until).run() else 1
 
 
 if __name__ == "__main__":

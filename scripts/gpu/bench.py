@@ -1,4 +1,4 @@
-"""The kit's benchmark: how fast a GPU trains and acts. The fastest way trains the agent.
+"""The kit's benchmark: how fast a GPU trains and acts.
 
 A training step is forward and backward pass in bfloat16 and AdamW, on made-up full windows. Batches
 are doubled until the memory is full or nothing is gained. Every line is written as soon as it is
@@ -78,19 +78,7 @@ class Bench:
         """What bench.json holds."""
         name = torch.cuda.get_device_name() if self.place.type == "cuda" else "processor"
         about = {"device": name, "torch": torch.__version__, "peak": PEAK}
-        return about | {"capture": self.best_way(), "lines": [asdict(line) for line in self.lines]}
-
-    def best_way(self) -> str:
-        """How to train the agent: the faster way for `mini`, in the words of `CAPTURES`."""
-        speeds: dict[tuple[str, str], float] = {}
-        for line in self.lines:
-            if line.preset == "mini":
-                key = line.way, line.kind
-                speeds[key] = max(line.tokens_per_second, speeds.get(key, 0.0))
-        graphs, statics = (
-            sum(speeds.get((way, kind), 0.0) for kind in KINDS[:2]) for way in ("graph", "static")
-        )
-        return "graph" if graphs > statics else "none"
+        return about | {"lines": [asdict(line) for line in self.lines]}
 
     def measurements(self) -> Iterator[Line]:
         """Every preset, kind and way, and acting; what is most wanted comes first."""

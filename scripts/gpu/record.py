@@ -7,6 +7,8 @@ many of the rest as time allows.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
 from scripts.gpu.arguments import parse
 
+RECORDED = "recorded"  # a file that says that nothing is recorded any more
 WORKERS = max(2, (os.cpu_count() or 2) - 1)
 TIMESTEPS = {"babyai": 23_000, "metaworld": 24_000, "mujoco": 200_000, "atari": 30_000}
 # Two groups are recorded side by side, so that cores that wait for one's last file help the other.
@@ -64,15 +67,19 @@ def main() -> None:
     """Record both groups."""
     arguments = parse(__doc__)
     data, names = arguments.work / "data", tasks(arguments.rehearse)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the time is up: what is whole stays
     shares = (WORKERS - WORKERS // 3, WORKERS // 3)
-    with ProcessPoolExecutor(len(GROUPS)) as pool:
-        running = [
-            pool.submit(record_group, names, group, data, shares[i], arguments.rehearse)
-            for i, group in enumerate(GROUPS)
-        ]
-        for one in running:
-            one.result()
-    flatten_all(names, data)
+    try:
+        with ProcessPoolExecutor(len(GROUPS)) as pool:
+            running = [
+                pool.submit(record_group, names, group, data, shares[i], arguments.rehearse)
+                for i, group in enumerate(GROUPS)
+            ]
+            for one in running:
+                one.result()
+    finally:
+        flatten_all(recorded(names, data), data)
+        (arguments.work / RECORDED).touch()
 
 
 if __name__ == "__main__":

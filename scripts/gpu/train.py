@@ -1,13 +1,12 @@
 """The kit's training: jatlab-mini on the GPU, from what was recorded, until the kit's time is up.
 
+It begins with the recordings that were taken along, and takes up the others when all are there.
 After some time the agent plays and is relabelled on the other cores while the training goes on;
-then the data are read again. The way that the benchmark found fastest is used: a CUDA graph, or
-none.
+then the data are read again.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -22,9 +21,9 @@ from jatlab.tasks import get_task
 from jatlab.training.on_device.trainer import DeviceTrainer
 from jatlab.training.recipe import TrainConfig
 from scripts.gpu.arguments import device, parse
-from scripts.gpu.record import flatten_all, recorded, tasks
+from scripts.gpu.record import RECORDED, flatten_all, recorded, tasks
 
-END = 462  # seconds after the kit's start: nothing is trained later
+CAPTURE = "graph"  # a step launches 5,000 small kernels, which keeps the host busy for 160 ms
 PLAYS_AFTER = 0.25  # of the training: then it plays and is relabelled
 PART = 15 << 20  # bytes of a part of the agent, so that each fits where 16 MiB do
 TIMESTEPS = 65_536  # of a step
@@ -54,25 +53,62 @@ def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainCo
     )
 
 
-def capture(output: Path) -> str:
-    """The fastest way that the benchmark saw working."""
-    found = output / "bench.json"
-    return json.loads(found.read_text()).get("capture", "none") if found.is_file() else "none"
+class Training:
+    """A training run that reads its data again when there are more."""
 
+    def __init__(self, output: Path, work: Path, rehearse: bool) -> None:
+        self.output, self.work, self.rehearse = output, work, rehearse
+        self.data, self.agent = work / "data", work / "agent"
+        self.all_recorded = False
+        self.relabelling: subprocess.Popen | None = None
+        self.relabelled = False
+        # a rehearsal is over before anything could be recorded beside it
+        while rehearse and not (work / RECORDED).exists():
+            time.sleep(0.1)
+        while not (names := recorded(tasks(rehearse), self.data)):
+            time.sleep(1)  # nothing was taken along, and nothing is recorded yet
+        self.trainer = DeviceTrainer(self.recipe(names), names, device(), CAPTURE)
+        if rehearse:
+            self.trainer.capture = "none"
 
-def train(trainer: DeviceTrainer, output: Path, work: Path, rehearse: bool) -> None:
-    """To the end of the budget, with a round of relabelling on the way."""
-    relabelling, read_again = None, False
-    while trainer.progress() < 1:
-        trainer.train_to(min(1.0, trainer.progress() + 0.01))
-        if relabelling is None and trainer.progress() >= PLAYS_AFTER:
-            relabelling = start_relabelling(trainer, work, rehearse)
-        if relabelling and not read_again and relabelling.poll() is not None:
-            print(f"relabelling ended with {relabelling.returncode}", flush=True)
-            trainer.open_data()
-            read_again = True
-        if trainer.save_now_and_then():
-            bring_home(trainer.output, output)
+    def recipe(self, names: list[str]) -> TrainConfig:
+        """The recipe for these tasks, in the time that is left."""
+        flatten_all(names, self.data)
+        config = recipe(names, self.data, self.agent, self.rehearse)
+        if self.rehearse:
+            return config
+        end = float((self.work / "end").read_text())
+        return replace(config, minutes=(end - time.time()) / 60)
+
+    def run(self) -> None:
+        """To the end of the budget, saving as it goes."""
+        while self.trainer.progress() < 1:
+            self.trainer.train_to(min(1.0, self.trainer.progress() + 0.01))
+            self.read_more()
+            if self.trainer.save_now_and_then():
+                bring_home(self.agent, self.output)
+        self.trainer.save()
+
+    def read_more(self) -> None:
+        """Take up what has been recorded or relabelled since."""
+        if not self.all_recorded and (self.rehearse or (self.work / RECORDED).exists()):
+            self.all_recorded = True
+            self.open(recorded(tasks(self.rehearse), self.data))
+        elif self.relabelling is None:
+            if self.all_recorded and self.trainer.progress() >= PLAYS_AFTER:
+                self.relabelling = start_relabelling(self.trainer, self.work, self.rehearse)
+        elif not self.relabelled and self.relabelling.poll() is not None:
+            print(f"relabelling ended with {self.relabelling.returncode}", flush=True)
+            self.relabelled = True
+            self.open(self.trainer.tasks)
+
+    def open(self, names: list[str]) -> None:
+        """Read the data of these tasks; the budget stays as it was."""
+        print(f"{len(names)} tasks after {self.trainer.step} steps", flush=True)
+        budget = self.trainer.config.minutes
+        self.trainer.config = replace(self.recipe(names), minutes=budget)
+        self.trainer.tasks = names
+        self.trainer.open_data()
 
 
 def start_relabelling(trainer: DeviceTrainer, work: Path, rehearse: bool) -> subprocess.Popen:
@@ -101,35 +137,22 @@ def bring_home(agent: Path, output: Path) -> None:
         (output / f"agent.tar.{number}").write_bytes(content[first : first + PART])
 
 
-def seconds_left(work: Path) -> float:
-    """Until `END`."""
-    started = work / "started"
-    spent = time.time() - float(started.read_text()) if started.is_file() else 0.0
-    return END - spent
-
-
 def main() -> None:
-    """Train until the time is up; a way of capture that fails is replaced by none."""
+    """Train until the time is up; a CUDA graph that fails is replaced by none."""
     arguments = parse(__doc__)
-    data, agent = arguments.work / "data", arguments.work / "agent"
-    names = recorded(tasks(arguments.rehearse), data)
-    print(len(names), "tasks recorded", flush=True)
-    flatten_all(names, data)
-    config = recipe(names, data, agent, arguments.rehearse)
-    trainer = DeviceTrainer(config, names, device(), "none")
-    if not arguments.rehearse:
-        trainer.config = replace(config, minutes=seconds_left(arguments.work) / 60)
+    training = Training(arguments.output, arguments.work, arguments.rehearse)
     try:
         try:
-            train(trainer, arguments.output, arguments.work, arguments.rehearse)
+            training.run()
         except Exception as error:
-            print(f"capture {trainer.capture}: {type(error).__name__}: {error}", flush=True)
-            trainer.capture = "none"
-            train(trainer, arguments.output, arguments.work, arguments.rehearse)
-        trainer.save()
+            if training.trainer.capture == "none":
+                raise
+            print(f"{training.trainer.capture}: {type(error).__name__}: {error}", flush=True)
+            training.trainer.capture = "none"
+            training.run()
     finally:
-        if agent.is_dir():
-            bring_home(agent, arguments.output)
+        if training.agent.is_dir():
+            bring_home(training.agent, arguments.output)
 
 
 if __name__ == "__main__":

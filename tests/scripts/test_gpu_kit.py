@@ -38,7 +38,7 @@ def test_a_rehearsal_passes_and_brings_an_agent_home(tmp_path):
 
 
 def kit(folder, *stages):
-    made = Kit(folder / "out", folder / "work", rehearse=True, only=["none"])
+    made = Kit(folder / "out", folder / "work", rehearse=True, only=["none"], until=1)
     made.stages = list(stages)
     return made
 

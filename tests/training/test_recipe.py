@@ -3,10 +3,18 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
-from jatlab.training.recipe import TrainConfig, by_task, learning_rate, make_optimizer
+from jatlab.training.recipe import (
+    BF16_INSTRUCTIONS,
+    TrainConfig,
+    by_task,
+    learning_rate,
+    make_optimizer,
+    uses_bf16,
+)
 from tests.training.test_trainer import TINY
 
 
@@ -59,3 +67,27 @@ def test_weights_by_pattern():
 def test_impossible_recipes(changes, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**{"steps": 1, **changes})
+
+
+class TestAutomaticPrecision:
+    """Bfloat16 where the processor has instructions for it and torch may use them."""
+
+    CPU = torch.device("cpu")
+
+    def uses(self, monkeypatch, capability, instructions, precision="auto"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+        for name in BF16_INSTRUCTIONS:
+            known = name in instructions
+            monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda known=known: known)
+        return uses_bf16(TrainConfig(steps=1, precision=precision), self.CPU)
+
+    @pytest.mark.parametrize("name", BF16_INSTRUCTIONS)
+    def test_any_of_the_instructions_will_do(self, monkeypatch, name):
+        assert self.uses(monkeypatch, "AVX512", [name])
+
+    def test_none_without_instructions(self, monkeypatch):
+        assert not self.uses(monkeypatch, "AVX512", [])
+
+    def test_none_where_torch_is_held_to_avx2(self, monkeypatch):
+        assert not self.uses(monkeypatch, "AVX2", BF16_INSTRUCTIONS)
+        assert self.uses(monkeypatch, "AVX2", BF16_INSTRUCTIONS, precision="bf16")

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -32,10 +33,13 @@ from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
 from jatlab.training.on_device.resident import Resident, TensorBatch, resident
-from jatlab.training.on_device.static import static_loss
+from jatlab.training.on_device.static import GRID_VALUES, static_loss
 from jatlab.training.recipe import TrainConfig, by_task, learning_rate, make_optimizer
 from jatlab.training.state import EmaWeights
 from jatlab.utils.checks import require
+
+if TYPE_CHECKING:
+    from jatlab.training.data import TaskSource
 
 Replay = Callable[[list[TensorBatch]], Tensor]  # a step's batches -> its loss
 CAPTURES = ("none", "compile", "graph")
@@ -101,6 +105,8 @@ class DeviceTrainer:
             )
             for name in tasks
         ]
+        for source in opened:
+            _check_grid(source)
         mixed, sampling = mix_alike(opened, by_task(config.task_weights, tasks))
         symmetries = GridSymmetries(self.tokenizer) if config.symmetries else None
         total = sum(sampling.get(source.name, 1.0) for source in mixed)
@@ -142,8 +148,9 @@ class DeviceTrainer:
             self.model.parameters(), self.config.clip, foreach=True
         )
         # AdamW's fused kernel leaves out a step that this marks, without asking the host
-        self.optimizer.found_inf = (~norm.isfinite()).float()
-        self.skipped += self.optimizer.found_inf
+        bad = (~norm.isfinite()).float()
+        self.optimizer.found_inf = bad  # type: ignore[attr-defined]
+        self.skipped += bad
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, progress)
         self.optimizer.step()
@@ -180,13 +187,16 @@ class DeviceTrainer:
         with torch.cuda.graph(graph):
             loss = self.total_loss(places, action_only)
             loss.backward()
+        loss = (
+            loss.detach()
+        )  # a graph of autograd that stays alive would tie later ones to its stream
 
         def replay(fresh: list[TensorBatch]) -> Tensor:
             for place, batch in zip(places, fresh, strict=True):
                 for name, value in batch.items():
                     place[name].copy_(value)
             graph.replay()
-            return loss.detach()
+            return loss
 
         self.optimizer.zero_grad(set_to_none=False)
         return replay
@@ -263,6 +273,17 @@ class DeviceTrainer:
             save_agent(agent, self.output, torch.bfloat16)
         self.saved = time.monotonic()
         self.model.train()
+
+
+def _check_grid(source: TaskSource) -> None:
+    """Raise ValueError for a grid with integers that `static_loss` does not know."""
+    store = getattr(source, "store", None)
+    largest = store.largest.get("discrete_observations", 0) if store else 0
+    require(
+        largest < GRID_VALUES,
+        f"{source.name} has {largest} in its grids, and training on the device knows integers "
+        f"below {GRID_VALUES}: train it with jatlab train",
+    )
 
 
 def _timesteps(batch: TensorBatch) -> int:

@@ -1,14 +1,18 @@
 """Training on a device alone: the usual losses, an agent that loads, and learning."""
 
+import numpy as np
 import pytest
 import torch
 
 from jatlab.agents.checkpoints import load_agent
+from jatlab.data.episodes import write_episodes
 from jatlab.data.windows import to_tensors
+from jatlab.tasks import get_task
+from jatlab.training.on_device.static import GRID_VALUES, static_loss
 from jatlab.training.on_device.trainer import DeviceTrainer
 from jatlab.training.recipe import TrainConfig
 from tests.support.language_data import documents, write_texts
-from tests.support.synthetic import write_task
+from tests.support.synthetic import make_episode, write_task
 
 CPU = torch.device("cpu")
 TASKS = ["metaworld-reach", "metaworld-door-close", "babyai-go-to-obj", "python-docs"]
@@ -80,3 +84,45 @@ def test_the_same_seed_makes_the_same_weights(data, tmp_path):
 def test_an_unknown_capture_is_refused(data, tmp_path):
     with pytest.raises(ValueError, match="capture is none or compile or graph, not 'magic'"):
         DeviceTrainer(recipe(data, tmp_path), TASKS, CPU, capture="magic")
+
+
+def test_a_gradient_that_is_not_a_number_changes_nothing(data, tmp_path, monkeypatch):
+    trainer = DeviceTrainer(recipe(data, tmp_path), TASKS, CPU)
+    trainer.update(0.5)
+    before = [p.clone() for p in trainer.model.parameters()]
+    whole = trainer.loss_of
+    monkeypatch.setattr(trainer, "loss_of", lambda *a: whole(*a) * torch.nan)
+    trainer.update(0.5)
+    assert all(map(torch.equal, trainer.model.parameters(), before)) and trainer.skipped == 1
+    monkeypatch.undo()
+    trainer.update(0.5)
+    assert not all(map(torch.equal, trainer.model.parameters(), before)) and trainer.skipped == 1
+
+
+def test_too_many_of_them_end_the_training(data, tmp_path, monkeypatch):
+    trainer = DeviceTrainer(recipe(data, tmp_path, steps=60), TASKS, CPU)
+    monkeypatch.setattr(trainer, "loss_of", lambda *a: static_loss(*a) * torch.nan)
+    with pytest.raises(ValueError, match="50 of 50 gradients are not numbers: lower lr"):
+        trainer.fit()
+
+
+def test_a_grid_with_unknown_integers_is_refused(tmp_path):
+    task = get_task("babyai-go-to-obj")
+    episode = make_episode(task, 5, np.random.default_rng(0))
+    episode["discrete_observations"][2, 7] = GRID_VALUES
+    write_episodes(tmp_path / task.name / "train" / "00000.parquet", [episode], task)
+    with pytest.raises(ValueError, match="babyai-go-to-obj has 16 in its grids"):
+        DeviceTrainer(recipe(tmp_path, tmp_path / "out"), ["babyai-go-to-obj"], CPU)
+
+
+def test_data_that_came_later_are_read_again(data, tmp_path):
+    root = tmp_path / "data"
+    write_task(root, TASKS[0], [30, 7], 0)
+    config = recipe(root, tmp_path / "out", task_weights={})
+    trainer = DeviceTrainer(config, TASKS[:1], CPU)
+    trainer.update(0.5)
+    write_task(root, TASKS[1], [30, 7], 1)
+    trainer.tasks = TASKS[:2]
+    trainer.open_data()
+    trainer.update(0.5)
+    assert trainer.step == 2 and len(trainer.sources[0].parts) == 2
