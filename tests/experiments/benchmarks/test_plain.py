@@ -57,7 +57,7 @@ def count(model):
 
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_with_the_same_weights_it_has_the_same_loss_and_gradients(kind, padded):
+def test_the_same_weights_have_the_same_loss_and_gradients(kind, padded):
     torch.manual_seed(0)
     model = JatModel(small(**WITHOUT_VARIANTS))
     plain = PlainJat(model.config)
