@@ -20,8 +20,8 @@ from jatlab.utils.machine import limit_threads
 
 # before the first computation: in a container torch would start a thread for each core of the host
 limit_threads()
-# Two trainings in bfloat16 had NaN gradients with it after about 100 steps (H100, torch 2.11); a
-# third, without it, had none in 144 steps. A related fault, with a mask: pytorch/pytorch#196678.
+# Two trainings in bfloat16 had NaN gradients with it within 150 steps (H100, torch 2.11); a third,
+# without it, had none in 144. A related fault, with a mask: pytorch/pytorch#196678.
 torch.backends.cuda.enable_cudnn_sdp(False)
 
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,7 +71,8 @@ class Kit:
         self.output, self.work, self.rehearse = output, work, rehearse
         self.outcomes: dict[str, Outcome] = {}
         self.stages = [s for s in stages(output, work, rehearse) if not only or s.name in only]
-        self.running: list[tuple[Stage, subprocess.Popen, float]] = []
+        self.background: list[threading.Thread] = []
+        self.telling = threading.Lock()
         output.mkdir(parents=True, exist_ok=True)
         work.mkdir(parents=True, exist_ok=True)
         (work / "end").write_text(str(time.time() + until))
@@ -80,27 +80,43 @@ class Kit:
     def run(self) -> bool:
         """All stages; whether all passed."""
         for stage in self.stages:
-            self.start(stage)
-            if not stage.background:
-                self.finish(*self.running.pop())
-        self.await_background()
+            if stage.background:
+                self.background.append(threading.Thread(target=self.do, args=[stage]))
+                self.background[-1].start()
+            else:
+                self.do(stage)
+        for thread in self.background:
+            thread.join()
         self.shorten_log()
-        (self.output / "ended").touch()
+        (self.work / "ended").touch()
         return all(outcome.ended == "passed" for outcome in self.outcomes.values())
 
-    def start(self, stage: Stage) -> None:
+    def do(self, stage: Stage) -> None:
+        """A stage, to its end or its limit."""
+        started, process = time.monotonic(), self.start(stage)
+        try:
+            process.wait(stage.seconds)
+            ended = "passed" if process.returncode == 0 else "failed"
+        except subprocess.TimeoutExpired:
+            ended = "out of time"
+            stop(process)
+        with self.telling:
+            self.tell(stage, ended, round(time.monotonic() - started, 1))
+
+    def start(self, stage: Stage) -> subprocess.Popen:
         """Start a stage in a process group of its own."""
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
+            "TQDM_MININTERVAL": "10",  # seconds between two states of a bar in the log
         }
         if self.rehearse:
             environment |= {"JATLAB_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
         with self.log.open("a") as log:
             log.write(f"\n=== {stage.name}\n")
             log.flush()
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", *stage.command],
                 cwd=ROOT,
                 env=environment,
@@ -108,34 +124,13 @@ class Kit:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.running.append((stage, process, time.monotonic()))
-        if stage.background:
-            timer = threading.Timer(stage.seconds, stop, [process])
-            timer.daemon = True
-            timer.start()
 
-    def finish(self, stage: Stage, process: subprocess.Popen, started: float) -> None:
-        """Wait for a stage, to its limit; then end it and all that it started."""
-        try:
-            process.wait(max(1, stage.seconds - (time.monotonic() - started)))
-            ended = "passed" if process.returncode == 0 else "failed"
-        except subprocess.TimeoutExpired:
-            ended = "out of time"
-            stop(process)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-        seconds = round(time.monotonic() - started, 1)
+    def tell(self, stage: Stage, ended: str, seconds: float) -> None:
+        """Print how a stage ended, and write it to kit.json."""
         self.outcomes[stage.name] = Outcome(ended, seconds, " ".join(stage.command))
         print(f"{stage.name}: {ended} after {seconds} s", flush=True)
         told = {name: asdict(outcome) for name, outcome in self.outcomes.items()}
         (self.output / "kit.json").write_text(json.dumps(told, indent=1))
-
-    def await_background(self) -> None:
-        """Wait for what still runs in the background."""
-        while self.running:
-            self.finish(*self.running.pop(0))
 
     @property
     def log(self) -> Path:
@@ -150,9 +145,12 @@ class Kit:
 
 
 def stop(process: subprocess.Popen) -> None:
-    """Ask a stage and all that it started to end."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+    """Ask a stage and all that it started to end; after ten seconds, make them."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def main() -> int:

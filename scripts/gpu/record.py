@@ -12,7 +12,6 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from jatlab.data.recording.record import record
 from jatlab.data.windows import open_source
 from jatlab.experiments.recipes import mini
 from jatlab.model.config import JatConfig
@@ -23,21 +22,9 @@ from scripts.gpu.arguments import parse
 RECORDED = "recorded"  # a file that says that nothing is recorded any more
 WORKERS = max(2, (os.cpu_count() or 2) - 1)
 TIMESTEPS = {"babyai": 23_000, "metaworld": 24_000, "mujoco": 200_000, "atari": 30_000}
-# Two groups are recorded side by side, so that cores that wait for one's last file help the other.
-GROUPS = (("mujoco", "metaworld"), ("vision", "text", "atari", "babyai"))
-
-
-def record_group(
-    names: list[str], domains: tuple[str, ...], data: Path, workers: int, quick: bool
-) -> None:
-    """Record a group, domain by domain, so that what is there when time is up is whole."""
-    for domain in domains:
-        some = [name for name in names if get_task(name).domain == domain]
-        counts = {name: 2 if quick else mini.episodes(name, TIMESTEPS) for name in some}
-        if some:
-            noise = mini.NOISE.get(domain, 0.0)
-            record(some, data, counts, workers, noise=noise, progress=False)
-            print(domain, "recorded", flush=True)
+# Groups are recorded side by side, so that cores that wait for one's last file help the others.
+GROUPS = (("metaworld",), ("mujoco",), ("vision", "text", "atari", "babyai"))
+SHARES = (WORKERS // 2, max(1, WORKERS // 5), max(1, WORKERS // 3))  # of the processes
 
 
 def flatten(name: str, data: Path) -> str:
@@ -63,17 +50,22 @@ def tasks(rehearse: bool) -> list[str]:
     return list(mini.QUICK if rehearse else mini.all_tasks())
 
 
+def end(*_: object) -> None:
+    """The time is up; files that are complete stay."""
+    sys.exit("out of time: what is not recorded is left out")
+
+
 def main() -> None:
-    """Record both groups."""
+    """Record all groups, then lay out flat what is there."""
     arguments = parse(__doc__)
     data, names = arguments.work / "data", tasks(arguments.rehearse)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the time is up: what is whole stays
-    shares = (WORKERS - WORKERS // 3, WORKERS // 3)
+    groups = [[n for n in names if get_task(n).domain in domains] for domains in GROUPS]
+    signal.signal(signal.SIGTERM, end)
     try:
         with ProcessPoolExecutor(len(GROUPS)) as pool:
             running = [
-                pool.submit(record_group, names, group, data, shares[i], arguments.rehearse)
-                for i, group in enumerate(GROUPS)
+                pool.submit(mini.record_all, group, data, workers, arguments.rehearse, TIMESTEPS)
+                for group, workers in zip(groups, SHARES, strict=True)
             ]
             for one in running:
                 one.result()

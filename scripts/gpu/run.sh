@@ -10,6 +10,7 @@ site=/tmp/jatlab-site work=/tmp/jatlab-gpu results=/tmp/jatlab-results
 
 case "${1:-}" in
 start)
+    rm -f "$work/ended"
     mkdir -p "$site" "$work" "$results"
     tar -xf "$2/site.tar.xz" -C "$site"
     if [ -e "$2/data.tar" ]; then tar -xf "$2/data.tar" -C "$work"; fi
@@ -20,7 +21,7 @@ start)
     ;;
 await)
     for ((second = 0; second < $3; second++)); do
-        if [ -e "$results/ended" ]; then break; fi
+        if [ -e "$work/ended" ]; then break; fi
         sleep 1
     done
     cp "$results"/*.* "$2"

@@ -57,12 +57,18 @@ def acting_rows(runs: list[dict[str, Any]]) -> Iterator[str]:
     lines = [line for run in runs for line in run["lines"] if line["way"] == "acting"]
     for preset, kind in dict.fromkeys((line["preset"], line["kind"]) for line in lines):
         told = {
-            line["environments"]: line.get("milliseconds")
+            line["environments"]: acting_cell(line)
             for line in lines
             if (line["preset"], line["kind"]) == (preset, kind)
         }
-        cells = [f"{told[n]:.1f}" if told.get(n) else "out of memory" for n in (1, 64, 1024)]
-        yield f"| `{preset}`, {kind} | {' | '.join(cells)} |"
+        yield f"| `{preset}`, {kind} | {' | '.join(told.get(n, '–') for n in (1, 64, 1024))} |"
+
+
+def acting_cell(line: Line) -> str:
+    """Milliseconds, or why there are none."""
+    if "milliseconds" in line:
+        return f"{line['milliseconds']:.1f}"
+    return "out of memory" if "OutOfMemory" in line["failed"] else "failed"
 
 
 def tables(measured: dict[str, Any]) -> str:

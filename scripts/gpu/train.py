@@ -17,13 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from jatlab.experiments.recipes import mini
-from jatlab.tasks import get_task
 from jatlab.training.on_device.trainer import DeviceTrainer
 from jatlab.training.recipe import TrainConfig
 from scripts.gpu.arguments import device, parse
 from scripts.gpu.record import RECORDED, flatten_all, recorded, tasks
 
-CAPTURE = "graph"  # a step launches 5,000 small kernels, which keeps the host busy for 160 ms
 PLAYS_AFTER = 0.25  # of the training: then it plays and is relabelled
 PART = 15 << 20  # bytes of a part of the agent, so that each fits where 16 MiB do
 TIMESTEPS = 65_536  # of a step
@@ -36,7 +34,6 @@ def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainCo
     config = mini.recipe(names, data, agent, quick=rehearse)
     if rehearse:
         return replace(config, steps=4, minutes=None, precision="fp32")
-    domains = [get_task(name).domain for name in names]
     return replace(
         config,
         batch_timesteps=TIMESTEPS,
@@ -46,10 +43,7 @@ def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainCo
         lr=2e-3,
         precision="bf16",
         windows=WINDOWS,
-        task_weights={
-            name: SHARES[domain] * len(names) / domains.count(domain)
-            for name, domain in zip(names, domains, strict=True)
-        },
+        task_weights=mini.sampling_weights(names, SHARES),
     )
 
 
@@ -67,9 +61,8 @@ class Training:
             time.sleep(0.1)
         while not (names := recorded(tasks(rehearse), self.data)):
             time.sleep(1)  # nothing was taken along, and nothing is recorded yet
-        self.trainer = DeviceTrainer(self.recipe(names), names, device(), CAPTURE)
-        if rehearse:
-            self.trainer.capture = "none"
+        capture = "none" if rehearse else "graph"
+        self.trainer = DeviceTrainer(self.recipe(names), names, device(), capture)
 
     def recipe(self, names: list[str]) -> TrainConfig:
         """The recipe for these tasks, in the time that is left."""
@@ -91,7 +84,7 @@ class Training:
 
     def read_more(self) -> None:
         """Take up what has been recorded or relabelled since."""
-        if not self.all_recorded and (self.rehearse or (self.work / RECORDED).exists()):
+        if not self.all_recorded and (self.work / RECORDED).exists():
             self.all_recorded = True
             self.open(recorded(tasks(self.rehearse), self.data))
         elif self.relabelling is None:

@@ -1,5 +1,6 @@
 """Generated pages: the command line from its parser, tables between marks, the picture."""
 
+import json
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from jatlab.cli import build_parser
 from scripts import readme, structure
 from scripts.docs import pages
+from scripts.gpu import table
 
 
 def test_every_command_and_option_is_described():
@@ -46,6 +48,11 @@ def test_an_unchanged_page_is_not_written_again(tmp_path):
 @pytest.mark.parametrize("mark", sorted(readme.PAGES))
 def test_the_pages_have_the_marks_of_the_scripts(mark):
     assert readme.inserted(mark).startswith(("|", "Means", "100", "`make", "27", "Imitated"))
+
+
+def test_the_gpus_tables_are_those_of_the_measurements():
+    measured = json.loads((readme.RESULTS / "gpu.json").read_text(encoding="utf-8"))
+    assert readme.inserted("gpu") == table.tables(measured)
 
 
 def test_insert_replaces_what_stands_between_the_marks(tmp_path):

@@ -26,7 +26,7 @@ def test_a_rehearsal_passes_and_brings_an_agent_home(tmp_path):
         ("record", "checks", "bench", "train", "evaluate"), "passed"
     )
     files = sorted((tmp_path / "out").iterdir())
-    assert len(files) <= 9 and all(file.stat().st_size <= 16 << 20 for file in files)
+    assert len(files) <= 8 and all(file.stat().st_size <= 16 << 20 for file in files)
     bench = json.loads((tmp_path / "out" / "bench.json").read_text())
     assert {line["way"] for line in bench["lines"]} == {"plain", "usual", "static", "acting"}
     assert not any(line["failed"] for line in bench["lines"])
@@ -60,6 +60,25 @@ def test_it_goes_on_past_what_fails_or_takes_too_long(tmp_path):
         "fine": "passed",
     }
     assert "no_such_module" in made.log.read_text()
+
+
+def test_a_stage_finds_packages_that_came_along(tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "came_along.py").write_text("import scripts.gpu; print('found')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    made = kit(tmp_path, Stage("look", ("came_along",), 30))
+    assert made.run() and "found" in made.log.read_text()
+
+
+def test_what_is_late_in_the_background_is_stopped(tmp_path):
+    made = kit(
+        tmp_path,
+        Stage("late", ("http.server", "0"), 1, background=True),
+        Stage("fine", ("timeit", "-n1", "-r1", "-s", "import time", "time.sleep(2)"), 30),
+    )
+    assert not made.run()
+    late = made.outcomes["late"]
+    assert late.ended == "out of time" and made.outcomes["fine"].ended == "passed"
 
 
 def test_what_travels_has_no_pictures_to_speak_of(tmp_path):

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from jatlab import __version__
 from jatlab.utils import machine
 
 
@@ -89,3 +90,13 @@ def test_freed_memory_is_kept_when_asked_for(call, given_back):
 def test_another_library_is_no_error(monkeypatch):
     monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: object())
     assert machine.keep_memory() is False
+
+
+def test_a_copy_that_was_never_installed_knows_its_version(monkeypatch):
+    def unknown(package):
+        raise machine.PackageNotFoundError(package)
+
+    assert machine.installed_version("torch") and machine.installed_version("no-such-one") is None
+    monkeypatch.setattr(machine, "version", unknown)
+    assert machine.installed_version("jatlab") == __version__
+    assert machine.installed_version("torch") is None

@@ -137,8 +137,22 @@ def all_tasks() -> list[str]:
 # --- data -----------------------------------------------------------------------------------------
 
 
-def record_all(names: Iterable[str], data: Path, workers: int, quick: bool = False) -> None:
-    """Record the missing demonstrations of every task, domain by domain."""
+def record_all(
+    names: Iterable[str],
+    data: Path,
+    workers: int,
+    quick: bool = False,
+    timesteps: Mapping[str, int] = TIMESTEPS,
+) -> None:
+    """Record the missing demonstrations of every task, domain by domain.
+
+    Args:
+        names: the tasks.
+        data: the folder of the data.
+        workers: processes that record.
+        quick: two episodes of each task.
+        timesteps: of each task, by domain.
+    """
     from jatlab.data.recording.record import record
 
     domains: dict[str, list[str]] = {domain: [] for domain in SHARES}
@@ -146,12 +160,17 @@ def record_all(names: Iterable[str], data: Path, workers: int, quick: bool = Fal
         domains[get_task(name).domain].append(name)
     for domain, some in domains.items():
         if some:
-            counts = {name: 2 if quick else episodes(name) for name in some}
+            counts = {name: 2 if quick else episodes(name, timesteps) for name in some}
             record(some, data, counts, workers, noise=NOISE.get(domain, 0.0))
 
 
 def relabel_all(
-    names: Iterable[str], agent: Path, data: Path, workers: int, quick: bool = False
+    names: Iterable[str],
+    agent: Path,
+    data: Path,
+    workers: int,
+    quick: bool = False,
+    timesteps: Mapping[str, int] = RELABELLED_TIMESTEPS,
 ) -> None:
     """Record what teachers would have done while the agent plays (DAgger), in all played tasks.
 
@@ -164,6 +183,7 @@ def relabel_all(
         data: the folder of the data.
         workers: processes that play.
         quick: two short episodes of each task.
+        timesteps: of each task, by domain.
     """
     from jatlab.training.dagger import FIRST_SEED, relabel
 
@@ -171,13 +191,10 @@ def relabel_all(
     if quick:
         relabel(agent, played, data, dict.fromkeys(played, 2), workers, max_steps=20)
         return
-    counts = {
-        name: min(episodes(name, RELABELLED_TIMESTEPS), MAX_RELABELLED_EPISODES) for name in played
-    }
+    counts = {name: min(episodes(name, timesteps), MAX_RELABELLED_EPISODES) for name in played}
     got = relabel(agent, played, data, counts, workers)
     missing = {
-        name: _missing(RELABELLED_TIMESTEPS[get_task(name).domain], got[name], counts[name])
-        for name in played
+        name: _missing(timesteps[get_task(name).domain], got[name], counts[name]) for name in played
     }
     if more := {name: count for name, count in missing.items() if count}:
         relabel(agent, more, data, more, workers, seed=FIRST_SEED + MAX_RELABELLED_EPISODES)
@@ -262,10 +279,10 @@ def recipe(
     )
 
 
-def sampling_weights(names: list[str]) -> dict[str, float]:
+def sampling_weights(names: list[str], shares: Mapping[str, float] = SHARES) -> dict[str, float]:
     """How often each task is sampled: its domain's share, divided evenly; 1 on average."""
     domains = [get_task(name).domain for name in names]
     return {
-        name: SHARES[domain] * len(names) / domains.count(domain)
+        name: shares[domain] * len(names) / domains.count(domain)
         for name, domain in zip(names, domains, strict=True)
     }

@@ -9,7 +9,7 @@ What differs, and changes no number:
 
 - The discrete encoder projects the whole vocabulary instead of the integers that occur. A grid's
   integers are below `GRID_VALUES` and are looked up by a matrix product: a table's backward pass
-  adds up millions of rows for each of eight integers one after another (39 % of a step on an H100).
+  adds up millions of rows for each of eight integers, which took 39 % of a step on an H100.
 - Padding lies behind the timesteps. Attention is causal, so no timestep sees it, and its losses
   are multiplied by 0. Attention needs no mask of padding, and where the causal mask alone is left,
   the fast kernels of PyTorch can be used.
@@ -31,9 +31,8 @@ from jatlab.model.jat import JatModel
 from jatlab.model.losses import action_loss, next_token_loss, observation_loss
 from jatlab.model.transformer import LayerMasks
 
-GRID_VALUES = (
-    16  # above MiniGrid's largest integer, an object's 10; `DeviceTrainer` checks the data
-)
+# above MiniGrid's largest integer, an object's 10; `DeviceTrainer` checks the data
+GRID_VALUES = 16
 
 
 def static_loss(model: JatModel, batch: dict[str, Tensor], action_only: bool = False) -> Tensor:

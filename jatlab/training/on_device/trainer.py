@@ -11,6 +11,7 @@ What it leaves out: validation, several processes, and resuming in the middle.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -27,7 +28,7 @@ from jatlab.agents.checkpoints import save_agent
 from jatlab.agents.settings import AgentSettings
 from jatlab.data.mixed import mix_alike
 from jatlab.data.symmetries import GridSymmetries
-from jatlab.data.windows import open_source
+from jatlab.data.windows import WindowSource, open_source
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
@@ -187,9 +188,8 @@ class DeviceTrainer:
         with torch.cuda.graph(graph):
             loss = self.total_loss(places, action_only)
             loss.backward()
-        loss = (
-            loss.detach()
-        )  # a graph of autograd that stays alive would tie later ones to its stream
+        # kept alive, its autograd graph would tie the gradients of later ones to this stream
+        loss = loss.detach()
 
         def replay(fresh: list[TensorBatch]) -> Tensor:
             for place, batch in zip(places, fresh, strict=True):
@@ -240,9 +240,13 @@ class DeviceTrainer:
             skipped < max(10, self.step / 10),
             f"{skipped} of {self.step} gradients are not numbers: lower lr",
         )
-        line = {"step": self.step, "seconds": round(spent, 1), "loss": round(value, 5)}
-        line |= {"skipped": skipped}
-        line["timesteps_per_second"] = round(self.timesteps / spent)
+        line = {
+            "step": self.step,
+            "seconds": round(spent, 1),
+            "loss": round(value, 5) if math.isfinite(value) else None,  # JSON has no NaN
+            "skipped": skipped,
+            "timesteps_per_second": round(self.timesteps / spent),
+        }
         self.losses.append(line)
         print(json.dumps(line), flush=True)
 
@@ -277,8 +281,9 @@ class DeviceTrainer:
 
 def _check_grid(source: TaskSource) -> None:
     """Raise ValueError for a grid with integers that `static_loss` does not know."""
-    store = getattr(source, "store", None)
-    largest = store.largest.get("discrete_observations", 0) if store else 0
+    if not isinstance(source, WindowSource):
+        return
+    largest = source.store.largest.get("discrete_observations", 0)
     require(
         largest < GRID_VALUES,
         f"{source.name} has {largest} in its grids, and training on the device knows integers "
