@@ -287,21 +287,22 @@ def film_strip(
 
     Args:
         frames: uint8 (h, w, 3) each.
-        count: How many to show. A video of fewer frames shows each once, and leaves the rest of the
-            ground empty.
-        rows: In how many rows.
+        count: How many to show. A video of fewer frames shows each once, and leaves the rest of its
+            last row empty.
+        rows: In how many rows, at most.
         height: Of a frame, in pixels.
         gap: Between two frames, in pixels.
 
     Returns:
-        uint8 (rows * (height + gap) - gap, …, 3).
+        uint8 (rows * (height + gap) - gap, …, 3), with the rows that are needed.
     """
     frames = check_frames(frames)
     width = max(1, round(height * frames[0].shape[1] / frames[0].shape[0]))
     columns, image = -(-count // rows), pillow().Image
+    shown = np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))
+    rows = -(-len(shown) // columns)
     sheet = np.empty((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), np.uint8)
     sheet[:] = GROUND
-    shown = np.unique(np.linspace(0, len(frames) - 1, count).round().astype(int))
     for place, index in enumerate(shown):
         top, left = place // columns * (height + gap), place % columns * (width + gap)
         small = image.fromarray(frames[index]).resize((width, height), image.Resampling.LANCZOS)

@@ -135,6 +135,7 @@ def test_film_strip_of_a_short_video_shows_each_frame_once():
     frames = [np.full((20, 20, 3), shade, np.uint8) for shade in (200, 100)]
     strip = film_strip(frames, count=4, rows=1, height=20, gap=0)
     assert [int(strip[10, 10 + 20 * i, 0]) for i in range(4)] == [200, 100, GROUND[0], GROUND[0]]
+    assert film_strip(frames, count=6, rows=2, height=20, gap=0).shape == (20, 60, 3)
 
 
 def test_resize_keeps_proportions_and_hard_pixels():

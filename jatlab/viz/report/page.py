@@ -31,6 +31,7 @@ from jatlab.viz.report.words import (
     comparison,
     domain_title,
     failures,
+    heading,
     interval,
     left_out,
     number,
@@ -76,7 +77,7 @@ def page(results: Results, log: Sequence[dict[str, Any]], videos: Path | None) -
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>How well {name} plays</title>
+<title>{heading(name)}</title>
 <style>
 {STYLESHEET.read_text(encoding="utf-8")}</style>
 </head>
@@ -104,7 +105,7 @@ def _head(results: Results, name: str) -> str:
     failed = "".join(f'<p class="failed">{escape(line)}</p>' for line in failures(results))
     reported = f'<p class="muted">{escape(AS_REPORTED)}</p>' if results["domains"] else ""
     return f"""<header>
-<h1>How well {name} plays</h1>
+<h1>{heading(name)}</h1>
 <p class="lead">One agent, {size}{_scope(results)}</p>
 {failed}
 <div class="domains">{cards}</div>

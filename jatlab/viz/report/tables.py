@@ -13,6 +13,7 @@ from jatlab.viz.report.words import (
     comparison,
     domain_title,
     failures,
+    heading,
     interval,
     left_out,
     number,
@@ -126,7 +127,7 @@ def markdown(results: Results) -> str:
     episodes, seed = results["settings"]["episodes"], results["settings"]["seed"]
     ranges = "95 % intervals in brackets" if episodes > 1 else ONE_EPISODE
     parts = [
-        f"# How well {results['agent']['name']} plays\n",
+        f"# {heading(results['agent']['name'])}\n",
         f"{plural(episodes, 'episode')} a task, seeds from {seed:,}; {ranges}.\n",
     ]
     parts += [f"**{line}**\n" for line in failures(results)]

@@ -33,6 +33,11 @@ AS_REPORTED = (
 )
 
 
+def heading(name: str) -> str:
+    """A report's title. An agent from a folder called "agent", as recipes make it, has no name."""
+    return f"How well {'the agent' if name == 'agent' else name} plays"
+
+
 def domain_title(domain: str) -> str:
     """How a domain is called in headings; its name, if it is not one of the published four."""
     return DOMAIN_TITLES.get(domain, domain)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jatlab.viz.report.words import comparison, interval, number, plural
+from jatlab.viz.report.words import comparison, heading, interval, number, plural
 from tests.viz.report.samples import TASKS, results
 
 pytestmark = pytest.mark.usefixtures("measured")
@@ -38,3 +38,8 @@ def test_the_published_jat_is_met_on_the_experts_scale_only():
     for task in tasks.values():
         task["by_expert"] = {"left_out": "no published expert"}
     assert "JAT" not in comparison(tasks, found["domains"]["babyai"])
+
+
+@pytest.mark.parametrize("name, told", [("agent", "the agent"), ("jatlab-mini", "jatlab-mini")])
+def test_a_heading_names_the_agent(name, told):
+    assert heading(name) == f"How well {told} plays"
