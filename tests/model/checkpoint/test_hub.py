@@ -96,9 +96,12 @@ def test_why_it_could_not_be_had_and_how_to_go_on(error, reason, elsewhere, monk
     with pytest.raises(FileNotFoundError, match=f"no agent '{NAME}': {reason}") as told:
         jatlab.load_agent(NAME)
     for part in (
-        f"the folder {elsewhere / NAME}", f"the cache {elsewhere / 'cache'}", f"https://huggingface.co/{NAME}/tree/main",
-        "config.json, model.safetensors and tokenizer.json", "jatlab.load_agent('demo')",
-    ):  # fmt: skip
+        f"the folder {elsewhere / NAME}",
+        f"the cache {elsewhere / 'cache'}",
+        f"https://huggingface.co/{NAME}/tree/main",
+        "config.json, model.safetensors and tokenizer.json",
+        "jatlab.load_agent('demo')",
+    ):
         assert part in str(told.value)
 
 
