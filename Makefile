@@ -1,8 +1,12 @@
 # The commands that people and CI run. Everything goes into .venv; nothing needs root, a GPU or OpenGL.
 
+# a Python that runs: of that name, of uv's, or of pyenv's (whose own name for it may run nothing)
+PLACES = python$(1) $$(uv python find $(1) 2>/dev/null) $$HOME/.pyenv/versions/$(1).*/bin/python
+find_python = $(or $(shell for one in $(PLACES); do "$$one" -c "" 2>/dev/null && echo "$$one" && break; done),python$(1))
+
 PYTHON ?= python3
-PYTHON_OLDEST ?= python3.11
-PYTHON_NEWEST ?= python3.13
+PYTHON_OLDEST ?= $(call find_python,3.11)
+PYTHON_NEWEST ?= $(call find_python,3.13)
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
@@ -86,6 +90,7 @@ bench: $(VENV)/installed-demo
 	$(BIN)/jatlab bench
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c "" 2>/dev/null || { echo "$(PYTHON) does not run here: name another, as in make PYTHON=/path/to/python3.12 (for make compat: PYTHON_OLDEST, PYTHON_NEWEST)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "jatlab needs Python 3.11 to 3.13, not " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 

@@ -20,7 +20,7 @@ from jatlab.teachers import registry as teacher_registry
 from jatlab.training.log import read_log
 from jatlab.training.trainer import TrainConfig, Trainer, train
 from jatlab.utils.workers import run_jobs
-from tests.training.test_trainer import TINY
+from tests.support.training import TINY
 
 NAME = "own-line"
 

@@ -30,7 +30,7 @@ PACKAGES = (  # beside the model; then what the extras `envs`, `train` and `note
 )
 
 
-class Device(TypedDict):
+class DeviceInfo(TypedDict):
     """A device that torch can compute on."""
 
     device: str  # as `--device` takes it
@@ -54,7 +54,7 @@ class Info(TypedDict):
     python: str
     system: str
     packages: dict[str, str | None]  # None: not installed
-    devices: list[Device]
+    devices: list[DeviceInfo]
     cores: int
     threads: int
     renderer: str | None  # None: MuJoCo is missing
@@ -108,10 +108,10 @@ def gather() -> Info:
     }
 
 
-def _devices() -> list[Device]:
+def _devices() -> list[DeviceInfo]:
     import torch
 
-    found: list[Device] = [
+    found: list[DeviceInfo] = [
         {"device": "cpu", "name": platform.machine() or "unknown", "memory_gb": _memory()}
     ]
     if torch.cuda.is_available():
@@ -186,7 +186,7 @@ def _several(label: str, values: list[str]) -> list[tuple[str, str]]:
     return [(label if first == 0 else "", value) for first, value in enumerate(values)]
 
 
-def _device(device: Device) -> str:
+def _device(device: DeviceInfo) -> str:
     memory = device["memory_gb"]
     size = "" if memory is None else f", {memory:,.1f} GB"
     return f"{device['device']} ({device['name']}{size})"

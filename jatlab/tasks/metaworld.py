@@ -13,7 +13,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from jatlab.tasks.env import VectorObservation
-from jatlab.tasks.mujoco import Frames
+from jatlab.tasks.mujoco import RenderedFrames
 from jatlab.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -81,4 +81,4 @@ def make(
         hide_goal: Show zeros in place of the goal.
     """
     env = SeededSawyer(ALL_V3_ENVIRONMENTS[str(task.env_id)](), hide_goal)
-    return VectorObservation(Frames(env, render_mode, camera, size))
+    return VectorObservation(RenderedFrames(env, render_mode, camera, size))

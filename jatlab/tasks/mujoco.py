@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jatlab.tasks.rendering.cameras import CameraChoice
 
 
-class Frames(gym.Wrapper):
+class RenderedFrames(gym.Wrapper):
     """Renders a MuJoCo simulation without OpenGL; the first picture makes the renderer.
 
     Pictures have ``size`` by ``size`` pixels. For ``camera`` see
@@ -96,4 +96,4 @@ def make(
         # gymnasium advises v5, whose observations are longer (Ant: 105 instead of 27).
         warnings.simplefilter("ignore", DeprecationWarning)
         env = gym.make(str(task.env_id), disable_env_checker=True)
-    return VectorObservation(Frames(env, render_mode, camera, size))
+    return VectorObservation(RenderedFrames(env, render_mode, camera, size))

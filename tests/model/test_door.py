@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -16,8 +14,7 @@ from hypothesis import strategies as st
 
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.names import official_name
-from jatlab.model.config import JatConfig
-from jatlab.model.door import Door, check_inputs
+from jatlab.model.door import Door
 from jatlab.model.memory import Memory
 from tests.support import plain
 from tests.support.helpers import small
@@ -366,31 +363,3 @@ def test_a_device_is_asked_once_for_all_values(monkeypatch):
     with pytest.raises(ValueError, match="loss_weight holds nan"):
         door.check_values()
     assert transfers == [8]
-
-
-def test_the_check_costs_little_beside_a_training_step():
-    """Under 2 % of a step of `nano`: a ratio, measured in one process; it is about 0.1 %."""
-    torch.manual_seed(0)
-    network = JatModel(JatConfig.preset("nano")).train()
-    network.check_inputs = False
-    inputs = dict(
-        continuous_observations=torch.randn(4, 32, 39),
-        continuous_actions=torch.randn(4, 32, 4),
-        rewards=torch.randn(4, 32),
-        attention_mask=torch.ones(4, 32).long(),
-        loss_weight=torch.ones(4, 32),
-        continuous_sizes=torch.tensor([[39, 4]] * 4),
-    )
-    step = timed(lambda: network(**inputs).loss.backward(), 5)
-    check = timed(lambda: check_inputs(network.config, torch.device("cpu"), inputs), 50)
-    assert check < 0.02 * step
-
-
-def timed(run: Callable[[], object], times: int) -> float:
-    """The shortest of several times, in seconds."""
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)

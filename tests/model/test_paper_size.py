@@ -4,8 +4,6 @@ formula, against the plain reading of the facts.
 About half a minute on two cores, 771 MB of disk, 2 GB of memory.
 """
 
-import time
-
 import pytest
 import torch
 
@@ -93,20 +91,16 @@ def differences(ours, expected: dict):
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_loads_soon_and_computes_what_the_facts_say(folder):
-    """Up to 40 tokens every number agrees within 1e-4. In longer sequences float32 itself is no
+def test_loads_as_it_is_and_computes_what_the_facts_say(folder):
+    """Loading draws no random weights first, which takes ten times as long as reading the file.
+
+    Up to 40 tokens every number agrees within 1e-4. In longer sequences float32 itself is no
     better than 8e-4 with these weights (both readings against float64), so there the losses are
     compared, and the root mean square: a window of 255 tokens in place of 256 makes it 0.08.
     """
-    jatlab.load_agent("demo")  # what loading imports is not timed
-    started = time.perf_counter()
+    before = torch.get_rng_state()
     model = jatlab.load_agent(folder).model
-    loaded = time.perf_counter() - started
-    started = time.perf_counter()
-    (folder / "model.safetensors").read_bytes()
-    read = time.perf_counter() - started
-    print(f"loaded in {loaded:.2f} s; the file alone is read in {read:.2f} s")
-    assert loaded < 1 + 10 * read
+    assert torch.equal(torch.get_rng_state(), before)
     assert sum(parameter.numel() for parameter in model.parameters()) == PARAMETERS
     weights = {official_name(name): value for name, value in model.state_dict().items()}
     for kind, steps in (

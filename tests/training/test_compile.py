@@ -15,7 +15,7 @@ from jatlab.training.log import read_log
 from jatlab.training.trainer import TrainConfig, Trainer, train
 from tests.support.helpers import small
 from tests.support.synthetic import write_task
-from tests.training.test_trainer import TINY
+from tests.support.training import TINY
 
 compile = torch.compile
 

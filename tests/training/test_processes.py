@@ -20,7 +20,7 @@ from jatlab.agents.checkpoints import load_agent
 from jatlab.training.trainer import TrainConfig, train
 from tests.support import ROOT
 from tests.support.synthetic import write_task
-from tests.training.test_trainer import TINY, told
+from tests.support.training import TINY, told
 
 pytestmark = pytest.mark.slow  # starting processes takes its time
 

@@ -15,7 +15,7 @@ from jatlab.training.recipe import (
     make_optimizer,
     uses_bf16,
 )
-from tests.training.test_trainer import TINY
+from tests.support.training import TINY
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from jatlab.training.setup import build_model, resolve
 from jatlab.training.state import newest
 from jatlab.training.trainer import train
 from tests.support.synthetic import write_task
-from tests.training.test_trainer import TINY
+from tests.support.training import TINY
 
 PLAY = AgentSettings(temperature=0.5, windows={"metaworld": 4}, cache_policy="published")
 

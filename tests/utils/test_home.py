@@ -28,7 +28,7 @@ from jatlab.utils.files import atomic_write, expanded, write_json
 from jatlab.viz.player.playback import play
 from jatlab.viz.report.run import evaluate_and_report
 from tests.support.little_tasks import PUSH
-from tests.training.test_trainer import TINY
+from tests.support.training import TINY
 
 REACH = "metaworld-reach"
 

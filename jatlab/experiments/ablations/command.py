@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jatlab.experiments.ablations.questions import ABLATIONS
-from jatlab.experiments.ablations.results import SHIPPED, Results, assemble
+from jatlab.experiments.ablations.results import SHIPPED, AblationResults, assemble
 from jatlab.experiments.ablations.runs import run_point
 from jatlab.experiments.ablations.variants import (
     AVERAGE,
@@ -42,7 +42,7 @@ def ablate(
     episodes: int = EPISODES,
     install: bool = False,
     progress: bool = True,
-) -> Results:
+) -> AblationResults:
     """Make every missing run of an ablation, and write its results.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jatlab.experiments.ablations.questions import reach_of
-from jatlab.experiments.ablations.results import Results, difference, side_by_side
+from jatlab.experiments.ablations.results import AblationResults, difference, side_by_side
 from jatlab.model.config import JatConfig
 from jatlab.tasks import short_name
 from jatlab.viz.figures import panel, words
@@ -28,7 +28,7 @@ DASHES = ("-", "--", "-", "-", "-")  # of the memory test's variants; the second
 
 
 def ablation_figure(
-    results: Results, tasks: str | Sequence[str] | None = None, axes: Axes | None = None
+    results: AblationResults, tasks: str | Sequence[str] | None = None, axes: Axes | None = None
 ) -> Figure:
     """An ablation's results: a panel for each task, a row for each variant.
 
@@ -71,7 +71,7 @@ def _panels(columns: int, rows: int) -> Sequence[Axes]:
     return figure.subplots(1, columns, squeeze=False)[0]
 
 
-def _differ(results: Results, tasks: list[str]) -> bool:
+def _differ(results: AblationResults, tasks: list[str]) -> bool:
     """Whether the tasks have different variants, so that each panel needs its own names."""
     return len({tuple(results["summary"][task]) for task in tasks}) > 1
 
@@ -102,7 +102,7 @@ def _draw_variant(axes: Axes, row: int, found: dict[str, Any]) -> None:
     axes.plot(found["mean"], row, "D", color=INK, markersize=5, zorder=4)
 
 
-def _caption(results: Results) -> str:
+def _caption(results: AblationResults) -> str:
     runs = len(results["seeds"])
     if runs > 1:
         over = f"Student's 95 % interval over {runs} runs"
@@ -112,7 +112,7 @@ def _caption(results: Results) -> str:
     return f"{results['question']} {legend}"
 
 
-def _alt(results: Results, tasks: list[str]) -> str:
+def _alt(results: AblationResults, tasks: list[str]) -> str:
     task, name = tasks[0], results["name"]
     means = ", ".join(
         f"{variant} {found['mean']:.2f}" for variant, found in results["summary"][task].items()
@@ -123,7 +123,7 @@ def _alt(results: Results, tasks: list[str]) -> str:
 # --- joint training -------------------------------------------------------------------------------
 
 
-def joint_training_figure(results: Results, axes: Axes | None = None) -> Figure:
+def joint_training_figure(results: AblationResults, axes: Axes | None = None) -> Figure:
     """The ablation "generalists": how each task (row) changes when learnt beside others (column).
 
     Better is green, worse is red; a change is bold if its 95 % interval excludes 0. The diagonal
@@ -182,7 +182,7 @@ def _draw_cell(
 # --- the memory test ------------------------------------------------------------------------------
 
 
-def recall_figure(results: Results, axes: Axes | None = None) -> Figure:
+def recall_figure(results: AblationResults, axes: Axes | None = None) -> Figure:
     """The ablation "memory": the share of right answers over the time since the cue.
 
     Lines are means over runs. A dotted line shows how far a pattern of local layers can reach.

@@ -21,7 +21,7 @@ from jatlab.experiments.ablations.questions import ABLATIONS, Ablation
 from jatlab.experiments.ablations.variants import AVERAGE, BATCH, Variant, demonstrations, recipe
 from jatlab.utils.files import ASSETS
 
-Results = dict[str, Any]  # of an ablation, as in its JSON file
+AblationResults = dict[str, Any]  # of an ablation, as in its JSON file
 Summary = dict[str, dict[str, dict[str, Any]]]  # {task: {variant: {"mean", "interval", …}}}
 
 SHIPPED = ASSETS / "ablations"
@@ -38,7 +38,7 @@ def assemble(
     variants: Sequence[Variant],
     seeds: Sequence[int],
     runs: Sequence[dict[str, Any]],
-) -> Results:
+) -> AblationResults:
     """The results of an ablation, ready for JSON.
 
     Args:
@@ -130,7 +130,7 @@ def student_interval(means: Sequence[float] | np.ndarray) -> tuple[float, float]
 # --- reading results ------------------------------------------------------------------------------
 
 
-def load(name: str, folder: str | Path | None = None) -> Results:
+def load(name: str, folder: str | Path | None = None) -> AblationResults:
     """The results of an ablation that ship, or that `jatlab ablate` wrote into ``folder``.
 
     Raises FileNotFoundError if there are none.
@@ -149,7 +149,7 @@ def shipped() -> list[str]:
     return [name for name in ABLATIONS if (SHIPPED / f"{name}.json").exists()]
 
 
-def summary_table(results: Results) -> str:
+def summary_table(results: AblationResults) -> str:
     """An ablation's results as a table: mean and interval of each task and variant."""
     lines = [results["question"]]
     for task, variants in results["summary"].items():
@@ -160,7 +160,7 @@ def summary_table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def side_by_side(results: Results) -> Summary:
+def side_by_side(results: AblationResults) -> Summary:
     """The summary by task and variant.
 
     If each variant has a task of its own (finer and coarser time), they count as one task.
@@ -187,7 +187,7 @@ def difference(
     return float((theirs - ours).mean()), student_interval(theirs - ours)
 
 
-def differences(results: Results) -> list[str]:
+def differences(results: AblationResults) -> list[str]:
     """A line for each task and variant: its difference from the first variant, and a verdict.
 
     Intervals are over seeds if there are several runs. Else they are over the episodes, which have
@@ -208,7 +208,7 @@ def differences(results: Results) -> list[str]:
     return lines
 
 
-def _scores(results: Results, task: str, variant: str) -> np.ndarray:
+def _scores(results: AblationResults, task: str, variant: str) -> np.ndarray:
     """The episodes' scores of a variant's only run, on ``task`` or the only task that it has."""
     tasks = next(run["tasks"] for run in results["runs"] if run["variant"] == variant)
     return np.array((tasks.get(task) or next(iter(tasks.values())))["scores"])

@@ -31,7 +31,7 @@ REPEATS, SPLITS = (4, 8), (2,)
 MOST_FRAMES = 108_000  # of a game
 
 
-class Recall(gym.Env):
+class RecallEnv(gym.Env):
     """The memory test.
 
     An observation has 5 values. In the first timestep one of the first four is 1: the cue. Later
@@ -66,7 +66,7 @@ class RecallTeacher(Teacher):
 
     def reset(self, env: gym.Env, seed: int | None = None) -> None:
         """Begin an episode."""
-        self.game = cast(Recall, env.unwrapped)
+        self.game = cast(RecallEnv, env.unwrapped)
 
     def act(self, observation: Observation, executed: Any = None) -> int:
         """The cue."""
@@ -156,7 +156,7 @@ def register_all() -> None:
     Reach's teacher scores 0.98 and more with finer and with coarser time.
     """
     recall = Task(RECALL, "memory", None, None, "continuous", CUES + 1, "discrete", CUES)
-    register(recall, lambda task, render_mode=None: Recall(), check=False)
+    register(recall, lambda task, render_mode=None: RecallEnv(), check=False)
     register_teacher(RECALL, RecallTeacher, "who knows the cue")
     for repeats in REPEATS:
         _register_reach(f"reach-every-{repeats}", partial(_repeated_reach, repeats))

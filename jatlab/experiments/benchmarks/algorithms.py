@@ -23,6 +23,7 @@ from jatlab.agents.agent import Agent
 from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
+from jatlab.model.door import check_inputs
 from jatlab.model.encoders import DiscreteEncoder
 from jatlab.model.memory import Memory
 from jatlab.model.transformer import sequence_masks
@@ -59,7 +60,7 @@ def run(output: str | Path | None = None, progress: bool = True) -> list[Ratio]:
     With ``progress=False`` nothing is printed.
     """
     ratios = []
-    for measure in (discrete_encoder, acting_with_the_cache, lockstep, batches):
+    for measure in (discrete_encoder, acting_with_the_cache, lockstep, batches, door):
         for ratio in measure():
             if progress:
                 say(ratio, flush=True)
@@ -274,3 +275,30 @@ def _write_episodes(folder: Path, task: str, count: int) -> None:
         for length in rng.integers(3, 13, count)
     ]
     write_episodes(folder / task / "train" / "00000.parquet", episodes, get_task(task))
+
+
+# --- the door -------------------------------------------------------------------------------------
+
+
+def door() -> list[Ratio]:
+    """A training step of `nano` on an arm's windows, against the check of its arguments."""
+    model = JatModel(JatConfig.preset("nano")).train()
+    model.check_inputs = False
+    inputs = {
+        "continuous_observations": torch.randn(4, 32, 39),
+        "continuous_actions": torch.randn(4, 32, 4),
+        "rewards": torch.randn(4, 32),
+        "attention_mask": torch.ones(4, 32, dtype=torch.long),
+        "loss_weight": torch.ones(4, 32),
+        "continuous_sizes": torch.tensor([[39, 4]] * 4),
+    }
+    step = _training_step(model)
+
+    def checks() -> None:
+        for _ in range(PASSES):
+            check_inputs(model.config, torch.device("cpu"), inputs)
+
+    check, trained = alternate(checks, lambda: step(inputs))
+    check /= PASSES
+    detail = f"{1e3 * trained:.1f} ms a step, {1e6 * check:.0f} us a check"
+    return [Ratio("nano's training step against the door's check", trained / check, 50, detail)]

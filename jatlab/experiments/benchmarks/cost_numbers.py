@@ -23,7 +23,7 @@ from jatlab.experiments.benchmarks.hardware import UTILISATION, hours
 from jatlab.model.config import JatConfig
 
 
-class Window(TypedDict):
+class WindowCost(TypedDict):
     """A full window of one kind of task: its tokens, and FLOPs forward and backward."""
 
     tokens: int
@@ -38,7 +38,7 @@ class Cost(TypedDict):
     windows: int  # of a step
     utilisation: float  # share of the peak that is assumed
     parameters: dict[str, int]  # by part of the model
-    full_windows: dict[str, Window]  # by kind of task
+    full_windows: dict[str, WindowCost]  # by kind of task
     tokens_per_step: float
     flops_per_step: float
     memory_bytes: dict[str, int]  # by what it is for

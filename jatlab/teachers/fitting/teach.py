@@ -37,7 +37,7 @@ SAVE_SECONDS = 30.0
 
 
 @dataclass
-class Progress:
+class SearchProgress:
     """What a search has come to, beside the state of its method."""
 
     steps: int = 0
@@ -49,7 +49,7 @@ class Progress:
         return {"progress": np.array([self.steps, self.seconds, self.best])}
 
     @classmethod
-    def of(cls, state: dict[str, np.ndarray]) -> Progress:
+    def of(cls, state: dict[str, np.ndarray]) -> SearchProgress:
         """The progress in a :meth:`state`."""
         steps, seconds, best = state["progress"]
         return cls(int(steps), float(seconds), float(best))
@@ -182,11 +182,11 @@ class SearchRun:
         with atomic_write(self.state_file) as temporary:
             save_file(ordered, temporary, self.facts)
 
-    def _restore(self) -> Progress:
+    def _restore(self) -> SearchProgress:
         """Go on from the folder's search, if there is one."""
         path = self.state_file
         if not path.exists():
-            return Progress()
+            return SearchProgress()
         state, known = read_controller(path)
         for name, value in self.facts.items():
             require(
@@ -195,7 +195,7 @@ class SearchRun:
                 "choose another --output, or delete that folder",
             )
         self.search.restore(state)
-        return Progress.of(state)
+        return SearchProgress.of(state)
 
 
 def evaluate(task: str, policy: Policy, seeds: range) -> np.ndarray:

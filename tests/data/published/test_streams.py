@@ -29,7 +29,7 @@ from tests.support.hub import (
     write_card,
     write_shards,
 )
-from tests.training.test_trainer import TINY
+from tests.support.training import TINY
 
 CONFIG = JatConfig.preset("nano", max_position_embeddings=16)
 MUJOCO, ATARI = NAMES["mujoco"], NAMES["atari"]

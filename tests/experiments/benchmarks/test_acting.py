@@ -9,8 +9,8 @@ from jatlab.experiments.benchmarks.acting import Acting
 
 def test_a_table_of_an_agent(capsys, monkeypatch):
     found = [
-        Acting("babyai-go-to", 0.5, 300.0, 400.0),
-        Acting("atari-pong", 0.5, 39.0, 400.0),
+        Acting("babyai-go-to", 0.5, 300.0, 10.0, 400.0),
+        Acting("atari-pong", 0.5, 39.0, 10.0, 400.0),
     ]
     monkeypatch.setattr(bench_agent, "run", lambda agent: found)
     assert main(["bench", "--agent", "demo"]) == 0
@@ -24,10 +24,11 @@ def test_a_table_of_an_agent(capsys, monkeypatch):
 @pytest.mark.parametrize(
     "line, met",
     [
-        (Acting("atari-pong", 2.0, 40.0, 500.0), True),
-        (Acting("babyai-go-to", 2.0, 99.0, 500.0), False),
-        (Acting("atari-pong", 2.1, 40.0, 500.0), False),
-        (Acting("atari-pong", 2.0, 40.0, 501.0), False),
+        (Acting("atari-pong", 2.0, 40.0, 10.0, 500.0), True),
+        (Acting("babyai-go-to", 2.0, 99.0, 10.0, 500.0), False),
+        (Acting("atari-pong", 2.1, 40.0, 10.0, 500.0), False),
+        (Acting("atari-pong", 2.0, 40.0, 10.0, 501.0), False),
+        (Acting("atari-pong", 2.0, 40.0, 9.9, 500.0), False),
     ],
 )
 def test_every_target_counts(line, met):
@@ -37,6 +38,7 @@ def test_every_target_counts(line, met):
 def test_measured_in_a_process_of_its_own():
     (line,) = bench_agent.run("demo", ("babyai-go-to-obj",))
     assert line.task == "babyai-go-to-obj" and 0 < line.loaded < 60 and line.steps_per_second > 1
+    assert line.pictures_per_second > 1
     assert 50 < line.memory < 3000  # torch, the agent and a grid
 
 

@@ -17,7 +17,7 @@ from jatlab.training.state import newest
 from jatlab.training.trainer import TrainConfig
 from tests.support.helpers import group_is_alive, wait_for
 from tests.support.synthetic import write_task
-from tests.training.test_trainer import TINY
+from tests.support.training import TINY
 
 pytestmark = pytest.mark.slow  # starting processes takes its time
 

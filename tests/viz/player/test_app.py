@@ -4,9 +4,7 @@ import asyncio
 import sys
 
 import pytest
-import torch
 
-from jatlab.agents.agent import Agent
 from jatlab.viz.player.app import DRAWN, Player
 from tests.support.little_tasks import BROKEN, GRID, OPEN, PUSH, Little
 from tests.viz.player.driving import change, click, until
@@ -183,18 +181,3 @@ def test_timings_name_their_parts(player):
     assert set(taken) == {"step", "draw", "encode", "picture", "processor"}
     assert taken["picture"] == pytest.approx(taken["step"] + taken["draw"] + taken["encode"])
     assert all(value > 0 for value in taken.values())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", ["babyai-go-to-local", "metaworld-drawer-open", "atari-pong"])
-def test_mini_is_drawn_ten_times_a_second_on_one_core(task):
-    """In the processor's time, so that a busy machine does not matter."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with Player(Agent.untrained("mini"), task) as player:
-        player.advance(20)
-        taken = player.timings(20)
-    torch.set_num_threads(threads)
-    possible, measured = 1 / taken["processor"], 1 / taken["picture"]
-    print(f"{task}: {possible:.0f} pictures a second on one core, {measured:.0f} measured")
-    assert taken["processor"] < 0.1
