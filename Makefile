@@ -13,7 +13,7 @@ CONSTRAINTS := constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test pyproject.toml
 
-.PHONY: demo check-demo test lint format fast notebooks browser badges lab bench compat compat-oldest
+.PHONY: demo check-demo test lint format fast notebooks twice browser badges lab bench compat compat-oldest
 .PHONY: compat-newest constraints dist ship agent language clean help docs links
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make format   let ruff format the code and mend what it can"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make notebooks  run every lesson, shortened, and compare its checked cells (about 4 minutes)"
+	@echo "make twice  run every lesson, shortened, and then each of its cells again (about 10 minutes)"
 	@echo "make docs   build the documentation into build/docs and check its links (about 2 minutes)"
 	@echo "make bench  what the algorithms buy, as ratios"
 	@echo "make compat the quick tests and the lessons with the oldest and newest supported versions"
@@ -66,12 +67,16 @@ format: $(VENV)/installed-test
 notebooks: $(VENV)/installed-test
 	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p tests.support.limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
 
+# Run All, then every cell again from the last to the first, in one kernel
+twice: $(VENV)/installed-test
+	JATLAB_TWICE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/notebooks/test_rerun.py
+
 # every lesson in a real JupyterLab in headless Chromium (Debian: apt install chromium), by Run All; pictures of it in runs/browser
 browser: $(VENV)/installed-test
 	JATLAB_BROWSER=runs/browser $(BIN)/python -m pytest tests/browser
 
 # for maintainers: badges, links and the tables of lessons, from the homepage in pyproject.toml
-badges: $(VENV)/bin/python
+badges: $(VENV)/installed-test
 	$(BIN)/python -m scripts.badges
 
 # the site: warnings are errors, and every link within it must lead somewhere

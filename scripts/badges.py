@@ -1,8 +1,8 @@
 """Links to Binder and Colab, all from the homepage in pyproject.toml. `make badges` runs it.
 
 It writes each notebook's badge line (the line that ends in `<!-- badges -->`), the address in its
-set-up cell, and the tables of lessons in notebooks/README.md (between `<!-- lessons:start -->` and
-`<!-- lessons:end -->`). Outputs stay as they are. A second run changes nothing.
+set-up cell, what its page says about exercises (`scripts/exercises.py`), and the tables of lessons
+in notebooks/README.md (between `<!-- lessons:start -->` and `<!-- lessons:end -->`). Outputs stay as they are. A second run changes nothing.
 """
 
 import json
@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from scripts import exercises
 from scripts.lessons import Lesson, lessons, source
 from scripts.readme import insert
 
@@ -69,6 +70,7 @@ def stamped(notebook: dict[str, Any], name: str, home: str) -> dict[str, Any]:
         old = source(cell)
         if cell["cell_type"] == "markdown":
             new = BADGE_LINE.sub(lambda _: f"{links(name, home)} {MARK}", old)
+            new = exercises.stamped(new, notebook, name[:2])
         else:
             new = INSTALLATION.sub(lambda match: f"{match[1]}{home}", old)
         if new != old:

@@ -71,10 +71,15 @@ def lesson(notebook: dict[str, Any], file: str) -> Lesson:
 def paragraph(text: str, words: str) -> str:
     """The paragraph after these bold words, with a list that follows it, on one line.
 
-    It is "" without such words.
+    The list's items are joined by semicolons. It is "" without such words.
     """
     match = re.search(rf"\*\*{words}:?\*\*:?(.*?)(?=\n\n(?![-*] )|\Z)", text, re.DOTALL)
-    return re.sub(r"\s+", " ", match[1]).strip() if match else ""
+    if not match:
+        return ""
+    first, *items = re.split(r"^[-*] ", match[1], flags=re.MULTILINE)
+    parts = [part.strip().rstrip(";.,") for part in items]
+    text = first + "; ".join(parts) + ("." if parts else "")
+    return re.sub(r"\s+", " ", text).strip()
 
 
 def lessons() -> list[Lesson]:

@@ -5,15 +5,7 @@ figures with a caption.
 """
 
 from jatlab.lessons.answers import Answer, Wrong, expect, numbers
-from jatlab.lessons.harness import (
-    Exercise,
-    Unfilled,
-    check,
-    exercises,
-    get_exercise,
-    solution,
-    verdict,
-)
+from jatlab.lessons.harness import Exercise, Unfilled, check, exercises, get_exercise, verdict
 
 __all__ = [
     "Answer",
@@ -25,6 +17,5 @@ __all__ = [
     "expect",
     "get_exercise",
     "numbers",
-    "solution",
     "verdict",
 ]

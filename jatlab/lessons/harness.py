@@ -2,10 +2,13 @@
 
 Each lesson has a module, ``lesson01.py`` and so on, that ends in ``EXERCISES = {"01.1":
 Exercise(...), ...}``. The tests run its solutions and typical wrong answers
-(``tests/lessons``). A reader uses two functions in a notebook::
+(``tests/lessons``). A reader calls one function in a notebook::
 
     check("01.1", my_function)   # right, or the probable mistake
-    solution("01.1")             # the code of one right answer
+
+An exercise in steps takes the answers one by one, ``check("02.5", first)`` and then
+``check("02.5", first, second)``. The code of a right answer folds out in the notebook, where
+``make badges`` writes it.
 
 A check reads every answer through `jatlab.lessons.answers`, so that arrays, tensors, lists and
 generators of any number type count alike.
@@ -47,28 +50,36 @@ class Exercise:
     """One exercise: a solution, and a check that names the probable mistake.
 
     Attributes:
+        difficulty: From 1, a line, to 5, an afternoon.
+        importance: From 1, a side path, to 5, what the rest stands on.
         minutes: How long a reader may need.
         solution: One right answer: a function, or a tuple where the check takes several answers.
         check: Takes the answers and raises `Wrong` (through `expect`) for the first mistake.
-        shown: The code to print, where the source of ``solution`` does not say it.
+        shown: The code to show, where the source of ``solution`` does not say it.
+        steps: What each answer of an exercise in steps is about, such as "cut into heads". Its
+            check takes the first answers alone too; the others are then None.
     """
 
+    difficulty: int
+    importance: int
     minutes: int
     solution: object
     check: Callable[..., None]
     shown: str = ""
+    steps: tuple[str, ...] = ()
 
     @property
     def answers(self) -> tuple:
         """What a reader with the right answers would give to the check."""
         return self.solution if isinstance(self.solution, tuple) else (self.solution,)
 
-    def source(self) -> str:
-        """The solution's code."""
+    def source(self, step: int | None = None) -> str:
+        """The solution's code, or that of one step, from 1."""
         if self.shown:
             return textwrap.dedent(self.shown).strip()
-        return "\n".join(
-            inspect.getsource(a).rstrip() if callable(a) else repr(a) for a in self.answers
+        answers = self.answers if step is None else self.answers[step - 1 : step]
+        return "\n\n\n".join(
+            inspect.getsource(a).rstrip() if callable(a) else repr(a) for a in answers
         )
 
 
@@ -105,7 +116,8 @@ def verdict(name: str, *answers: object) -> str:
     if any(_is_empty(answer) for answer in answers):
         return "nothing there yet: put your answer where the three dots are"
     try:
-        _expect_kinds(name, exercise.answers, answers)
+        right = exercise.answers[: len(answers) or None] if exercise.steps else exercise.answers
+        _expect_kinds(name, right, answers)
         exercise.check(*(_called_safely(one) if callable(one) else one for one in answers))
     except Unfilled:
         return (
@@ -145,12 +157,9 @@ def _expect_kinds(name: str, right: tuple, answers: tuple) -> None:
 def check(name: str, *answers: object) -> None:
     """Print whether the answers to an exercise are right, and if not, the probable mistake."""
     wrong = verdict(name, *answers)
-    print(f"{NOT_YET} {name} not yet: {wrong}" if wrong else f"{RIGHT} {name} is right")
-
-
-def solution(name: str) -> None:
-    """Print the code of one right answer."""
-    print(get_exercise(name).source())
+    steps = get_exercise(name).steps
+    done = f"{name}, step {len(answers)} of {len(steps)}," if steps else name
+    print(f"{NOT_YET} {name} not yet: {wrong}" if wrong else f"{RIGHT} {done} is right")
 
 
 def _called_safely(answer: Answer) -> Answer:

@@ -103,7 +103,13 @@ def _timestep(answer: Answer, weights: np.ndarray) -> int:
 
 
 EXERCISES = {
-    "00.1": Exercise(minutes=2, solution=steps_taken, check=check_steps_taken),
-    "00.2": Exercise(minutes=2, solution=tokens_at, check=check_tokens_at),
-    "00.3": Exercise(minutes=3, solution=most_attended, check=check_most_attended),
+    "00.1": Exercise(
+        difficulty=1, importance=3, minutes=2, solution=steps_taken, check=check_steps_taken
+    ),
+    "00.2": Exercise(
+        difficulty=1, importance=4, minutes=2, solution=tokens_at, check=check_tokens_at
+    ),
+    "00.3": Exercise(
+        difficulty=1, importance=3, minutes=3, solution=most_attended, check=check_most_attended
+    ),
 }

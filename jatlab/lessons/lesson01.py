@@ -286,12 +286,18 @@ def _expect_same(got: object, right: Tensor, message: str) -> None:
 
 
 EXERCISES = {
-    "01.1": Exercise(minutes=3, solution=arriving, check=check_arriving),
-    "01.2": Exercise(minutes=5, solution=repeat, check=check_repeat),
-    "01.3": Exercise(minutes=10, solution=merge, check=check_merge),
-    "01.4": Exercise(minutes=10, solution=cut, check=check_cut),
-    "01.5": Exercise(minutes=10, solution=gato_token, check=check_gato_token),
+    "01.1": Exercise(
+        difficulty=1, importance=4, minutes=3, solution=arriving, check=check_arriving
+    ),
+    "01.2": Exercise(difficulty=2, importance=3, minutes=5, solution=repeat, check=check_repeat),
+    "01.3": Exercise(difficulty=3, importance=3, minutes=10, solution=merge, check=check_merge),
+    "01.4": Exercise(difficulty=3, importance=4, minutes=10, solution=cut, check=check_cut),
+    "01.5": Exercise(
+        difficulty=3, importance=2, minutes=10, solution=gato_token, check=check_gato_token
+    ),
     "01.6": Exercise(
+        difficulty=1,
+        importance=3,
         minutes=2,
         solution=(GATO_ANT, JAT_ANT),
         check=check_contexts,

@@ -263,8 +263,10 @@ def _share(answer: Answer, weights: Tensor, queries: Tensor, keys: Tensor) -> fl
 
 
 EXERCISES = {
-    "02.1": Exercise(minutes=10, solution=attend, check=check_attend),
-    "02.2": Exercise(minutes=8, solution=dual_masks, check=check_masks),
-    "02.3": Exercise(minutes=6, solution=reach, check=check_reach),
-    "02.4": Exercise(minutes=8, solution=attention_share, check=check_share),
+    "02.1": Exercise(difficulty=2, importance=5, minutes=10, solution=attend, check=check_attend),
+    "02.2": Exercise(difficulty=2, importance=5, minutes=8, solution=dual_masks, check=check_masks),
+    "02.3": Exercise(difficulty=2, importance=3, minutes=6, solution=reach, check=check_reach),
+    "02.4": Exercise(
+        difficulty=3, importance=3, minutes=8, solution=attention_share, check=check_share
+    ),
 }

@@ -208,8 +208,26 @@ def check_trunk_training_flops(answer: Answer) -> None:
 
 
 EXERCISES = {
-    "03.1": Exercise(minutes=4, solution=split, check=check_split),
-    "03.2": Exercise(minutes=10, solution=observation_loss, check=check_observation_loss),
-    "03.3": Exercise(minutes=8, solution=block_parameters, check=check_block_parameters),
-    "03.4": Exercise(minutes=10, solution=trunk_training_flops, check=check_trunk_training_flops),
+    "03.1": Exercise(difficulty=1, importance=5, minutes=4, solution=split, check=check_split),
+    "03.2": Exercise(
+        difficulty=3,
+        importance=4,
+        minutes=10,
+        solution=observation_loss,
+        check=check_observation_loss,
+    ),
+    "03.3": Exercise(
+        difficulty=2,
+        importance=3,
+        minutes=8,
+        solution=block_parameters,
+        check=check_block_parameters,
+    ),
+    "03.4": Exercise(
+        difficulty=3,
+        importance=3,
+        minutes=10,
+        solution=trunk_training_flops,
+        check=check_trunk_training_flops,
+    ),
 }

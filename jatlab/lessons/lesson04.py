@@ -239,8 +239,16 @@ def _check_five_runs(answer: Answer) -> None:
 
 
 EXERCISES = {
-    "04.1": Exercise(minutes=8, solution=next_error, check=check_next_error),
-    "04.2": Exercise(minutes=6, solution=missed_changes, check=check_missed),
-    "04.3": Exercise(minutes=5, solution=balanced_kappa, check=check_kappa),
-    "04.4": Exercise(minutes=6, solution=over_runs, check=check_over_runs),
+    "04.1": Exercise(
+        difficulty=3, importance=5, minutes=8, solution=next_error, check=check_next_error
+    ),
+    "04.2": Exercise(
+        difficulty=2, importance=4, minutes=6, solution=missed_changes, check=check_missed
+    ),
+    "04.3": Exercise(
+        difficulty=2, importance=2, minutes=5, solution=balanced_kappa, check=check_kappa
+    ),
+    "04.4": Exercise(
+        difficulty=2, importance=4, minutes=6, solution=over_runs, check=check_over_runs
+    ),
 }

@@ -222,8 +222,10 @@ def _close(a: dict[str, float], b: dict[str, float]) -> bool:
 
 
 EXERCISES = {
-    "05.1": Exercise(minutes=5, solution=cut, check=check_cut),
-    "05.2": Exercise(minutes=8, solution=pad, check=check_pad),
-    "05.3": Exercise(minutes=5, solution=masked_mean, check=check_masked_mean),
-    "05.4": Exercise(minutes=5, solution=shares, check=check_shares),
+    "05.1": Exercise(difficulty=2, importance=4, minutes=5, solution=cut, check=check_cut),
+    "05.2": Exercise(difficulty=3, importance=4, minutes=8, solution=pad, check=check_pad),
+    "05.3": Exercise(
+        difficulty=1, importance=4, minutes=5, solution=masked_mean, check=check_masked_mean
+    ),
+    "05.4": Exercise(difficulty=2, importance=3, minutes=5, solution=shares, check=check_shares),
 }

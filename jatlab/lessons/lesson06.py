@@ -226,8 +226,10 @@ def check_hours(answer: Answer) -> None:
 
 
 EXERCISES = {
-    "06.1": Exercise(minutes=8, solution=rate, check=check_rate),
-    "06.2": Exercise(minutes=8, solution=clip, check=check_clip),
-    "06.3": Exercise(minutes=8, solution=combined, check=check_combined),
-    "06.4": Exercise(minutes=5, solution=hours, check=check_hours),
+    "06.1": Exercise(difficulty=2, importance=3, minutes=8, solution=rate, check=check_rate),
+    "06.2": Exercise(difficulty=2, importance=4, minutes=8, solution=clip, check=check_clip),
+    "06.3": Exercise(
+        difficulty=3, importance=3, minutes=8, solution=combined, check=check_combined
+    ),
+    "06.4": Exercise(difficulty=1, importance=2, minutes=5, solution=hours, check=check_hours),
 }

@@ -272,9 +272,19 @@ def check_best_of(answer: Answer) -> None:
 
 
 EXERCISES = {
-    "07.1": Exercise(minutes=5, solution=normalised, check=check_normalised),
-    "07.2": Exercise(minutes=8, solution=iqm, check=check_iqm),
-    "07.3": Exercise(minutes=8, solution=stratified_draw, check=check_stratified_draw),
-    "07.4": Exercise(minutes=10, solution=largest_at_least, check=check_largest_at_least),
-    "07.5": Exercise(minutes=8, solution=best_of, check=check_best_of),
+    "07.1": Exercise(
+        difficulty=2, importance=5, minutes=5, solution=normalised, check=check_normalised
+    ),
+    "07.2": Exercise(difficulty=2, importance=5, minutes=8, solution=iqm, check=check_iqm),
+    "07.3": Exercise(
+        difficulty=3, importance=4, minutes=8, solution=stratified_draw, check=check_stratified_draw
+    ),
+    "07.4": Exercise(
+        difficulty=3,
+        importance=3,
+        minutes=10,
+        solution=largest_at_least,
+        check=check_largest_at_least,
+    ),
+    "07.5": Exercise(difficulty=3, importance=3, minutes=8, solution=best_of, check=check_best_of),
 }

@@ -247,10 +247,21 @@ def newest_position(t: int, context: int, policy: str) -> int:
     return 2 * (remembered(t, context, policy) - 1)  # exercise 08.3
 """
 EXERCISES = {
-    "08.1": Exercise(minutes=5, solution=tempered, check=check_tempered),
-    "08.2": Exercise(minutes=5, solution=last_timesteps, check=check_last_timesteps),
-    "08.3": Exercise(minutes=10, solution=remembered, check=check_remembered),
+    "08.1": Exercise(
+        difficulty=1, importance=4, minutes=5, solution=tempered, check=check_tempered
+    ),
+    "08.2": Exercise(
+        difficulty=2, importance=3, minutes=5, solution=last_timesteps, check=check_last_timesteps
+    ),
+    "08.3": Exercise(
+        difficulty=3, importance=3, minutes=10, solution=remembered, check=check_remembered
+    ),
     "08.4": Exercise(
-        minutes=10, solution=newest_position, check=check_newest_position, shown=NEWEST_POSITION
+        difficulty=3,
+        importance=2,
+        minutes=10,
+        solution=newest_position,
+        check=check_newest_position,
+        shown=NEWEST_POSITION,
     ),
 }

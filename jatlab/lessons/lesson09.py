@@ -224,8 +224,18 @@ def _rounded(values: Tensor | np.ndarray) -> list[float]:
 
 
 EXERCISES = {
-    "09.1": Exercise(minutes=5, solution=with_temperature, check=check_with_temperature),
-    "09.2": Exercise(minutes=10, solution=keep_top_p, check=check_keep_top_p),
-    "09.3": Exercise(minutes=8, solution=perplexity, check=check_perplexity),
-    "09.4": Exercise(minutes=8, solution=to_map, check=check_to_map),
+    "09.1": Exercise(
+        difficulty=1,
+        importance=4,
+        minutes=5,
+        solution=with_temperature,
+        check=check_with_temperature,
+    ),
+    "09.2": Exercise(
+        difficulty=3, importance=4, minutes=10, solution=keep_top_p, check=check_keep_top_p
+    ),
+    "09.3": Exercise(
+        difficulty=3, importance=4, minutes=8, solution=perplexity, check=check_perplexity
+    ),
+    "09.4": Exercise(difficulty=2, importance=3, minutes=8, solution=to_map, check=check_to_map),
 }

@@ -182,8 +182,26 @@ def check_chance_of_a_finding(answer: Answer) -> None:
 
 
 EXERCISES = {
-    "10.1": Exercise(minutes=10, solution=reach, check=check_reach),
-    "10.2": Exercise(minutes=8, solution=interval_over_runs, check=check_interval_over_runs),
-    "10.3": Exercise(minutes=5, solution=seed_differences, check=check_seed_differences),
-    "10.4": Exercise(minutes=5, solution=chance_of_a_finding, check=check_chance_of_a_finding),
+    "10.1": Exercise(difficulty=3, importance=4, minutes=10, solution=reach, check=check_reach),
+    "10.2": Exercise(
+        difficulty=2,
+        importance=5,
+        minutes=8,
+        solution=interval_over_runs,
+        check=check_interval_over_runs,
+    ),
+    "10.3": Exercise(
+        difficulty=1,
+        importance=4,
+        minutes=5,
+        solution=seed_differences,
+        check=check_seed_differences,
+    ),
+    "10.4": Exercise(
+        difficulty=2,
+        importance=4,
+        minutes=5,
+        solution=chance_of_a_finding,
+        check=check_chance_of_a_finding,
+    ),
 }

@@ -179,8 +179,24 @@ def _correlation(answer: Answer, x: Sequence[float], y: Sequence[float]) -> floa
 
 
 EXERCISES = {
-    "11.1": Exercise(minutes=10, solution=block_parameters, check=check_block_parameters),
-    "11.2": Exercise(minutes=8, solution=published_name, check=check_published_name),
-    "11.3": Exercise(minutes=8, solution=interval, check=check_interval),
-    "11.4": Exercise(minutes=8, solution=rank_correlation, check=check_rank_correlation),
+    "11.1": Exercise(
+        difficulty=2,
+        importance=3,
+        minutes=10,
+        solution=block_parameters,
+        check=check_block_parameters,
+    ),
+    "11.2": Exercise(
+        difficulty=3, importance=2, minutes=8, solution=published_name, check=check_published_name
+    ),
+    "11.3": Exercise(
+        difficulty=2, importance=4, minutes=8, solution=interval, check=check_interval
+    ),
+    "11.4": Exercise(
+        difficulty=3,
+        importance=3,
+        minutes=8,
+        solution=rank_correlation,
+        check=check_rank_correlation,
+    ),
 }

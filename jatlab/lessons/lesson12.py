@@ -263,7 +263,7 @@ def _thrust(answer: Answer, observation: np.ndarray) -> np.ndarray:
 
 
 EXERCISES = {
-    "12.1": Exercise(minutes=5, solution=facts, check=check_facts),
-    "12.2": Exercise(minutes=10, solution=paired, check=check_paired),
-    "12.3": Exercise(minutes=15, solution=pilot, check=check_pilot),
+    "12.1": Exercise(difficulty=2, importance=4, minutes=5, solution=facts, check=check_facts),
+    "12.2": Exercise(difficulty=3, importance=5, minutes=10, solution=paired, check=check_paired),
+    "12.3": Exercise(difficulty=4, importance=5, minutes=15, solution=pilot, check=check_pilot),
 }

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from jatlab.lessons import Exercise, check, expect, get_exercise, harness, solution, verdict
+from jatlab.lessons import Exercise, check, expect, get_exercise, harness, verdict
 
 
 def double(x):
@@ -19,11 +19,25 @@ def check_double(f):
     expect(f(3) == 6, "squared instead of doubled?")
 
 
+def again(x):
+    return x + x
+
+
+def check_both(first, second=None):
+    check_double(first)
+    expect(second is None or second(2) == 4, "f(2) should be 4")
+
+
+def exercise(solution, check, **more):
+    return Exercise(1, 1, 5, solution, check, **more)
+
+
 @pytest.fixture(autouse=True)
 def lesson(monkeypatch):
-    """A lesson 99 with one exercise."""
+    """A lesson 99 with an exercise, and one in two steps."""
     module = ModuleType("jatlab.lessons.lesson99")
-    module.EXERCISES = {"99.1": Exercise(minutes=5, solution=double, check=check_double)}
+    steps = exercise((double, again), check_both, steps=("double", "again"))
+    module.EXERCISES = {"99.1": exercise(double, check_double), "99.2": steps}
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(harness, "find_spec", lambda name: name == module.__name__ or None)
 
@@ -105,22 +119,33 @@ def test_methods_and_partial_functions_are_called_too():
     assert verdict("99.1", (2).__mul__) == ""
 
 
-def test_check_and_solution_print(capsys):
+def test_check_prints(capsys):
     check("99.1", double)
     check("99.1", lambda x: 5)
-    solution("99.1")
     assert capsys.readouterr().out.splitlines() == [
         "✔ 99.1 is right",
         "✘ 99.1 not yet: f(2) should be 4",
-        "def double(x):",
-        "    return 2 * x",
     ]
+
+
+def test_an_exercise_in_steps_takes_first_answers_alone(capsys):
+    check("99.2", double)
+    check("99.2", double, lambda x: 5)
+    check("99.2", double, 3)
+    check("99.2", double, double, double)
+    assert capsys.readouterr().out.splitlines() == [
+        "✔ 99.2, step 1 of 2, is right",
+        "✘ 99.2 not yet: f(2) should be 4",
+        '✘ 99.2 not yet: give the function itself, check("99.2", your_function); yours is 3',
+        "✘ 99.2 not yet: this exercise takes 2 answer(s), not 3",
+    ]
+    assert get_exercise("99.2").source(2).startswith("def again(x)")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("99.2", "no exercise '99.2'; this lesson has 99.1"),
+        ("99.3", "no exercise '99.3'; this lesson has 99.1, 99.2"),
         ("98.1", "no lesson '98'"),
         ("one", "no lesson 'one'"),
     ],

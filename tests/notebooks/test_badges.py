@@ -85,7 +85,7 @@ def test_a_lesson_is_read_from_its_header():
     notebook = {"cells": [{"cell_type": "markdown", "source": "\n\n".join(paragraphs)}]}
     one = lessons.lesson(notebook, "07_evaluation.ipynb")
     assert (one.number, one.name) == ("07", "Evaluation")
-    assert (one.objectives, one.needs) == ("- count, - compare.", "lesson 00.")
+    assert (one.objectives, one.needs) == ("count; compare.", "lesson 00.")
     assert (one.time, one.hardware) == ("20–30", "Two cores.")
 
 

@@ -18,9 +18,15 @@ HEADER = """\
 **You need** eyes.
 
 **Minutes, hardware**: 10 minutes, two cores."""
-EXERCISE = """### Exercise 01.{0} · a title (5 minutes)
+EXERCISE = """### Exercise 01.{0} · a title
 
-<details><summary>Hint</summary>look</details>"""
+*Difficulty 1/5 · importance 2/5 · 5 minutes*
+
+<details><summary>Hint</summary>look</details>
+
+<!-- solution 01.{0} -->
+<details><summary>Solution</summary>look</details>
+<!-- end of solution -->"""
 
 
 def text(source):
@@ -52,11 +58,10 @@ def lesson(monkeypatch):
         cells += [
             text(EXERCISE.format(k)),
             code(f'answer = ...\ncheck("01.{k}", answer)', untouched),
-            code(f'# solution("01.{k}")  # uncomment'),
             code("# NBVAL_CHECK_OUTPUT\nprint(2)", printed("2\n")),
         ]
     cells.append(code("show(curve)", picture({"image/png": {"alt": "a curve that rises"}})))
-    cells += [text("## Recap\n\n- it"), text("## References\n\nnone")]
+    cells += [text("## Open project\n\n**A ship.** Build it.\n\n## Recap\n\n- it"), text("## References\n\nnone")]
     for count, cell in enumerate((cell for cell in cells if cell["cell_type"] == "code"), start=1):
         cell["execution_count"] = count
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -67,6 +72,7 @@ ALL = {
     "setup": lambda notebook: guards.setup_cell(notebook, HOME),
     "ending": guards.ending,
     "exercises": lambda notebook: guards.exercises_complete(notebook, "01"),
+    "projects": guards.open_projects,
     "stubs": guards.stubs_untouched,
     "run": guards.was_run,
     "checked": guards.checked_cells,
@@ -125,20 +131,22 @@ FAULTS = [
     ("ending", replaced(2, "## 1 · First", "## First"), "no section"),
     ("exercises", without(3), "2 exercises; 3 is the least"),
     ("exercises", replaced(3, "01.1", "01.9"), "01.9 is not in jatlab.lessons"),
-    ("exercises", replaced(3, " (5 minutes)", ""), "01.1 lacks minutes"),
-    ("exercises", replaced(3, "<details>", ""), "2 folded hints"),
+    ("exercises", replaced(3, "*Difficulty", "*Hard"), "01.1 lacks difficulty"),
+    ("exercises", replaced(3, "<details><summary>Hint", ""), "2 folded hints"),
     ("exercises", replaced(4, "check(", "# check("), "01.1 lacks check"),
-    ("exercises", without(5), "01.1 lacks # solution"),
+    ("exercises", replaced(3, "<!-- solution 01.1", "<!--"), "01.1 lacks a folded solution"),
+    ("projects", replaced(13, "**A ship.**", "A ship."), "0 open projects"),
+    ("projects", replaced(13, "## Open project", "## More"), "0 open projects"),
     ("stubs", changed(4, outputs=TOLD), "cell 4: the untouched"),
     ("stubs", changed(4, outputs=[printed("✔ 01.1 is right")]), "is right"),
     ("run", changed(4, execution_count=None), "not run once"),
     ("run", changed(4, execution_count=40), "not run once"),
     ("run", with_output(FAILED), "cell 1 ends in KeyError"),
     ("run", with_output(printed("careful", "stderr")), "stderr"),
-    ("checked", replaced(6, CHECK, ""), "2 cells marked"),
-    ("checked", replaced(6, CHECK, f"import sys\n{CHECK}"), "first line"),
-    ("checked", changed(6, execution_count=None), "was not run"),
-    ("checked", changed(6, outputs=[]), "has no output"),
+    ("checked", replaced(5, CHECK, ""), "2 cells marked"),
+    ("checked", replaced(5, CHECK, f"import sys\n{CHECK}"), "first line"),
+    ("checked", changed(5, execution_count=None), "was not run"),
+    ("checked", changed(5, outputs=[]), "has no output"),
     ("machine", with_output(printed("<object at 0x7f3ab2c4d5e6>")), "address"),
     ("machine", with_output(printed("saved in /home/me/runs")), "path"),
     ("machine", with_output(printed("C:\\Users\\me")), "path"),

@@ -43,7 +43,10 @@ def exercise_tests(
 
     @pytest.mark.parametrize(("name", "answer"), passing)
     def test_right_answer(name, answer):
-        assert verdict(name, *as_tuple(answer)) == ""
+        answers = as_tuple(answer)
+        for step in range(1, len(answers)) if known[name].steps else ():
+            assert verdict(name, *answers[:step]) == ""
+        assert verdict(name, *answers) == ""
 
     @pytest.mark.parametrize(("name", "answer", "fragment"), failing)
     def test_wrong_answer(name, answer, fragment):
@@ -70,6 +73,9 @@ def exercise_tests(
 
     def test_coverage():
         assert len(known) >= 3 and all(one.source() for one in known.values())
+        assert all(len(one.steps) in (0, len(one.answers)) for one in known.values())
+        scales = [scale for one in known.values() for scale in (one.difficulty, one.importance)]
+        assert all(scale in range(1, 6) for scale in scales)
         assert set(wrong) == set(right) == set(known)
         assert all(1 + len(answers) >= RIGHT_ANSWERS for answers in right.values())
         assert all(len(cases) >= WRONG_ANSWERS for cases in wrong.values())

@@ -15,6 +15,7 @@ from scripts.lessons import header, lesson, source
 
 MEGABYTES = 1.5
 EXERCISES, CHECKED = 3, 3  # the least
+LONGEST = 20  # minutes of a lesson's longest exercise, at least
 MARKER = "# NBVAL_CHECK_OUTPUT"
 SPEAKS_OF_A_MACHINE = {  # what an output shows -> what is wrong with it
     r"\b0x[0-9a-f]{6,}\b": "an address in memory",
@@ -83,10 +84,26 @@ def ending(notebook: dict) -> list[str]:
     return complaints
 
 
+def open_projects(notebook: dict) -> list[str]:
+    """A section before the recap with one or two projects that nothing checks."""
+    prose = "\n\n".join(text for _, _, text in cells(notebook, "markdown"))
+    found = re.search(r"^## Open projects?$(.*?)^## Recap$", prose, re.MULTILINE | re.DOTALL)
+    count = len(re.findall(r"^\*\*[^*]+\*\*", found[1], re.MULTILINE)) if found else 0
+    if count in (1, 2):
+        return []
+    return [f"{count} open projects before the recap ('**Name.** …'); one or two are asked for"]
+
+
+def deep_exercise(number: str) -> list[str]:
+    """At least one exercise is of twenty minutes or more."""
+    longest = max(one.minutes for one in exercises(number).values())
+    return [] if longest >= LONGEST else [f"the longest exercise takes {longest} minutes, not 20"]
+
+
 def exercises_complete(notebook: dict, number: str) -> list[str]:
     """At least three exercises that jatlab.lessons knows, all their parts, and no other exercise.
 
-    Each has a heading with minutes, a check, a hint, and a solution to uncomment.
+    Each has a heading, its difficulty, importance and minutes, a check, a hint and a solution.
     """
     prose = "\n".join(text for _, _, text in cells(notebook, "markdown"))
     code = "\n".join(text for _, _, text in cells(notebook, "code"))
@@ -114,9 +131,9 @@ def missing_parts(name: str, text: str) -> list[str]:
     """What the exercise called `name` lacks in the text of a notebook."""
     number = re.escape(name)
     parts = {
-        "minutes in its heading": rf"^### Exercise {number} · .*\d+ minutes?",
+        "difficulty, importance and minutes": rf"^### Exercise {number} · [^(\n]+\n\n\*Difficulty",
         f'check("{name}", …)': rf'^check\("{number}"',
-        f'# solution("{name}") to uncomment': rf'^# solution\("{number}"\)',
+        "a folded solution": rf"^<!-- solution {number}(?: step \d)? -->$",
     }
     return [
         f"exercise {name} lacks {what}"
