@@ -36,15 +36,15 @@ demo: $(VENV)/installed-demo
 	$(BIN)/jatlab demo
 
 # two processes of pytest, each with one thread: on two cores that is faster than one with two
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 test: lint $(VENV)/installed-test
-	$(PYTEST) -m "not release"
+	$(PYTEST) --dist worksteal -m "not release"
 	@$(MAKE) notebooks
 	$(BIN)/jatlab bench
 
 fast: $(VENV)/installed-test
-	$(PYTEST) -m "not slow"
+	$(PYTEST) --dist worksteal -m "not slow"
 
 # the whole demo, with the floor that the README's promise allows: before a release
 check-demo: $(VENV)/installed-test
@@ -63,9 +63,9 @@ format: $(VENV)/installed-test
 	$(BIN)/ruff format
 
 # every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
-# (one thread: these models are small, and two threads that wait for each other on a busy machine take many times as long)
+LESSONS := -p tests.support.limits --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=180
 notebooks: $(VENV)/installed-test
-	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p tests.support.limits --nbval-lax --nbval-current-env --nbval-cell-timeout=180 notebooks
+	JATLAB_SHORT=1 HF_HUB_OFFLINE=1 $(PYTEST) $(LESSONS) notebooks
 
 # Run All, then every cell again from the last to the first, in one kernel
 twice: $(VENV)/installed-test

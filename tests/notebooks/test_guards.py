@@ -61,7 +61,10 @@ def lesson(monkeypatch):
             code("# NBVAL_CHECK_OUTPUT\nprint(2)", printed("2\n")),
         ]
     cells.append(code("show(curve)", picture({"image/png": {"alt": "a curve that rises"}})))
-    cells += [text("## Open project\n\n**A ship.** Build it.\n\n## Recap\n\n- it"), text("## References\n\nnone")]
+    cells += [
+        text("## Open project\n\n**A ship.** Build it.\n\n## Recap\n\n- it"),
+        text("## References\n\nnone"),
+    ]
     for count, cell in enumerate((cell for cell in cells if cell["cell_type"] == "code"), start=1):
         cell["execution_count"] = count
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}

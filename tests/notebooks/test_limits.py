@@ -58,13 +58,14 @@ def test_complaints_name_notebook_and_limit():
 
 
 @pytest.mark.slow
-def test_a_lesson_over_its_limit_fails_the_run(tmp_path):
+@pytest.mark.parametrize("processes", ["", "--numprocesses=1 --dist=loadfile"])
+def test_a_lesson_over_its_limit_fails_the_run(tmp_path, processes):
     """The plugin in a real run of nbval: a notebook that passes its cells but not its limit."""
     cells = [nbformat.v4.new_code_cell(code) for code in ("1 + 1", "import time; time.sleep(1)")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "slow.ipynb")
     (tmp_path / "strict.py").write_text(STRICT)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
-    options = f"-p strict -p no:cacheprovider --rootdir {tmp_path} --nbval-lax --nbval-current-env"
+    options = f"-p strict -p no:cacheprovider --rootdir {tmp_path} --nbval-lax --nbval-current-env {processes}"
     command = [sys.executable, "-m", "pytest", *options.split(), "slow.ipynb"]
     done = subprocess.run(
         command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True

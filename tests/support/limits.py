@@ -1,7 +1,8 @@
 """Limits of a lesson, as a plugin of pytest for `make notebooks`.
 
 3 minutes and 1.5 GB each, 20 minutes together. Memory is the kernel's and its children's: the sum
-of their proportional set sizes, looked at four times a second (Linux only).
+of their proportional set sizes, looked at four times a second (Linux only). With several processes
+of pytest (`--dist loadfile`) each measures its own lessons, and the first process tells of all.
 """
 
 import time
@@ -9,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import psutil
 import pytest
@@ -106,9 +108,18 @@ class Limits:
             found.append(f"all together take {minutes:.1f} minutes; {allowed}")
         return found
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take over what another process of pytest has measured; `node` is pytest-xdist's."""
+        seconds, peaks = getattr(node, "workeroutput", {}).get("lessons", ({}, {}))
+        self.seconds.update(seconds)
+        self.peaks.update(peaks)
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if exitstatus == 0 and self.complaints():
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["lessons"] = (dict(self.seconds), self.peaks)
+        elif exitstatus == 0 and self.complaints():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
