@@ -2,7 +2,8 @@
 
 It writes each notebook's badge line (the line that ends in `<!-- badges -->`), the address in its
 set-up cell, what its page says about exercises (`scripts/exercises.py`), and the tables of lessons
-in notebooks/README.md (between `<!-- lessons:start -->` and `<!-- lessons:end -->`). Outputs stay as they are. A second run changes nothing.
+in notebooks/README.md (between `<!-- lessons:start -->` and `<!-- lessons:end -->`). Outputs stay
+as they are. A second run changes nothing.
 """
 
 import json

@@ -77,6 +77,7 @@ def play_together(agent, episodes, seeds):
     return results
 
 
+@pytest.mark.slow
 def test_sampling_follows_the_probabilities_and_the_temperature(agent):
     rng = np.random.default_rng(1)
     observation = grid(rng)

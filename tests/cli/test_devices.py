@@ -111,6 +111,7 @@ def test_a_device_that_accelerate_does_not_take_is_refused(accelerate):
         make_accelerator(TrainConfig(steps=1, device="cpu"))
 
 
+@pytest.mark.slow
 def test_accelerate_takes_the_device_of_its_variable():
     """What the mocked tests above rely on, in a process of its own."""
     import os

@@ -81,10 +81,10 @@ def test_cost_as_json(capsys):
 
 def test_ratios_as_json(capsys, monkeypatch):
     ratio = algorithms.Ratio("a", 1.0, 2.0, "why")
-    for measure in ("discrete_encoder", "acting_with_the_cache", "lockstep", "batches"):
+    for measure in ("discrete_encoder", "acting_with_the_cache", "lockstep", "batches", "door"):
         monkeypatch.setattr(algorithms, measure, lambda: [ratio])
     found = run_json(capsys, "bench", "--check", status=1)
-    assert found["ratios"] == [asdict(ratio) | {"met": False}] * 4 and found["threads"] >= 1
+    assert found["ratios"] == [asdict(ratio) | {"met": False}] * 5 and found["threads"] >= 1
 
 
 def test_speeds_as_json(capsys, monkeypatch, tmp_path):
@@ -100,7 +100,7 @@ def test_speeds_as_json(capsys, monkeypatch, tmp_path):
 
 
 def test_acting_as_json(capsys, monkeypatch):
-    line = acting.Acting("mujoco-ant", 1.0, 5.0, 100.0)
+    line = acting.Acting("mujoco-ant", 1.0, 5.0, 12.0, 100.0)
     monkeypatch.setattr(acting, "run", lambda agent: [line])
     assert run_json(capsys, "bench", "--agent", "demo") == [asdict(line) | {"met": False}]
 
@@ -121,6 +121,7 @@ def test_help_names_defaults_only_where_there_are_some(name, capsys):
         assert "(default: 100)" in shown and "(default: 0.0)" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argv, words",
     [

@@ -56,6 +56,7 @@ def test_each_window_is_what_its_own_task_has_there(several, random_start, seed)
         assert not observations[length:].any()
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     several=st.lists(lengths, min_size=2, max_size=3),

@@ -83,6 +83,7 @@ def test_epochs_and_seeds_differ_but_not_the_same_seed():
     assert orders(0)[0] != orders(0)[1] != orders(1)[1]
 
 
+@pytest.mark.slow
 @given(weights, st.integers(0, 5))
 def test_batches_follow_the_sampling_weights_at_all_times(weights, seed):
     mixture = mix([Lengths(name, [3, 4]) for name in NAMES], 4, weights, seed)

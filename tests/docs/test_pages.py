@@ -32,6 +32,7 @@ def test_a_default_of_zero_is_shown(monkeypatch):
     assert "[--episodes EPISODES] [--output" in section, "lines as long as in any other terminal"
 
 
+@pytest.mark.slow
 def test_results_are_tables():
     assert pages.ablations().count("## ") >= 10
     assert "| task | variant | score |" in pages.ablations()
@@ -65,6 +66,7 @@ def test_insert_replaces_what_stands_between_the_marks(tmp_path):
         readme.inserted("y", page)
 
 
+@pytest.mark.slow
 def test_the_picture_shows_all_floors():
     drawn = structure.drawing()
     texts = [node.text for node in ElementTree.fromstring(drawn).iter() if node.text]

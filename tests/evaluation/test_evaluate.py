@@ -112,6 +112,7 @@ def test_bad_settings_are_clear_errors(options, says):
 # --- many tasks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers, dead", [(1, []), (2, [MANY[3]])])
 def test_a_task_that_fails_does_not_stop_the_others(tmp_path, workers, dead):
     results = run(MANY, output=tmp_path, make=make_some_fail, workers=workers)
@@ -149,6 +150,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_after_a_kill(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "out")]

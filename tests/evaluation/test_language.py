@@ -89,6 +89,7 @@ def test_unigram_is_the_entropy_of_counts():
     assert np.isfinite(unigram_nats(counts, [np.array([0])])), "a token that training never showed"
 
 
+@pytest.mark.slow
 def test_only_a_model_that_has_learnt_beats_the_unigram(tmp_path):
     text = "the cat sat on the mat and the dog ran after it all the way home"
     write_texts(tmp_path, "python-docs", [text] * 20)

@@ -16,6 +16,7 @@ def data(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
+@pytest.mark.slow
 def test_an_untrained_agent_predicts_nothing(data, monkeypatch):
     monkeypatch.setattr("jatlab.evaluation.observation_prediction.HELD_OUT_EPISODES", 3)
     found = measure_prediction_error(jatlab.Agent.untrained("nano"), "babyai-go-to-obj", data)

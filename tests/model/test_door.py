@@ -156,6 +156,7 @@ def outcome(grids: bool, inputs: dict[str, object], train: bool = False) -> floa
     return output.loss.item()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=500,
     derandomize=True,

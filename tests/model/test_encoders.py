@@ -262,6 +262,7 @@ def test_the_larger_presets(name, hidden, layers, heads, positions):
     assert config.attention_layers == ["global", "local"] * (layers // 2)
 
 
+@pytest.mark.slow
 def test_some_frames_are_predicted_in_training_and_all_otherwise():
     """The mean over many draws is the loss over all timesteps; without training, or without a loss,
     everything is predicted.

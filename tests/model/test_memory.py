@@ -31,6 +31,7 @@ def window_start(t: int, context: int) -> int:
     return start
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     context=st.integers(2, 16),

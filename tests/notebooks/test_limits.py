@@ -21,6 +21,7 @@ from tests.support.limits import pytest_configure
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
 
+@pytest.mark.slow
 @LINUX
 def test_the_peak_includes_children_and_what_was_freed_again():
     process = subprocess.Popen([sys.executable, "-c", PARENT, CHILD])

@@ -43,6 +43,7 @@ def kit(folder, *stages):
     return made
 
 
+@pytest.mark.slow
 def test_it_goes_on_past_what_fails_or_takes_too_long(tmp_path):
     made = kit(
         tmp_path,
@@ -70,6 +71,7 @@ def test_a_stage_finds_packages_that_came_along(tmp_path, monkeypatch):
     assert made.run() and "found" in made.log.read_text()
 
 
+@pytest.mark.slow
 def test_what_is_late_in_the_background_is_stopped(tmp_path):
     made = kit(
         tmp_path,

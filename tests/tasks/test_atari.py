@@ -138,6 +138,7 @@ def test_montezuma_is_truncated_at_its_limit():
     assert 4480 <= decisions <= 4500  # 18,000 frames, less up to 30 no-ops and the opening
 
 
+@pytest.mark.slow
 def test_noops_vary_with_the_seed_and_actions_never_stick():
     env, frames = make_env("atari-skiing"), set()
     for seed in range(12):

@@ -229,6 +229,7 @@ def test_metaworld_clips_actions_as_published():
     np.testing.assert_array_equal(*after)
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_or_warned_about():
     code = f"""
 import warnings; warnings.simplefilter("error")

@@ -58,6 +58,7 @@ def test_a_fresh_process_finds_a_name_by_its_module():
     assert shown.stdout == f"{mission} None\n"
 
 
+@pytest.mark.slow
 @NAMES
 def test_gymnasiums_checker_passes(name):
     env = gymnasium.make(gym.gym_name(name), render_mode="rgb_array")
@@ -65,6 +66,7 @@ def test_gymnasiums_checker_passes(name):
     env.close()
 
 
+@pytest.mark.slow
 @NAMES
 def test_the_checker_passes_for_make_env_too(name):
     env = make_env(name, render_mode=None)
@@ -112,6 +114,7 @@ def test_several_environments_as_one(name, mode):
         np.testing.assert_array_equal(observations[key][1], value)
 
 
+@pytest.mark.slow
 @NAMES
 def test_episode_statistics_and_videos(name, tmp_path, monkeypatch):
     clips = []

@@ -7,6 +7,7 @@ from jatlab.teachers import TeacherFailed, get_teacher
 from tests.teachers.playing import play
 
 
+@pytest.mark.slow
 def test_the_bot_is_stopped_when_it_goes_round_in_circles():
     name = "babyai-go-to-imp-unlock"
     env, teacher = make_env(name, render_mode=None), get_teacher(name)

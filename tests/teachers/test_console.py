@@ -15,6 +15,7 @@ def test_sensed_are_the_memory_and_its_change():
     assert sense(now, before).tolist() == [3, 0, 255, 2, -2, 255]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["atari-breakout", "atari-seaquest"])
 def test_without_pictures_the_game_is_the_same(task):
     game, env, rng = ConsoleGame(task), make_env(task, render_mode=None), np.random.default_rng(0)
@@ -80,6 +81,7 @@ def test_other_environments_are_refused():
         teacher.reset(make_env("babyai-go-to-obj", render_mode=None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", GAMES)
 def test_the_shipped_controllers_play_as_measured(task):
     """One episode, above a quarter of the way from random to what was measured over thirty."""

@@ -47,6 +47,7 @@ def no_compiler(graph, inputs):
     raise RuntimeError("no C++ compiler was found\nand more that nobody reads")
 
 
+@pytest.mark.slow
 def test_without_a_compiler_training_says_so_and_goes_on(recipe, tmp_path, monkeypatch, capsys):
     plain = train(replace(recipe, output=str(tmp_path / "plain")))
     monkeypatch.setattr(torch, "compile", partial(compile, backend=no_compiler))

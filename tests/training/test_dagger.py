@@ -115,6 +115,7 @@ def test_seeds_of_others_are_refused(episodes, seed, novice, tmp_path):
         relabel(novice, ROOM, tmp_path, episodes, seed=seed)
 
 
+@pytest.mark.slow
 def test_workers_make_the_same_files(novice, tmp_path):
     for workers in (0, 1):
         root = tmp_path / str(workers)

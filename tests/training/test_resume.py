@@ -46,6 +46,7 @@ def run_python(code, **arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_resumed_run_equals_one_that_was_not_stopped(recipe, tmp_path, number):
     recipe = replace(recipe, accumulate=2)
@@ -65,6 +66,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(recipe, tmp_path, number)
         assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
+@pytest.mark.slow
 def test_a_kill_while_saving_loses_nothing_before(recipe):
     code = """
         import json, os, signal, sys
@@ -93,6 +95,7 @@ def test_a_kill_while_saving_loses_nothing_before(recipe):
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_command_line(data, tmp_path):
     options = {
         "--preset": "nano",
@@ -115,6 +118,7 @@ def test_ctrl_c_at_the_command_line(data, tmp_path):
     assert newest(tmp_path / "run").name.startswith("step-")
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(recipe):
     train(replace(recipe, steps=3, output=recipe.output))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

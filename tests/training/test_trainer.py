@@ -15,6 +15,7 @@ from tests.support.training import TINY, told
 # --- learning
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_an_agent_comes_out(recipe):
     output = train(replace(recipe, steps=60, lr=1e-2, save_every=1000, log_every=5, val_every=30))
     log = read_log(output)
@@ -32,6 +33,7 @@ def test_the_loss_falls_and_an_agent_comes_out(recipe):
     assert {"torch", "jatlab", "python"} <= info["versions"].keys()
 
 
+@pytest.mark.slow
 def test_it_learns_from_recorded_episodes(tmp_path, recipe):
     from jatlab.data.recording.record import record
 
@@ -54,6 +56,7 @@ def test_it_learns_from_recorded_episodes(tmp_path, recipe):
     assert losses[-1] < 0.9 < 1.5 < losses[0]  # from guessing to below log(3), three likely actions
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_as_well(recipe):
     output = train(replace(recipe, precision="bf16", steps=30, lr=1e-2))
     log, agent = read_log(output), load_agent(output)
@@ -63,6 +66,7 @@ def test_bfloat16_learns_as_well(recipe):
     )
 
 
+@pytest.mark.slow
 def test_minutes_are_a_budget_that_the_learning_rate_follows(recipe):
     output = train(replace(recipe, steps=None, minutes=0.03, save_every=1000, val_every=1000))
     log = read_log(output)

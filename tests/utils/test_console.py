@@ -34,6 +34,7 @@ print("all done")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp932", "cp437", "ascii", "utf-16"])
 def test_scripts_go_on_on_every_console(encoding, tmp_path):
     done = subprocess.run(

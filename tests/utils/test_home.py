@@ -49,6 +49,7 @@ def test_only_a_leading_tilde_is_the_home(home):
     assert expanded("x/~") == Path("x/~") and expanded(Path("./a~b")) == Path("a~b")
 
 
+@pytest.mark.slow
 def test_the_package_writes_and_reads_below_the_home(home):
     summary = record(REACH, "~/data", 2, workers=0, progress=False)[REACH]
     assert summary["episodes"] == 2 and (home / "data" / REACH / "recording.json").exists()

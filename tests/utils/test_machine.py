@@ -78,6 +78,7 @@ print(before - resident())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 @pytest.mark.parametrize("call, given_back", [("machine.keep_memory()", False), ("", True)])
 def test_freed_memory_is_kept_when_asked_for(call, given_back):

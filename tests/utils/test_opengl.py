@@ -44,6 +44,7 @@ make_env("own-ant").reset()
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", BROKEN)
 @pytest.mark.parametrize("door", DOORS)
 def test_broken_opengl_stops_nothing(door, how, tmp_path):

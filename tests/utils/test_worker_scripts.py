@@ -73,6 +73,7 @@ def script(folder, text):
     return ["script.py"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", CALLS)
 def test_a_script_without_a_guard_is_done_alone(size, tmp_path):
     said, warned = run(script(tmp_path, CALLS[size]), tmp_path)
@@ -80,6 +81,7 @@ def test_a_script_without_a_guard_is_done_alone(size, tmp_path):
     assert 'script.py has no `if __name__ == "__main__":`' in warned and ALONE in warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", CALLS)
 def test_an_unguarded_call_that_only_workers_find_is_done_alone(size, tmp_path):
     """The guard is elsewhere, so that only the worker that runs the script finds the call."""
@@ -90,6 +92,7 @@ def test_an_unguarded_call_that_only_workers_find_is_done_alone(size, tmp_path):
     assert "worker processes end while they start (exit code 1" in warned and ALONE in warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", CALLS)
 def test_a_script_with_a_guard_uses_workers(size, tmp_path):
     text = f'if __name__ == "__main__":\n    {CALLS[size]}'
@@ -97,6 +100,7 @@ def test_a_script_with_a_guard_uses_workers(size, tmp_path):
     assert said == ["began", RETURNS] and ALONE not in warned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", CALLS)
 def test_a_notebooks_classes_are_played_alone(size, tmp_path):
     said, warned = run(["-c", SETTING + CALLS[size]], tmp_path)
@@ -107,18 +111,21 @@ def test_a_notebooks_classes_are_played_alone(size, tmp_path):
     assert "so put your classes and functions into one" in warned and ALONE in warned
 
 
+@pytest.mark.slow
 def test_a_notebook_uses_workers_for_what_modules_define(tmp_path):
     text = SETTING + "from jatlab.agents.rollout import RandomAgent\nplay(RandomAgent())"
     said, warned = run(["-c", text], tmp_path)
     assert said == ["began", RETURNS] and ALONE not in warned
 
 
+@pytest.mark.slow
 def test_a_script_from_standard_input_uses_workers(tmp_path):
     text = SETTING + "from jatlab.agents.rollout import RandomAgent\nplay(RandomAgent())"
     said, warned = run(["-"], tmp_path, input=text)
     assert said == ["began", RETURNS] and ALONE not in warned
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_is_played_alone(tmp_path):
     call = "from jatlab.tasks import make_env; play(Small(), make=lambda name: make_env(name))"
     text = f'if __name__ == "__main__":\n    {call}'
@@ -127,6 +134,7 @@ def test_what_cannot_be_sent_is_played_alone(tmp_path):
     assert "worker processes cannot be used: PicklingError" in warned and ALONE in warned
 
 
+@pytest.mark.slow
 def test_recording_without_a_guard_is_done_alone(tmp_path):
     text = """
 print("began", flush=True)
@@ -137,6 +145,7 @@ print(summary["metaworld-reach"]["episodes"], "episodes", flush=True)
     assert said == ["began", "2 episodes"] and "has no `if __name__" in warned
 
 
+@pytest.mark.slow
 def test_a_notebooks_tasks_are_played_alone(tmp_path):
     text = """
 from jatlab.agents.rollout import RandomAgent

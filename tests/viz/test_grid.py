@@ -49,6 +49,7 @@ def test_headings_and_names_are_drawn():
         grid({"Domain": {}})
 
 
+@pytest.mark.slow
 def test_an_mp4_stays_below_its_bound_and_says_when_it_cannot(tmp_path):
     noise = list(np.random.default_rng(0).integers(0, 255, (16, 96, 96, 3), dtype=np.uint8))
     free = save_video(noise, tmp_path / "free.mp4", 8).stat().st_size

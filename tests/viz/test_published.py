@@ -122,6 +122,7 @@ def test_views_draw_into_the_axes_they_are_given():
         assert figure is axes.figure and axes.get_lines() and figure.caption and figure.alt
 
 
+@pytest.mark.slow
 def test_the_selector_follows_its_choices():
     selector = published_selector()
     (domain, scale, task), one, rows = selector.children[0].children, *selector.children[1:]

@@ -88,6 +88,7 @@ def demo(
             folder / "report",
             log=agent,
             episodes=4 if quick else 50,
+            max_steps=20 if quick else None,
             envs=50,
             workers=workers,
             command="jatlab demo",

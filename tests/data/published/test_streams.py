@@ -204,6 +204,7 @@ def test_each_pass_through_a_stream_has_every_window_once(repository, buffer):
     assert passes[0] != passes[1] != passes[2]  # in another order each time
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:mujoco-ant")
 @settings(max_examples=8, suppress_health_check=shared_fixture)
 @given(cut=st.integers(1, 40), buffer=st.sampled_from([1, 25, 60]), random_start=st.booleans())

@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pytest
 
 from jatlab.data.recording.corpus import documents, split_documents
 
 
+@pytest.mark.slow
 def test_documents_are_real_english_of_cpython():
     texts = documents()
     first = [next(texts) for _ in range(100)]

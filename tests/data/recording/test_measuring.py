@@ -12,6 +12,7 @@ from jatlab.data.recording.playing import EpisodePlayer
 GO_TO = "babyai-go-to-obj"
 
 
+@pytest.mark.slow
 def test_measuring_stores_both_policies_and_skips_what_is_known(tmp_path, monkeypatch):
     # a task without a teacher is measured with the random policy only
     monkeypatch.setattr(measuring, "has_teacher", lambda name: name.startswith("babyai"))
@@ -34,6 +35,7 @@ def test_measuring_stores_both_policies_and_skips_what_is_known(tmp_path, monkey
         measure(GO_TO, episodes=4, path=path, progress=False)
 
 
+@pytest.mark.slow
 def test_dropped_episodes_are_counted_and_in_no_mean(tmp_path):
     name, path = "babyai-go-to-imp-unlock", tmp_path / "scores.json"
     scores = measure(name, 2, workers=1, who=["teacher"], seed=5, path=path, progress=False)

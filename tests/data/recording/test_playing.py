@@ -1,6 +1,7 @@
 """Episodes that teachers play, with and without noise."""
 
 import numpy as np
+import pytest
 
 from jatlab.data.recording.playing import EpisodePlayer
 
@@ -20,6 +21,7 @@ def test_noise_disturbs_what_is_executed_and_records_the_answers():
     assert all(np.array_equal(again[column], noisy[column]) for column in noisy)
 
 
+@pytest.mark.slow
 def test_noise_holds_the_body_still_before_it_has_arrived():
     """Standing still must not mean having arrived.
 

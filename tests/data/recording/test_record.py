@@ -41,6 +41,7 @@ def quiet(*args, **kwargs):
 # --- reproducible, resumable ---
 
 
+@pytest.mark.slow
 def test_any_workers_and_any_order_make_the_same_files(tmp_path):
     tasks = [GO_TO, "babyai-open-door"]
     summaries = quiet(tasks, tmp_path / "two", episodes=12, workers=2)
@@ -100,6 +101,7 @@ def start_recording(tmp_path, root):
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_makes_the_same_files(tmp_path):
     root = tmp_path / "killed"
     process = start_recording(tmp_path, root)
@@ -119,6 +121,7 @@ def test_killed_and_resumed_it_makes_the_same_files(tmp_path):
     assert done.items() <= files(root).items()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(tmp_path):
     root = tmp_path / "stopped"
     process = start_recording(tmp_path, root)
@@ -138,6 +141,7 @@ def die(job, report):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_run_with_a_clear_error():
     message = r"killed \(exit code -9\).*run the same command again"
     with pytest.raises(ChildProcessError, match=message):
@@ -162,6 +166,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(change, message, t
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_noise_is_written_into_the_summary(tmp_path):
     summary = quiet(GO_TO, tmp_path, episodes=3, workers=1, noise=0.2)[GO_TO]
     assert summary["noise"] == 0.2 and summary["success_rate"] > 0
@@ -213,6 +218,7 @@ def limit_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_leaves_finished_shards_whole(tmp_path):
     (tmp_path / "fill.py").write_text(FILL)
     (tmp_path / "disk").mkdir()

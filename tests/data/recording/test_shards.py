@@ -44,6 +44,7 @@ def test_an_endless_episode_is_dropped_counted_and_replaced(tmp_path, monkeypatc
     assert len(read_episodes(tmp_path / "00001.parquet", get_task(GO_TO))) == 5
 
 
+@pytest.mark.slow
 def test_a_bot_that_loops_is_in_the_summary(tmp_path):
     name = "babyai-go-to-imp-unlock"
     summary = record(name, tmp_path, episodes=2, seed=5, workers=1, progress=False)[name]

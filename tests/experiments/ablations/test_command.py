@@ -26,6 +26,7 @@ def times(folder):
     return {path: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_runs_are_made_once_and_summed_up(quick, tmp_path, capsys):
     results = ablate(quick, tmp_path, episodes=2)
     runs = results["runs"]
@@ -44,6 +45,7 @@ def test_runs_are_made_once_and_summed_up(quick, tmp_path, capsys):
     assert again["summary"] == results["summary"]
 
 
+@pytest.mark.slow
 def test_variants_of_different_names_share_a_run(quick, tmp_path, monkeypatch):
     ablate(quick, tmp_path, seeds=(0,), episodes=1, progress=False)
     monkeypatch.setattr(command, "run_point", lambda *_, **__: pytest.fail("made again"))
@@ -74,11 +76,13 @@ def test_a_run_depends_on_its_recordings_and_first_agent(quick, tmp_path, monkey
     assert made[3:] == ["jatlab-mini", None]
 
 
+@pytest.mark.slow
 def test_one_run_has_an_interval_over_episodes(quick, tmp_path):
     results = ablate(quick, tmp_path, seeds=(0,), episodes=2, progress=False)
     assert {s["interval_over"] for s in results["summary"]["recall"].values()} == {"episodes"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(quick, tmp_path):
     one, two = (run_point(QUICK[0], seed=3, episodes=1, data=tmp_path)["tasks"] for _ in range(2))
     assert one == two

@@ -32,6 +32,7 @@ def known():
     register_new_tasks()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", NEW_TASKS)
 def test_teachers_know_how(task):
     player = EpisodePlayer(task)

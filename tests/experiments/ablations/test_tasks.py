@@ -31,6 +31,7 @@ def test_finer_and_coarser_time_is_the_same_task(task, steps):
     assert score(task, [outcome.total])[0] == normalise("metaworld-reach", [outcome.total])[0] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [2, 8])
 def test_a_game_with_longer_decisions_is_the_same_game(frames):
     """As many frames pass, and the memory of four frames ago is known.

@@ -15,6 +15,7 @@ MODEL = TINY | {"max_position_embeddings": 128}
 SCALAR = Variant("scalar", (REACH,), token="scalar", steps=2, model=MODEL)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_the_run_says_its_cost(tmp_path, monkeypatch):
     monkeypatch.setitem(RECORDINGS, REACH, (4, 0.0))
     run = run_point(SCALAR, episodes=1, data=tmp_path)

@@ -35,6 +35,7 @@ def test_every_target_counts(line, met):
     assert line.met is met
 
 
+@pytest.mark.slow
 def test_measured_in_a_process_of_its_own():
     (line,) = bench_agent.run("demo", ("babyai-go-to-obj",))
     assert line.task == "babyai-go-to-obj" and 0 < line.loaded < 60 and line.steps_per_second > 1
@@ -42,6 +43,7 @@ def test_measured_in_a_process_of_its_own():
     assert 50 < line.memory < 3000  # torch, the agent and a grid
 
 
+@pytest.mark.slow
 def test_what_fails_says_why():
     with pytest.raises(OSError, match="no agent 'nobody'"):
         bench_agent.run("nobody", ("babyai-go-to-obj",))

@@ -24,6 +24,7 @@ ENCODERS = {
 }
 
 
+@pytest.mark.slow
 def test_a_table_of_the_cpu(tmp_path):
     path, command = tmp_path / "speeds.json", "jatlab bench --device cpu"
     lines = run_on("cpu", ["nano"], command, path, ("continuous",), timesteps=8).splitlines()
@@ -66,6 +67,7 @@ def test_a_device_that_is_not_there(capsys, monkeypatch):
     assert "unknown preset 'huge'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_measurement_that_fails_is_told():
     with pytest.raises(OSError, match="'nano', 'text'.* failed in its process: .*positions"):
         run_on("cpu", ["nano"], "", kinds=("text",), timesteps=4000)

@@ -18,6 +18,7 @@ from jatlab.experiments.recipes.demo import EPISODES
 FLOOR, PAIR_FLOOR = 0.85, 0.85
 
 
+@pytest.mark.slow
 def test_quickly_from_nothing_to_a_report(tmp_path, capsys):
     folder = tmp_path / "demo"
     assert main(["demo", "--quick", "--output", str(folder)]) == 0

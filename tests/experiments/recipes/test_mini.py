@@ -72,6 +72,7 @@ def test_the_agent_that_ships():
         assert f"mean | {found['mean']:.2f} [" in card and found["tasks"] == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", SURE)
 def test_it_plays_as_reported(task):
     """In tasks that it does well, two of the evaluated episodes reach half of its score."""

@@ -167,6 +167,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_while_saving_leaves_a_whole_file(tmp_path):
     """A process that does nothing but save is killed in the middle of it; what it leaves loads."""
     path = tmp_path / "w.safetensors"
@@ -251,6 +252,7 @@ print(json.dumps({str(dtype): load(sys.argv[1], dtype) for dtype in (None, "bflo
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not os.path.exists("/proc/self/clear_refs"), reason="memory is measured as Linux shows it"
 )

@@ -119,6 +119,7 @@ numpy.save(sys.argv[3], [*frames, second.frame(data)])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["egl", "osmesa"])
 def test_painter_agrees_with_mujocos_renderer(world, backend, monkeypatch, tmp_path):
     if not backends.works(backend):
@@ -152,6 +153,7 @@ print(keep[0].frame(data).shape)
 """
 
 
+@pytest.mark.slow
 def test_programs_end_quietly_with_open_renderers():
     command = [sys.executable, "-c", OPEN_RENDERERS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

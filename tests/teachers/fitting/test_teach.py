@@ -52,6 +52,7 @@ def test_from_the_command_to_a_controller_that_acts(tiny, tmp_path, monkeypatch,
     assert about["task"] == "mujoco-reacher"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TINY)
 def test_stopped_and_resumed_is_the_same_as_never_stopped(task, tiny, tmp_path, monkeypatch):
     whole = teach(task, tmp_path / "whole", progress=False)
@@ -127,6 +128,7 @@ def test_mistakes_are_refused(tiny, tmp_path):
         teach("mujoco-pendulum", tmp_path, progress=False)
 
 
+@pytest.mark.slow
 def test_the_policy_a_search_would_keep_fits_its_task():
     for task in TINY:
         assert isinstance(Policy(recipe_of(task).make(task, 0).tensors()), Policy)

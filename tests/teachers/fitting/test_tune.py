@@ -1,5 +1,7 @@
 """The search for the numbers of Meta-World's teachers."""
 
+import pytest
+
 from jatlab.tasks import make_env, task_names
 from jatlab.teachers import describe, tuned
 from jatlab.teachers.fitting import tune
@@ -39,6 +41,7 @@ def test_what_is_stored_is_about_known_tasks():
     assert describe("metaworld-reach").startswith("Gains(")
 
 
+@pytest.mark.slow
 def test_a_search_is_reproducible_and_improves():
     name, effort = "metaworld-drawer-close", Effort(rounds=2, candidates=8, episodes=1)
     env = make_env(name, render_mode=None)

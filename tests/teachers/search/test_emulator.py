@@ -55,6 +55,7 @@ def memory_after(env, action):
     return env.unwrapped.ale.getRAM().tobytes()
 
 
+@pytest.mark.slow
 def test_decisions_do_not_depend_on_the_randomness_to_come():
     """In two judged games of the same state the futures differ; decision and plan do not."""
     plans, futures = [], []
@@ -69,6 +70,7 @@ def test_decisions_do_not_depend_on_the_randomness_to_come():
     assert plans[0] == plans[1]
 
 
+@pytest.mark.slow
 def test_the_state_that_the_search_gets_holds_no_random_numbers():
     env, observation = sticky(1)
     emulator = Emulator(env)

@@ -45,6 +45,7 @@ def random_reward(name, decisions, seeds):
 DECISIONS = [("atari-mspacman", 120), ("atari-boxing", 100), ("atari-asterix", 100)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, decisions", DECISIONS)
 def test_it_beats_chance_within_a_few_decisions(name, decisions):
     total, _ = play(*begin(name), decisions)
@@ -58,6 +59,7 @@ def test_a_decision_costs_at_most_its_budget():
         assert 0 < teacher.simulated <= TINY.budget
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_decisions():
     first, again, other = (play(*begin("atari-asterix", seed), 20) for seed in (3, 3, 4))
     assert first == again and first[1] != other[1]

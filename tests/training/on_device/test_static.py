@@ -99,6 +99,7 @@ def test_masks_are_the_models_where_there_is_no_padding(length, hidden, every):
         assert torch.equal(found, mask[0, 0, ::every, ::every]), kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_whole_loss_is_one_graph(kind):
     """No question to the data: `fullgraph` would refuse it."""

@@ -61,6 +61,7 @@ def test_steps_have_each_domains_share(data, tmp_path):
     assert trainer.counts[:2] == [round(192 * 2 / 6 / 8), round(192 * 3 / 6 / 6)]
 
 
+@pytest.mark.slow
 def test_it_learns_and_the_agent_loads(data, tmp_path):
     trainer = DeviceTrainer(recipe(data, tmp_path, steps=40, lr=1e-2), TASKS, CPU)
     first = trainer.total_loss(trainer.draw(), False).item()
@@ -99,6 +100,7 @@ def test_a_gradient_that_is_not_a_number_changes_nothing(data, tmp_path, monkeyp
     assert not all(map(torch.equal, trainer.model.parameters(), before)) and trainer.skipped == 1
 
 
+@pytest.mark.slow
 def test_too_many_of_them_end_the_training(data, tmp_path, monkeypatch):
     trainer = DeviceTrainer(recipe(data, tmp_path, steps=60), TASKS, CPU)
     monkeypatch.setattr(trainer, "loss_of", lambda *a: static_loss(*a) * torch.nan)

@@ -16,6 +16,7 @@ def test_names_are_escaped():
     assert "<b>bold & brave</b>" in parsed.text and parsed.errors == []
 
 
+@pytest.mark.slow
 def test_many_tasks_are_folded_away_below_the_averages(tmp_path):
     names = task_names("babyai")[:20]
     for name in names[:3]:
