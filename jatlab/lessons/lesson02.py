@@ -14,6 +14,14 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, array, expect, named, near, number, whole
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson02_build import (
+    STEPS,
+    attention,
+    block,
+    check_build,
+    split_heads,
+    trunk,
+)
 
 # --- 02.1: attention under a mask ---
 
@@ -160,7 +168,7 @@ def _check_mask(kind: str, mask: np.ndarray) -> None:
     expect(not future, f"your {kind} mask lets tokens see the future: j > i must be False")
 
 
-# --- 02.3: the reach of a stack of layers ---
+# --- 02.4: the reach of a stack of layers ---
 
 
 def reach(kinds: Sequence[str], window: int, length: int) -> int:
@@ -174,7 +182,7 @@ def reach(kinds: Sequence[str], window: int, length: int) -> int:
 
 
 def check_reach(answer: Answer) -> None:
-    """Check 02.3 with local layers, with a global one among them, and with none."""
+    """Check 02.4 with local layers, with a global one among them, and with none."""
 
     def back(*kinds: str, window: int = 4, length: int = 100) -> int:
         return whole(answer(list(kinds), window, length))
@@ -208,7 +216,7 @@ def check_reach(answer: Answer) -> None:
     expect(back(length=50) == 0, "without layers a token knows only of itself: 0")
 
 
-# --- 02.4: attention from one kind of token to another ---
+# --- 02.5: attention from one kind of token to another ---
 
 
 def attention_share(weights: Tensor, queries: Tensor, keys: Tensor) -> float:
@@ -221,7 +229,7 @@ def attention_share(weights: Tensor, queries: Tensor, keys: Tensor) -> float:
 
 
 def check_share(answer: Answer) -> None:
-    """Check 02.4 with tokens that look at themselves, then with random weights."""
+    """Check 02.5 with tokens that look at themselves, then with random weights."""
     weights = torch.eye(4).expand(2, 4, 4)
     even, everything = torch.tensor([True, False] * 2), torch.ones(4, dtype=torch.bool)
     total = _share(answer, weights, everything, everything)
@@ -265,8 +273,16 @@ def _share(answer: Answer, weights: Tensor, queries: Tensor, keys: Tensor) -> fl
 EXERCISES = {
     "02.1": Exercise(difficulty=2, importance=5, minutes=10, solution=attend, check=check_attend),
     "02.2": Exercise(difficulty=2, importance=5, minutes=8, solution=dual_masks, check=check_masks),
-    "02.3": Exercise(difficulty=2, importance=3, minutes=6, solution=reach, check=check_reach),
-    "02.4": Exercise(
+    "02.3": Exercise(
+        difficulty=4,
+        importance=5,
+        minutes=30,
+        solution=(split_heads, attention, block, trunk),
+        check=check_build,
+        steps=STEPS,
+    ),
+    "02.4": Exercise(difficulty=2, importance=3, minutes=6, solution=reach, check=check_reach),
+    "02.5": Exercise(
         difficulty=3, importance=3, minutes=8, solution=attention_share, check=check_share
     ),
 }

@@ -7,8 +7,19 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, expect, near, number, parts, whole
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson03_build import (
+    EMBED_STEPS,
+    FORWARD_STEPS,
+    check_embed,
+    check_forward,
+    embed,
+    embed_actions,
+    embed_observations,
+    forward,
+    hidden_states,
+)
 
-# --- 03.1: which hidden state predicts what ---
+# --- 03.2: which hidden state predicts what ---
 
 
 def split(hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,7 +31,7 @@ def split(hidden: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_split(answer: Answer) -> None:
-    """Check 03.1 with three timesteps, in which token i holds the number i."""
+    """Check 03.2 with three timesteps, in which token i holds the number i."""
     hidden = torch.arange(6.0)[None, :, None].repeat(4, 1, 3)
     wanted = "return two tensors: for the actions, for the next observations"
     got = parts(answer(hidden), 2, wanted)
@@ -47,7 +58,7 @@ def check_split(answer: Answer) -> None:
     )
 
 
-# --- 03.2: the observation loss ---
+# --- 03.4: the observation loss ---
 
 
 def observation_loss(predicted: Tensor, observations: Tensor, mask: Tensor) -> Tensor:
@@ -61,7 +72,7 @@ def observation_loss(predicted: Tensor, observations: Tensor, mask: Tensor) -> T
 
 
 def check_observation_loss(answer: Answer) -> None:
-    """Check 03.2 with perfect predictions, with padding, then with random numbers."""
+    """Check 03.4 with perfect predictions, with padding, then with random numbers."""
     steps = torch.arange(4.0)[None, :, None].expand(1, 4, 2)  # observation t is (t, t)
     perfect = number(answer(steps + 1, steps, torch.ones(1, 4)))
     expect(
@@ -113,7 +124,7 @@ def _check_observation_loss_of_random_numbers(answer: Answer) -> None:
     )
 
 
-# --- 03.3: parameters of a block ---
+# --- 03.5: parameters of a block ---
 
 
 def block_parameters(h: int) -> int:
@@ -128,7 +139,7 @@ def block_parameters(h: int) -> int:
 
 
 def check_block_parameters(answer: Answer) -> None:
-    """Check 03.3 with the paper's width, then with another."""
+    """Check 03.5 with the paper's width, then with another."""
     h = 768
     right, matrices = block_parameters(h), 12 * h * h
     found = whole(answer(h), "the number of parameters is a whole number")
@@ -168,7 +179,7 @@ def check_block_parameters(answer: Answer) -> None:
     )
 
 
-# --- 03.4: training FLOPs of a trunk ---
+# --- 03.6: training FLOPs of a trunk ---
 
 
 def trunk_training_flops(layers: int, h: int, tokens: int) -> int:
@@ -179,7 +190,7 @@ def trunk_training_flops(layers: int, h: int, tokens: int) -> int:
 
 
 def check_trunk_training_flops(answer: Answer) -> None:
-    """Check 03.4 with a small trunk, then with the paper's."""
+    """Check 03.6 with a small trunk, then with the paper's."""
     layers, h, tokens = 5, 8, 10
     right = trunk_training_flops(layers, h, tokens)
     linear, attention = 2 * tokens * 12 * h * h * layers, 4 * h * tokens * tokens * layers
@@ -208,22 +219,38 @@ def check_trunk_training_flops(answer: Answer) -> None:
 
 
 EXERCISES = {
-    "03.1": Exercise(difficulty=1, importance=5, minutes=4, solution=split, check=check_split),
-    "03.2": Exercise(
+    "03.1": Exercise(
+        difficulty=3,
+        importance=5,
+        minutes=20,
+        solution=(embed_observations, embed_actions, embed),
+        check=check_embed,
+        steps=EMBED_STEPS,
+    ),
+    "03.2": Exercise(difficulty=1, importance=5, minutes=4, solution=split, check=check_split),
+    "03.3": Exercise(
+        difficulty=4,
+        importance=5,
+        minutes=20,
+        solution=(hidden_states, forward),
+        check=check_forward,
+        steps=FORWARD_STEPS,
+    ),
+    "03.4": Exercise(
         difficulty=3,
         importance=4,
         minutes=10,
         solution=observation_loss,
         check=check_observation_loss,
     ),
-    "03.3": Exercise(
+    "03.5": Exercise(
         difficulty=2,
         importance=3,
         minutes=8,
         solution=block_parameters,
         check=check_block_parameters,
     ),
-    "03.4": Exercise(
+    "03.6": Exercise(
         difficulty=3,
         importance=3,
         minutes=10,

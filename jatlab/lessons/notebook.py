@@ -48,3 +48,23 @@ def show_picture(data: bytes, caption: str = "", alt: str = "") -> None:
     display({kind: data, "text/plain": text}, raw=True, metadata={kind: {"alt": text}})
     if caption:
         display(Markdown(f"*{caption}*"))
+
+
+def diagram(lesson: str) -> None:
+    """Display the diagram that opens a lesson, "00" to "12", as SVG.
+
+    Without IPython nothing is displayed.
+
+    Raises:
+        ValueError: There is no such lesson.
+    """
+    from jatlab.lessons.diagrams import drawing
+
+    drawn = drawing(lesson)
+    try:
+        from IPython.display import display
+    except ImportError:
+        return
+    kind = "image/svg+xml"
+    data = {kind: drawn.svg(), "text/plain": drawn.alt}
+    display(data, raw=True, metadata={kind: {"alt": drawn.alt}})

@@ -1,0 +1,39 @@
+"""Each lesson's diagram is a small, well-formed SVG whose words stand within its edges."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from jatlab.lessons.diagrams import DIAGRAMS, drawing
+
+LETTER = 0.56  # the mean width of a letter, in parts of its size
+
+
+def test_every_lesson_has_one():
+    assert list(DIAGRAMS) == [f"{number:02d}" for number in range(13)]
+    with pytest.raises(ValueError, match="lesson '13'"):
+        drawing("13")
+
+
+@pytest.mark.parametrize("lesson", DIAGRAMS)
+def test_a_diagram_is_whole(lesson):
+    drawn = drawing(lesson)
+    text = drawn.svg()
+    root = ElementTree.fromstring(text)
+    assert len(text) < 30_000 and len(drawn.alt) > 60 and "<style" not in text
+    assert root[0].text == drawn.alt
+    for one in root.iter("{http://www.w3.org/2000/svg}text"):
+        assert_within(drawn, one)
+    for points in re.findall(r'points="([^"]+)"', text):
+        for point in points.split():
+            x, y = map(float, point.split(","))
+            assert 0 <= x <= drawn.width and 0 <= y <= drawn.height
+
+
+def assert_within(drawn, one):
+    x, y, width = float(one.get("x")), float(one.get("y")), len(one.text or "") * LETTER
+    width *= float(one.get("font-size"))
+    left = x - width * {"start": 0, "middle": 0.5, "end": 1}[one.get("text-anchor")]
+    assert left >= 0 and left + width <= drawn.width, one.text
+    assert 8 <= y <= drawn.height - 2, one.text
