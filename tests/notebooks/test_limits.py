@@ -66,7 +66,8 @@ def test_a_lesson_over_its_limit_fails_the_run(tmp_path, processes):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "slow.ipynb")
     (tmp_path / "strict.py").write_text(STRICT)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
-    options = f"-p strict -p no:cacheprovider --rootdir {tmp_path} --nbval-lax --nbval-current-env {processes}"
+    options = f"-p strict -p no:cacheprovider --rootdir {tmp_path} --nbval-lax {processes}"
+    options += " --nbval-current-env"
     command = [sys.executable, "-m", "pytest", *options.split(), "slow.ipynb"]
     done = subprocess.run(
         command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True
