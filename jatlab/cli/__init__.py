@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from io import TextIOWrapper
 
 from jatlab.cli.parser import build_parser
+from jatlab.utils.bars import hidden
 from jatlab.utils.console import ERRORS
 
 # arguments that are, or may be, files and folders
@@ -41,12 +43,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     _print_in_any_encoding()
     arguments = vars(build_parser().parse_args(argv))
-    command = arguments.pop("command")
+    command, quiet = arguments.pop("command"), arguments.pop("quiet", False)
     for name in PATHS & arguments.keys():
         if isinstance(arguments[name], str):  # a shell leaves --output=~/x as it is
             arguments[name] = os.path.expanduser(arguments[name])
     try:
-        return command(**arguments) or 0
+        with hidden() if quiet else nullcontext():
+            return command(**arguments) or 0
     except KeyboardInterrupt as interruption:
         print(f"\n{interruption or 'stopped'}", file=sys.stderr)
         return 130

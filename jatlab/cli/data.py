@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from jatlab.cli.needs import DATA, for_tasks, need
-from jatlab.cli.options import POLICIES, TASKS, Commands, add_device, add_dtype, add_tasks
+from jatlab.cli.options import (
+    POLICIES,
+    TASKS,
+    Commands,
+    add_device,
+    add_dtype,
+    add_quiet,
+    add_tasks,
+)
 
 
 def add_record(commands: Commands) -> None:
@@ -34,6 +42,7 @@ def add_record(commands: Commands) -> None:
         help="disturb what is executed, and record the teacher's answers",
     )
     add("--timeout", type=float, default=60.0, help="seconds after which an episode is dropped")
+    add_quiet(parser)
 
 
 def record(**arguments: Any) -> None:
@@ -62,6 +71,7 @@ def add_measure(commands: Commands) -> None:
         default=("teacher", "random"),
         help="which policies; default teacher and random",
     )
+    add_quiet(parser)
 
 
 def measure(**arguments: Any) -> None:
@@ -101,6 +111,7 @@ def add_relabel(commands: Commands) -> None:
     add("--max-steps", type=int, help="end an episode there")
     add_device(parser)
     add_dtype(parser)
+    add_quiet(parser)
 
 
 def relabel(**arguments: Any) -> None:
@@ -142,6 +153,7 @@ def add_fetch(commands: Commands) -> None:
         default="jat-project/jat-dataset",
         help="repository on the Hugging Face hub, or a folder of the same layout",
     )
+    add_quiet(parser)
 
 
 def fetch(**arguments: Any) -> None:

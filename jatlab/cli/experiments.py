@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jatlab.cli.needs import DATA, NEW_TASKS, PICTURES, TRAINING, for_tasks, need
-from jatlab.cli.options import Commands, add_json, as_typed, print_json
+from jatlab.cli.options import Commands, add_json, add_quiet, as_typed, print_json
 
 
 def add_demo(commands: Commands) -> None:
@@ -29,6 +29,7 @@ def add_demo(commands: Commands) -> None:
         action="store_true",
         help="seconds instead of minutes, to see that all works; the agent will be weak",
     )
+    add_quiet(parser)
 
 
 def demo(**arguments: Any) -> None:
@@ -66,6 +67,7 @@ def add_mini(commands: Commands) -> None:
         help="one task of each kind, minutes instead of hours, to see that all works; the agent "
         "will be weak",
     )
+    add_quiet(parser)
 
 
 def mini(**arguments: Any) -> None:
@@ -98,6 +100,7 @@ def add_ablate(commands: Commands) -> None:
         action="store_true",
         help="put the results into the package, in place of those that ship",
     )
+    add_quiet(parser)
 
 
 def ablate(name: str, **arguments: Any) -> None:

@@ -74,6 +74,11 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     add("--temperature", type=float, help=TEMPERATURE)
 
 
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add `--quiet`, which `jatlab.cli.main` obeys."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress bars")
+
+
 def add_dtype(parser: argparse.ArgumentParser) -> None:
     """Add `--dtype`."""
     parser.add_argument(

@@ -15,6 +15,7 @@ from jatlab.cli.options import (
     add_device,
     add_dtype,
     add_json,
+    add_quiet,
     add_sampling,
     as_typed,
     load,
@@ -58,6 +59,7 @@ def add_evaluate(commands: Commands) -> None:
         "(runs/evaluation/AGENT)",
     )
     add_json(parser)
+    add_quiet(parser)
 
 
 def evaluate(

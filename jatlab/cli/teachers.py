@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jatlab.cli.needs import for_tasks, need
-from jatlab.cli.options import TASKS, Commands, add_json, add_tasks, print_json
+from jatlab.cli.options import TASKS, Commands, add_json, add_quiet, add_tasks, print_json
 
 
 def add_teachers(commands: Commands) -> None:
@@ -27,6 +27,7 @@ def add_teachers(commands: Commands) -> None:
     )
     add("--workers", type=int, default=2, help="processes, when measuring")
     add_json(parser)
+    add_quiet(parser)
 
 
 def teachers(tasks: list[str], measure: bool, episodes: int, workers: int, json: bool) -> None:
@@ -90,6 +91,7 @@ def add_teach(commands: Commands) -> None:
         action="store_true",
         help="put what was found into the package, in place of the shipped controller",
     )
+    add_quiet(parser)
 
 
 def teach(tasks: list[str], **arguments: Any) -> None:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from jatlab.cli.needs import TRAINING, need
-from jatlab.cli.options import TASKS, Commands, add_tasks
+from jatlab.cli.options import TASKS, Commands, add_quiet, add_tasks
 
 VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
     "--data": (str, "folder with the recordings (data)"),
@@ -63,6 +63,7 @@ def add_train(commands: Commands) -> None:
         metavar="FOLDER",
         help="go on with the run in FOLDER; other options given change its recipe",
     )
+    add_quiet(parser)
     for option, (kind, help) in VALUES.items():
         parser.add_argument(option, type=kind, help=help, default=argparse.SUPPRESS)
     for option, help in SWITCHES.items():

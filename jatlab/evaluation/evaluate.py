@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium as gym
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from jatlab.evaluation.playing import (
     FIRST_SEED,
@@ -30,6 +30,7 @@ from jatlab.evaluation.playing import (
 from jatlab.evaluation.records import Record, Records, identity
 from jatlab.evaluation.results import LanguageScores, Results, assemble
 from jatlab.tasks import Task, expand, get_task, make_env, modules_of, task_scores
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.console import encodable
 from jatlab.utils.files import expanded
 from jatlab.utils.machine import cores
@@ -223,12 +224,12 @@ def _play_missing(
     failed: dict[str, Exception] = {}
     missing = [task for task in tasks if task not in records]
     episodes = player.settings.episodes
-    with tqdm(
+    with progress_bar(
+        progress,
         total=episodes * len(tasks),
         initial=episodes * len(records),
         desc="evaluate",
         unit="episode",
-        disable=not progress,
     ) as bar:
         for task, played in _play_all(player, missing, bar):
             if isinstance(played, Exception):

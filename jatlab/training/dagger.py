@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
-from tqdm import tqdm
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent
@@ -32,6 +31,7 @@ from jatlab.data.recording.playing import as_episode, observed, versions
 from jatlab.evaluation.records import identity
 from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import whole_number
 from jatlab.utils.files import expanded
 from jatlab.utils.workers import run_jobs
@@ -171,9 +171,8 @@ def _is_done(job: RelabelJob) -> bool:
 
 
 def _run(jobs: list[RelabelJob], workers: int, progress: bool) -> None:
-    hidden = not progress or not jobs
-    total = sum(job.count for job in jobs)
-    with tqdm(total=total, unit=" episodes", disable=hidden, dynamic_ncols=True) as bar:
+    total, show = sum(job.count for job in jobs), progress and bool(jobs)
+    with progress_bar(show, total=total, unit=" episodes") as bar:
         for kind, job, value in run_jobs(relabel_one, jobs, workers):
             if kind == "progress":
                 bar.set_description(job.task, refresh=False)

@@ -17,6 +17,7 @@ import torch
 
 from jatlab.data.mixture import BatchPlan
 from jatlab.tasks import domain_of
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.files import expanded, write_text
 
 if TYPE_CHECKING:
@@ -95,22 +96,14 @@ class Log:
     def __init__(
         self, output: Path, step: int, total: float, unit: str, done: float, show: bool, write: bool
     ):
-        from tqdm.auto import tqdm
-
         self.path, self.write = output / "log.jsonl", write
         if write:
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
             write_text(self.path, "".join(kept))
         self.started, self.total, self.first = time.monotonic(), total, done
         self.foretold = unit != "steps" or not show
-        self.bar = tqdm(
-            desc="training",
-            total=total,
-            initial=done,
-            unit=unit,
-            disable=not show,
-            dynamic_ncols=True,
-            bar_format=BAR_FORMAT,
+        self.bar = progress_bar(
+            show, desc="training", total=total, initial=done, unit=unit, bar_format=BAR_FORMAT
         )
 
     def line(self, record: dict[str, Any], done: float) -> None:

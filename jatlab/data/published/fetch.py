@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from jatlab.data.folders import data_files
 from jatlab.data.language.pictures import open_picture, picture_bytes
 from jatlab.data.parquet import read_notes, write_table
@@ -28,6 +26,7 @@ from jatlab.data.published.reading import (
     to_arrays,
 )
 from jatlab.tasks import Task, expand
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
 from jatlab.utils.files import expanded, remove_leftovers
@@ -149,13 +148,12 @@ class _Copy:
     def run(self, episodes: int | None, progress: bool) -> Facts:
         """Copy until there are so many episodes; return the facts."""
         remove_leftovers(self.folder)
-        with tqdm(
+        with progress_bar(
+            progress,
             total=episodes,
             initial=self.facts["episodes"],
             unit=" rows",
             desc=f"{self.task.name} {self.published.split}",
-            disable=not progress,
-            dynamic_ncols=True,
         ) as bar:
             for count in self._copy(float("inf") if episodes is None else episodes):
                 bar.update(count)

@@ -21,12 +21,12 @@ from platform import python_version
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from jatlab.data.language.rows import RECORDED, how_to_get, language_files
 from jatlab.data.parquet import Notes, read_notes, write_table
 from jatlab.data.recording.corpus import documents, split_documents
 from jatlab.data.recording.scenes import FIRST_TEST_SEED, as_text, caption, draw_scene, questions
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require
 from jatlab.utils.console import say
 from jatlab.utils.files import write_json
@@ -156,8 +156,8 @@ def _recorded(job: SceneJob) -> int:
 
 
 def _run(jobs: list[SceneJob], workers: int, progress: bool) -> None:
-    total, hidden = sum(job.count for job in jobs), not progress or not jobs
-    with tqdm(total=total, unit=" scenes", disable=hidden, dynamic_ncols=True) as bar:
+    total, show = sum(job.count for job in jobs), progress and bool(jobs)
+    with progress_bar(show, total=total, unit=" scenes") as bar:
         for kind, job, value in run_jobs(record_scenes, jobs, workers):
             if kind == "progress":
                 bar.set_description(job.task, refresh=False)

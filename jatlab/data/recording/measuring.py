@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from jatlab.data.parquet import explain_full_disk
 from jatlab.data.recording.playing import EpisodePlayer, Outcome, versions
 from jatlab.tasks import expand, get_task, task_names
 from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
 from jatlab.utils.files import ASSETS, expanded, write_json
@@ -117,8 +117,8 @@ def measure(
 def _run(jobs: list[MeasureJob], workers: int, progress: bool) -> Scores:
     """Do the jobs, store each entry, and return all entries of the file; {} without jobs."""
     scores: Scores = {}
-    total, hidden = sum(job.episodes for job in jobs), not progress or not jobs
-    with tqdm(total=total, unit=" episodes", disable=hidden, dynamic_ncols=True) as bar:
+    total, show = sum(job.episodes for job in jobs), progress and bool(jobs)
+    with progress_bar(show, total=total, unit=" episodes") as bar:
         for kind, job, value in run_jobs(measure_one, jobs, workers):
             if kind == "progress" and isinstance(value, str):
                 bar.set_postfix_str(f"{job.task}, {value}")

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from jatlab.data.card import write_card
 from jatlab.data.columns import column_names
@@ -36,6 +35,7 @@ from jatlab.data.recording.shards import (
 )
 from jatlab.tasks import expand, get_task
 from jatlab.teachers import require_teacher
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
 from jatlab.utils.files import expanded, remove_leftovers, write_json
@@ -156,11 +156,10 @@ def _run(jobs: list[ShardJob], workers: int, progress: bool) -> None:
 
 def _play_jobs(jobs: list[ShardJob], workers: int, progress: bool) -> None:
     steps = dropped = 0
-    with tqdm(
+    with progress_bar(
+        progress and bool(jobs),
         total=sum(job.count for job in jobs),
         unit=" episodes",
-        disable=not progress or not jobs,
-        dynamic_ncols=True,
         smoothing=0.05,
     ) as bar:
         for kind, job, value in run_jobs(record_shard, jobs, workers):

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
-from tqdm import tqdm
 
 from jatlab.tasks import get_task
 from jatlab.teachers.controller import FOLDER, read_controller
 from jatlab.teachers.fitting.recipes import Recipe, recipe_of
 from jatlab.teachers.fitting.simulation import make_simulation, play
 from jatlab.teachers.policy import Policy
+from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require
 from jatlab.utils.console import say
 from jatlab.utils.files import atomic_write, expanded
@@ -113,9 +113,7 @@ class SearchRun:
         """Go on up to so many rounds; the file of the best controller."""
         search, saved = self.search, time.monotonic()
         first = min(search.rounds, rounds)
-        bar = tqdm(
-            total=rounds, initial=first, unit=" rounds", disable=not show, dynamic_ncols=True
-        )
+        bar = progress_bar(show, total=rounds, initial=first, unit=" rounds")
         with bar:
             try:
                 while search.rounds < rounds:
