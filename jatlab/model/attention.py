@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jatlab.model.config import JatConfig
+from jatlab.model.linear import Linear
 from jatlab.utils.machine import limit_threads
 
 # before the first computation: in a container torch would start a thread for each core of the host
@@ -132,10 +133,10 @@ class DualAttention(nn.Module):
         self.layer, self.kind = layer, config.attention_layers[layer]
         self.num_heads, self.dropout = config.num_heads, config.attention_dropout
         size = config.hidden_size
-        self.query = nn.Linear(size, size, bias=False)
-        self.key = nn.Linear(size, size, bias=False)
-        self.value = nn.Linear(size, size, bias=False)
-        self.output = nn.Linear(size, size)
+        self.query = Linear(size, size, bias=False)
+        self.key = Linear(size, size, bias=False)
+        self.value = Linear(size, size, bias=False)
+        self.output = Linear(size, size)
 
     def forward(
         self,

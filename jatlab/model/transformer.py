@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from jatlab.model.attention import DualAttention, KeyValueCache, hide_past_actions, visible_keys
 from jatlab.model.config import JatConfig
+from jatlab.model.linear import Linear
 
 Masks = dict[str, Tensor]  # the kind of a layer, "global" or "local" -> who sees whom
 LayerMasks = Mapping[str, Tensor | None]  # the same; None: causal attention
@@ -21,8 +22,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: JatConfig):
         super().__init__()
-        self.up = nn.Linear(config.hidden_size, config.mlp_size)
-        self.down = nn.Linear(config.mlp_size, config.hidden_size)
+        self.up = Linear(config.hidden_size, config.mlp_size)
+        self.down = Linear(config.mlp_size, config.hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, H) -> (…, H)."""

@@ -17,7 +17,7 @@ from textwrap import indent
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "jatlab"
 # the exercises' checks and solutions, and the module behind `python -m jatlab`
-WITHOUT_PAGE = re.compile(r"jatlab\.lessons\.lesson\d\d|jatlab\.__main__")
+WITHOUT_PAGE = re.compile(r"jatlab\.lessons\.lesson\d\d\w*|jatlab\.__main__")
 STAR = re.compile(r"\*(?=(?:[^`]*`[^`]*`)*[^`]*$)")  # outside of code, where it is no emphasis
 LONGEST_VALUE = 72  # characters of a constant's value that are shown
 

@@ -1,5 +1,6 @@
 """Columns that other writers stored: every kind of list is read, and no number is made up."""
 
+import io
 from decimal import Decimal
 
 import numpy as np
@@ -58,6 +59,15 @@ NUMBERS = {
 }
 
 
+def writable(kind):
+    """Whether this version of Arrow writes such a column: older ones write no list views."""
+    try:
+        pq.write_table(pa.table({"a": pa.array([], kind)}), io.BytesIO())
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
 def other_types(kind, column):
     """Types that other writers give a column which we store as `kind`."""
     yield large(kind)
@@ -66,7 +76,8 @@ def other_types(kind, column):
         size = {"continuous_observations": 39, "continuous_actions": 4}.get(column, 148)
         yield inner(kind, lambda value: pa.list_(value, size))
         yield pa.large_list(pa.list_(kind.value_type.value_type, size))
-    yield pa.list_view(kind.value_type)
+    if writable(pa.list_view(kind.value_type)):
+        yield pa.list_view(kind.value_type)
     deep = kind.value_type.value_type if nested else kind.value_type
     yield from (leaf(kind, other) for other in NUMBERS.get(deep, ()))
     if pa.types.is_string(deep):

@@ -26,7 +26,7 @@ from jatlab.model.config import JatConfig
 from jatlab.model.door import check_inputs
 from jatlab.model.encoders import DiscreteEncoder
 from jatlab.model.memory import Memory
-from jatlab.model.transformer import sequence_masks
+from jatlab.model.transformer import MLP, sequence_masks
 from jatlab.utils.console import say
 from jatlab.utils.files import write_json
 
@@ -60,7 +60,7 @@ def run(output: str | Path | None = None, progress: bool = True) -> list[Ratio]:
     With ``progress=False`` nothing is printed.
     """
     ratios = []
-    for measure in (discrete_encoder, acting_with_the_cache, lockstep, batches, door):
+    for measure in (discrete_encoder, few_rows, acting_with_the_cache, lockstep, batches, door):
         for ratio in measure():
             if progress:
                 say(ratio, flush=True)
@@ -172,6 +172,25 @@ def _acting_encoder(form: str) -> Call:
 
 
 # --- acting ---------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def few_rows() -> list[Ratio]:
+    """The two rows of a step times the matrices of `paper`'s MLPs, against `torch.nn.Linear`.
+
+    There are enough matrices that none stays in the processor's cache.
+    """
+    config = JatConfig.preset("paper")
+    layers = [MLP(config) for _ in range(config.num_layers)]
+    plain = [(layer.up.weight, layer.down.weight) for layer in layers]
+    rows = torch.randn(2, config.hidden_size)
+    ours, linear = alternate(
+        lambda: [layer.down(layer.up(rows)) for layer in layers],
+        lambda: [F.linear(F.linear(rows, up), down) for up, down in plain],
+        repeats=9,
+    )
+    detail = f"{1e3 * linear:.0f} -> {1e3 * ours:.0f} ms"
+    return [Ratio("two rows times 24 matrices, against F.linear", linear / ours, 1.3, detail)]
 
 
 @torch.no_grad()
