@@ -6,6 +6,7 @@ import numpy as np
 
 from jatlab.lessons.answers import Answer, array, expect, near, number, whole
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson00_build import STEPS, check_rollout, compare, play, play_all
 
 # --- 00.1: what a return says ---
 
@@ -111,5 +112,13 @@ EXERCISES = {
     ),
     "00.3": Exercise(
         difficulty=1, importance=3, minutes=3, solution=most_attended, check=check_most_attended
+    ),
+    "00.4": Exercise(
+        difficulty=2,
+        importance=5,
+        minutes=20,
+        solution=(play, play_all, compare),
+        check=check_rollout,
+        steps=STEPS,
     ),
 }

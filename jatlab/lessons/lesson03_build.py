@@ -57,7 +57,7 @@ EMBED_STEPS = ("observations", "actions", "one sequence")
 
 def check_embed(observe: Answer, act: Answer | None = None, sequence: Answer | None = None) -> None:
     """Check 03.1: the observations alone, or with the later steps."""
-    model, batches = _model()
+    model, batches = small_model()
     with torch.no_grad():
         for kind in TIMESTEPS:
             _check_observations(observe, model, batches[kind], kind)
@@ -177,7 +177,7 @@ FORWARD_STEPS = ("hidden states", "predictions")
 
 def check_forward(states: Answer, whole: Answer | None = None) -> None:
     """Check 03.3: the hidden states alone, or with the predictions."""
-    model, batches = _model()
+    model, batches = small_model()
     with torch.no_grad():
         for kind, batch in batches.items():
             _check_states(states, model, batch, kind)
@@ -263,7 +263,7 @@ def _expect_prediction(
 
 
 @lru_cache(maxsize=1)
-def _model() -> tuple[JatModel, dict[str, Batch]]:
+def small_model() -> tuple[JatModel, dict[str, Batch]]:
     """A small model whose every part counts, and a batch of each kind."""
     config = JatConfig(
         hidden_size=8,

@@ -6,6 +6,7 @@ import numpy as np
 
 from jatlab.lessons.answers import Answer, array, expect, kind, named, near, number, parts
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson05_build import STEPS, check_pipeline, cut_all, group, schedule
 
 # --- 05.1: cut an episode into windows ---
 
@@ -228,4 +229,12 @@ EXERCISES = {
         difficulty=1, importance=4, minutes=5, solution=masked_mean, check=check_masked_mean
     ),
     "05.4": Exercise(difficulty=2, importance=3, minutes=5, solution=shares, check=check_shares),
+    "05.5": Exercise(
+        difficulty=4,
+        importance=4,
+        minutes=25,
+        solution=(cut_all, group, schedule),
+        check=check_pipeline,
+        steps=STEPS,
+    ),
 }

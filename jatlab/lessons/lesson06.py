@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, array, expect, near, number, parts
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson06_build import STEPS, backward, check_fit, fit, update
 
 # --- 06.1: the learning rate ---
 
@@ -122,7 +123,7 @@ def _texts(found: list[np.ndarray]) -> str:
     return " and ".join(str(gradient.round(3).tolist()) for gradient in found)
 
 
-# --- 06.3: many batches, one gradient ---
+# --- 06.4: many batches, one gradient ---
 
 
 def combined(gradients: list[Tensor], timesteps: list[int]) -> Tensor:
@@ -135,7 +136,7 @@ def combined(gradients: list[Tensor], timesteps: list[int]) -> Tensor:
 
 
 def check_combined(answer: Answer) -> None:
-    """Check 06.3 with two made gradients, then with those of a real loss."""
+    """Check 06.4 with two made gradients, then with those of a real loss."""
     gradients = [torch.tensor([1.0, 0.0]), torch.tensor([5.0, 4.0])]
     got = _combined(answer, gradients, [300, 100])
     expect(
@@ -180,7 +181,7 @@ def _combined(answer: Answer, gradients: list[Tensor], timesteps: list[int]) -> 
     return array(answer([gradient.clone() for gradient in gradients], list(timesteps)))
 
 
-# --- 06.4: hours ---
+# --- 06.5: hours ---
 
 
 def hours(
@@ -194,7 +195,7 @@ def hours(
 
 
 def check_hours(answer: Answer) -> None:
-    """Check 06.4 with one device, with eight, and with more steps."""
+    """Check 06.5 with one device, with eight, and with more steps."""
 
     def given(steps: int = 1000, devices: int = 1) -> float:
         return number(answer(3.6e15, steps, devices, 1e15, 0.5))
@@ -229,7 +230,15 @@ EXERCISES = {
     "06.1": Exercise(difficulty=2, importance=3, minutes=8, solution=rate, check=check_rate),
     "06.2": Exercise(difficulty=2, importance=4, minutes=8, solution=clip, check=check_clip),
     "06.3": Exercise(
+        difficulty=3,
+        importance=5,
+        minutes=20,
+        solution=(backward, update, fit),
+        check=check_fit,
+        steps=STEPS,
+    ),
+    "06.4": Exercise(
         difficulty=3, importance=3, minutes=8, solution=combined, check=check_combined
     ),
-    "06.4": Exercise(difficulty=1, importance=2, minutes=5, solution=hours, check=check_hours),
+    "06.5": Exercise(difficulty=1, importance=2, minutes=5, solution=hours, check=check_hours),
 }

@@ -14,6 +14,7 @@ import numpy as np
 from jatlab.evaluation import statistics
 from jatlab.lessons.answers import Answer, array, expect, near, number
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson07_build import STEPS, bootstrap, check_bootstrap, difference, interval
 
 # --- 07.1: normalise ---
 
@@ -287,4 +288,12 @@ EXERCISES = {
         check=check_largest_at_least,
     ),
     "07.5": Exercise(difficulty=3, importance=3, minutes=8, solution=best_of, check=check_best_of),
+    "07.6": Exercise(
+        difficulty=3,
+        importance=5,
+        minutes=20,
+        solution=(bootstrap, interval, difference),
+        check=check_bootstrap,
+        steps=STEPS,
+    ),
 }

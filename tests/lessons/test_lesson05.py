@@ -4,7 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from jatlab.data.windows import cut_windows
 from jatlab.lessons.lesson05 import cut, pad
+from jatlab.lessons.lesson05_build import cut_all, group, schedule
 from tests.support.exercises import exercise_tests
 
 
@@ -98,7 +100,92 @@ def shares_in_a_loop(weights, timesteps):
     return {task: torch.tensor(weights[task] * timesteps[task] / total) for task in timesteps}
 
 
+# --- 05.5: from episodes to the next batch
+
+
+def cut_by_package(lengths, longest):
+    return cut_windows(np.array(lengths), longest)
+
+
+def group_by_sorting(lengths, limit):
+    left = np.argsort(lengths).tolist()
+    while left:
+        batch = [left.pop()]
+        while left and (len(batch) + 1) * lengths[batch[0]] <= limit:
+            batch.append(left.pop())
+        yield batch
+
+
+def schedule_by_debt(weights, count):
+    shares, owed, order = np.array(weights) / sum(weights), np.zeros(len(weights)), []
+    for _ in range(count):
+        owed += shares
+        order.append(int(owed.argmax()))
+        owed[order[-1]] -= 1
+    return order
+
+
+def cut_within(lengths, longest):
+    return [row for length in lengths for row in cut_all([length], longest)]
+
+
+def cut_across(lengths, longest):
+    return cut_all([sum(lengths)], longest)
+
+
+def starts_and_ends(lengths, longest):
+    return [[start, start + length] for start, length in cut_all(lengths, longest)]
+
+
+def whole_windows_only(lengths, longest):
+    return [row for row in cut_all(lengths, longest) if row[1] == longest]
+
+
+def group_unsorted(lengths, limit):
+    batches = [[0]]
+    for number in range(1, len(lengths)):
+        batch = [*batches[-1], number]
+        if len(batch) * max(lengths[n] for n in batch) <= limit:
+            batches[-1] = batch
+        else:
+            batches.append([number])
+    return batches
+
+
+def group_by_sum(lengths, limit):
+    batches = [[]]
+    for number in np.argsort(lengths).tolist():
+        if sum(lengths[n] for n in batches[-1]) + lengths[number] > limit:
+            batches.append([])
+        batches[-1].append(number)
+    return batches
+
+
+def drawn_by_lot(weights, count):
+    shares = np.array(weights) / sum(weights)
+    return np.random.default_rng(0).choice(len(weights), count, p=shares)
+
+
+def in_blocks(weights, count):
+    return sorted(schedule(weights, count))
+
+
+FIRST = (cut_all, group)
 WRONG = {
+    "05.5": [
+        (cut_within, "begins at 0 again"),
+        (cut_across, "from one episode into the next"),
+        (starts_and_ends, "[start, end]"),
+        (whole_windows_only, "is a rest dropped"),
+        ((cut_all, group_unsorted), "sort them first"),
+        ((cut_all, group_by_sum), "not the sum of their lengths"),
+        ((cut_all, lambda lengths, limit: [[n] for n in range(len(lengths))]), "one window a"),
+        ((cut_all, lambda lengths, limit: group(lengths, limit)[:-1]), "in exactly one batch"),
+        ((*FIRST, lambda w, n: [k % len(w) for k in range(n)]), "equally often"),
+        ((*FIRST, drawn_by_lot), "drawn by lot"),
+        ((*FIRST, in_blocks), "in a row"),
+        ((*FIRST, lambda w, n: schedule([1 / one for one in w], n)), "they should be"),
+    ],
     "05.1": [
         (without_rest, "not dropped"),
         (beyond_the_end, "reaches past the end"),
@@ -132,6 +219,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "05.5": [
+        (cut_by_package, group_by_sorting, schedule_by_debt),
+        (cut_by_package, group, schedule_by_debt),
+    ],
     "05.1": [lambda *lengths: np.array(cut(*lengths)), cut_while_left, cut_by_splitting],
     "05.2": [
         lambda windows: (pad(windows)[0], pad(windows)[1].astype(bool)),

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from jatlab.lessons.lesson06 import clip, hours
+from jatlab.lessons.lesson06_build import backward, fit, update
+from jatlab.lessons.lesson06_build import cosine as schedule
 from tests.support.exercises import exercise_tests
 
 
@@ -102,7 +104,98 @@ def combined_in_numpy(gradients, timesteps):
     return np.average([gradient.numpy() for gradient in gradients], axis=0, weights=timesteps)
 
 
+# --- 06.3: the training loop built
+
+
+def backward_by_autograd(model, inputs, share):
+    loss = model(**inputs).loss
+    weights = list(model.parameters())
+    found = torch.autograd.grad(share * loss, weights, allow_unused=True)
+    for weight, gradient in zip(weights, found, strict=True):
+        weight.grad = gradient
+    return loss
+
+
+def update_by_hand(model, optimizer, rate, limit):
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = torch.sqrt(sum(g.square().sum() for g in grads))
+    for gradient in grads:
+        gradient *= min(1.0, limit / float(norm))
+    optimizer.param_groups[0]["lr"] = rate
+    optimizer.step()
+    for p in model.parameters():
+        p.grad = None
+    return norm
+
+
+def fit_with_while(model, optimizer, batches, peak, limit):
+    left, losses = list(batches), []
+    while left:
+        inputs, share = left.pop(0)
+        losses.append(backward_by_autograd(model, inputs, share).item())
+        update_by_hand(model, optimizer, schedule(len(losses[1:]) / len(batches), peak), limit)
+    return np.array(losses)
+
+
+def without_share(model, inputs, share):
+    return backward(model, inputs, 1.0)
+
+
+def loss_only(model, inputs, share):
+    return model(**inputs).loss.item()
+
+
+def shared_loss(model, inputs, share):
+    return backward(model, inputs, share) * share
+
+
+def updated(rate=True, clip=True, step=True, zero=True):
+    def answer(model, optimizer, wanted, limit):
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit if clip else 1e9)
+        if rate:
+            optimizer.param_groups[0]["lr"] = wanted
+        if step:
+            optimizer.step()
+        if zero:
+            optimizer.zero_grad()
+        return norm
+
+    return answer
+
+
+def fitted(rate_at, move=True):
+    def answer(model, optimizer, batches, peak, limit):
+        losses = []
+        for number, (inputs, share) in enumerate(batches):
+            losses.append(backward(model, inputs, share))
+            if move:
+                update(model, optimizer, rate_at(number, len(batches), peak), limit)
+        return losses
+
+    return answer
+
+
+def last_loss(model, optimizer, batches, peak, limit):
+    return fit(model, optimizer, batches, peak, limit)[-1]
+
+
 WRONG = {
+    "06.3": [
+        (loss_only, "no gradient has arrived"),
+        (without_share, "not multiplied by the share"),
+        (shared_loss, "return the loss itself"),
+        ((backward, updated(step=False)), "no weight has moved"),
+        ((backward, updated(clip=False)), "clip first"),
+        ((backward, updated(rate=False)), "the learning rate is not set"),
+        ((backward, updated(zero=False)), "the gradients are still there"),
+        ((backward, update, fitted(lambda k, n, peak: peak)), "at its peak all the time"),
+        (
+            (backward, update, fitted(lambda k, n, peak: schedule((k + 1) / n, peak))),
+            "one step late",
+        ),
+        ((backward, update, fitted(None, move=False)), "does not learn"),
+        ((backward, update, last_loss), "return 6 losses"),
+    ],
     "06.1": [
         (lambda progress, peak, warmup: peak * cosine(progress), "warm-up is missing"),
         (warmed_up(lambda progress, _: cosine(progress)), "begins where the warm-up ends"),
@@ -117,14 +210,14 @@ WRONG = {
         (lambda gradients, limit: clip(gradients, 1.0), "wrong for 2"),
         (lambda g, limit: torch.cat([one.flatten() for one in clip(g, limit)]), "as many tensors"),
     ],
-    "06.3": [
+    "06.4": [
         (lambda gradients, _: [sum(gradients).tolist()], "of the shape of each that went in"),
         (lambda gradients, timesteps: sum(gradients), "this is the sum"),
         (lambda gradients, _: sum(gradients) / len(gradients), "every batch counts the same"),
         (weighted, "divide by the number of all timesteps"),
         (combined_inversely, "the wrong way round"),
     ],
-    "06.4": [
+    "06.5": [
         (lambda *numbers: hours(*numbers) * 3600, "these are seconds"),
         (lambda f, s, n, peak, use: hours(f, s, n, peak, 1), "divide by the utilisation"),
         (lambda f, s, n, peak, use: hours(f, s, 1, peak, use), "share the work"),
@@ -132,19 +225,23 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "06.3": [
+        (backward_by_autograd, update_by_hand, fit_with_while),
+        (backward, update_by_hand, fit),
+    ],
     "06.1": [
         rate_in_torch,
         lambda p, peak, w: np.float32(min(p / w, cosine(max(0, p - w) / (1 - w))) * peak),
         warmed_up(lambda *args: math.cos(math.pi * decayed(*args) / 2) ** 2),
     ],
     "06.2": [clipped_like_torch, clipped_in_place, clipped_in_numpy],
-    "06.3": [
+    "06.4": [
         lambda gradients, timesteps: weighted(gradients, timesteps) / sum(timesteps),
         combined_in_double,
         combined_in_lists,
         combined_in_numpy,
     ],
-    "06.4": [
+    "06.5": [
         lambda f, s, n, peak, use: np.float32(f * s / n / peak / use / 3600),
         lambda f, s, n, peak, use: torch.tensor(f / (peak * use) * s / n / 60 / 60),
     ],

@@ -7,6 +7,7 @@ import torch
 
 from jatlab.evaluation import statistics
 from jatlab.lessons import lesson07
+from jatlab.lessons.lesson07_build import bootstrap, difference, interval
 from jatlab.tasks import normalise, task_scores
 from tests.support.exercises import exercise_tests
 
@@ -86,7 +87,67 @@ def best_in_torch(runs, k):
     return chosen.amax(1).mean()
 
 
+# --- 07.6: an interval built
+
+
+def bootstrap_by_choice(scores, statistic, draws, rng):
+    def resample():
+        return np.stack([rng.choice(task, len(task)) for task in scores.T], axis=1)
+
+    return [statistic(resample()) for _ in range(draws)]
+
+
+def interval_by_sorting(values, level):
+    ordered, count = sorted(values), len(values)
+    return [ordered[round((count - 1) * share)] for share in ((1 - level) / 2, (1 + level) / 2)]
+
+
+def difference_in_a_loop(one, other, statistic, rng):
+    values = [
+        float(bootstrap(one, statistic, 1, rng)[0] - bootstrap(other, statistic, 1, rng)[0])
+        for _ in range(400)
+    ]
+    return np.percentile(values, [2.5, 97.5])
+
+
+def pooled_draws(scores, statistic, draws, rng):
+    return [statistic(rng.choice(scores.ravel(), scores.shape)) for _ in range(draws)]
+
+
+def same_rows(scores, statistic, draws, rng):
+    return [statistic(scores[rng.integers(len(scores), size=len(scores))]) for _ in range(draws)]
+
+
+def shuffled(scores, statistic, draws, rng):
+    return [statistic(rng.permutation(scores)) for _ in range(draws)]
+
+
+def always_the_mean(scores, statistic, draws, rng):
+    return bootstrap(scores, np.mean, draws, rng)
+
+
+def by_spread(values, level):
+    return np.mean(values) - 1.96 * np.std(values), np.mean(values) + 1.96 * np.std(values)
+
+
+def shared_draws(one, other, statistic, rng):
+    first = bootstrap(one, statistic, 300, np.random.default_rng(0))
+    return interval(first - bootstrap(other, statistic, 300, np.random.default_rng(0)), 0.95)
+
+
 WRONG = {
+    "07.6": [
+        (pooled_draws, "stratified"),
+        (same_rows, "draws of its own"),
+        (shuffled, "with replacement"),
+        (always_the_mean, "the statistic that is given"),
+        (lambda s, f, n, rng: bootstrap(s, f, n, rng).mean(), "60 resamples give 60"),
+        ((bootstrap, by_spread), "take quantiles"),
+        ((bootstrap, lambda v, level: np.quantile(v, [1 - level, level])), "keeps 90 %"),
+        ((bootstrap, lambda v, level: interval(v, 0.95)), "wrong for 50 %"),
+        ((bootstrap, interval, shared_draws), "on their own"),
+        ((bootstrap, interval, lambda a, b, f, rng: difference(b, a, f, rng)), "the sign"),
+    ],
     "07.1": [
         (lambda x, r, ref: np.asarray(x) / ref, "is random subtracted from the return?"),
         (
@@ -136,6 +197,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "07.6": [
+        (bootstrap_by_choice, interval_by_sorting, difference_in_a_loop),
+        (bootstrap_by_choice, interval, difference),
+    ],
     "07.1": [one_by_one, scaled_in_torch],
     "07.2": [middle_in_python, middle_in_torch],
     "07.3": [drawn_column_by_column, drawn_in_loops],

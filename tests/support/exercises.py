@@ -117,8 +117,8 @@ def assert_sentence(said: str) -> None:
 
 
 def restyled(value: object, convert: Callable) -> object:
-    """The answer with its arrays and numbers as ``convert`` writes them; dicts and texts stay."""
-    if isinstance(value, str) or value is None:
+    """The answer with its arrays and numbers as ``convert`` writes them; all else stays."""
+    if isinstance(value, str | bytes) or value is None or callable(value):
         return value
     if isinstance(value, Mapping):
         return {key: restyled(one, convert) for key, one in value.items()}
