@@ -9,9 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from jatlab.model.attention import DualAttention, KeyValueCache, hide_past_actions, visible_keys
+from jatlab.model.attention import (
+    DualAttention,
+    KeyValueCache,
+    Linear,
+    hide_past_actions,
+    visible_keys,
+)
 from jatlab.model.config import JatConfig
-from jatlab.model.linear import Linear
 
 Masks = dict[str, Tensor]  # the kind of a layer, "global" or "local" -> who sees whom
 LayerMasks = Mapping[str, Tensor | None]  # the same; None: causal attention

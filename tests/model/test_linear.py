@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jatlab.model.linear import Linear
+from jatlab.model.attention import Linear
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["bias", "no bias"])
