@@ -26,9 +26,8 @@ from jatlab.utils.bars import hidden
 from jatlab.utils.console import ERRORS
 
 # arguments that are, or may be, files and folders
-PATHS = {
-    *("agent", "data", "folder", "image", "output", "resume", "root", "source", "start", "stream")
-}
+PATHS = {"agent", "config", "data", "folder", "image", "output", "resume", "root", "source"}
+PATHS |= {"start", "stream"}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -59,6 +59,18 @@ def add_train(commands: Commands) -> None:
     )
     add_tasks(parser, nargs="*", help=TASKS + "; all that are recorded, if none is given")
     parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="recipe in YAML, such as the recipe.yaml of a run; options given change it",
+    )
+    parser.add_argument(
+        "--track",
+        nargs="+",
+        choices=("tensorboard", "trackio", "wandb"),
+        default=argparse.SUPPRESS,
+        help="experiment trackers that get the log, too (none)",
+    )
+    parser.add_argument(
         "--resume",
         metavar="FOLDER",
         help="go on with the run in FOLDER; other options given change its recipe",
@@ -72,19 +84,25 @@ def add_train(commands: Commands) -> None:
         )
 
 
-def train(tasks: list[str], resume: str | None, **recipe: Any) -> None:
+def train(tasks: list[str], config: str | None, resume: str | None, **recipe: Any) -> None:
     """Train an agent and say where it is.
 
     Args:
-        tasks: names, patterns or domains; everything that is recorded if empty.
+        tasks: names, patterns or domains; the file's or everything that is recorded if empty.
+        config: file of a recipe.
         resume: folder of a run to go on with.
         **recipe: fields of `jatlab.training.recipe.TrainConfig`.
     """
-    need("jatlab train", *TRAINING, *(["datasets"] if recipe.get("stream") else []))
+    streaming = ["datasets"] if recipe.get("stream") else []
+    need("jatlab train", *TRAINING, *streaming, *recipe.get("track", []))
     from jatlab.training.recipe import TrainConfig
+    from jatlab.training.recipe_file import read_recipe
     from jatlab.training.trainer import train
 
     recipe |= {"tasks": tasks} if tasks else {}
+    if config and resume:
+        raise ValueError("give --config or --resume, not both: a run that goes on has its recipe")
+    recipe = (read_recipe(config) if config else {}) | recipe
     folder = train(TrainConfig.of_run(resume, **recipe) if resume else TrainConfig(**recipe))
     if os.environ.get("RANK", "0") == "0":  # of several processes, only the first says so
         print(f"the agent is in {folder}; see it play: jatlab play {folder} TASK")

@@ -23,6 +23,8 @@ from jatlab.utils.files import expanded, write_text
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from jatlab.training.trackers import Trackers
+
 FORETELL_SECONDS = 30  # of training, after which its end is foretold
 BAR_FORMAT = (
     "{desc} {percentage:3.0f}%|{bar:20}| {n:.0f}/{total:.0f} {unit} "
@@ -91,12 +93,21 @@ class Log:
         done: how much of ``total`` is done.
         show: whether to show the bar.
         write: whether to write the file (one process does).
+        also: gets every line, too.
     """
 
     def __init__(
-        self, output: Path, step: int, total: float, unit: str, done: float, show: bool, write: bool
+        self,
+        output: Path,
+        step: int,
+        total: float,
+        unit: str,
+        done: float,
+        show: bool,
+        write: bool,
+        also: Trackers | None = None,
     ):
-        self.path, self.write = output / "log.jsonl", write
+        self.path, self.write, self.also = output / "log.jsonl", write, also
         if write:
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
             write_text(self.path, "".join(kept))
@@ -106,11 +117,21 @@ class Log:
             show, desc="training", total=total, initial=done, unit=unit, bar_format=BAR_FORMAT
         )
 
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+        if self.also is not None:
+            self.also.close()
+
     def line(self, record: dict[str, Any], done: float) -> None:
         """Append ``record`` to the file, and move the bar to ``done``."""
         if self.write:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record, allow_nan=False) + "\n")
+        if self.also is not None:
+            self.also.line(record)
         self._foretell(record, done)
         self.bar.set_postfix_str(summary(record), refresh=False)
         self.bar.update(min(done, self.bar.total) - self.bar.n)

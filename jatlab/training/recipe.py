@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 DECAYS = ("cosine", "linear", "constant")
+TRACKERS = ("tensorboard", "trackio", "wandb")
 PRECISIONS = ("auto", "bf16", "fp32")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_tile")
 POSITIVE = (
@@ -126,11 +127,16 @@ class TrainConfig:
     save_every: int = 500  # steps
     log_every: int = 10  # steps
     keep: int = 2  # checkpoints
+    # experiment trackers beside log.jsonl: "tensorboard", "trackio", "wandb"
+    track: list[str] = field(default_factory=list)
     progress: bool = True  # show a bar
     resume: bool = False  # go on from the newest checkpoint in `output`
 
     def __post_init__(self) -> None:
         self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
+        self.track = [self.track] if isinstance(self.track, str) else self.track
+        for name in self.track:
+            require(name in TRACKERS, f"track is one of {', '.join(TRACKERS)}, not {name!r}")
         self.seed = whole_number(self.seed, "seed")
         for name in ("data", "stream", "output", "cache", "start"):
             if (path := getattr(self, name)) is not None:

@@ -33,7 +33,7 @@ from jatlab.training.clock import Clock
 from jatlab.training.compile import compile_blocks, is_compiled
 from jatlab.training.data import arrange, facts, open_sources
 from jatlab.training.fsdp import LossOf, ShardedLoss, shard, sharding_plugin, whole, whole_model
-from jatlab.training.log import Log, Losses
+from jatlab.training.log import Losses
 from jatlab.training.recipe import (
     TrainConfig,
     learning_rate,
@@ -51,6 +51,7 @@ from jatlab.training.state import (
     save_state,
     tidy,
 )
+from jatlab.training.trackers import open_log
 from jatlab.training.validation import mean_losses
 from jatlab.utils.checks import require
 from jatlab.utils.machine import installed_version, keep_memory
@@ -142,7 +143,7 @@ class Trainer:
         config = self.config
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
         progress = self._start()
-        with interruptible() as interrupted, self.log.bar:
+        with interruptible() as interrupted, self.log:
             for plans, batches in prefetch(
                 self.mixture, config.accumulate * processes, process, processes
             ):
@@ -161,15 +162,14 @@ class Trainer:
 
     def _start(self) -> float:
         """Open the log; returns how much of the budget is used."""
-        main, (total, unit) = self.accelerator.is_main_process, self.clock.budget
+        total, unit = self.clock.budget
         self.clock.start()
         progress = self.clock.progress(self.step)
         require(
             progress < 1,
             f"{self.output} has already had its {total:g} {unit}: give it more to go on",
         )
-        done, show = self.clock.done(self.step), self.config.progress and main
-        self.log = Log(self.output, self.step, total, unit, done, show, write=main)
+        self.log = open_log(self.config, self.accelerator, self.step, self.clock)
         self.clock.mark(self.timesteps)
         return progress
 

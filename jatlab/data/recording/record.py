@@ -6,8 +6,8 @@
 
 The content of each file depends on its number only (see `jatlab.data.recording.shards`). So any
 number of workers makes the same files, those that exist are kept after a kill, and asking for more
-episodes later adds to them. What there is to know about a file is in its notes; ``recording.json``
-is a summary of all of them.
+episodes later adds to them. Ctrl-C also keeps the finished episodes of unfinished files. What there
+is to know about a file is in its notes; ``recording.json`` is a summary of all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from jatlab.data.card import write_card
+from jatlab.data.card import recorded_tasks, write_card
 from jatlab.data.columns import column_names
 from jatlab.data.episodes import episode_files
 from jatlab.data.parquet import Notes, explain_full_disk, read_notes
@@ -92,13 +92,31 @@ def record(
     names = [name for name in named if get_task(name).playable]
     _check_settings(names, [counts[name] for name in named], settings)
     summaries: dict[str, Summary] = {}
-    for name in named:
-        if name not in names:
-            summaries |= record_language([name], root, counts[name], workers, seed, progress)
-    if names:
-        summaries |= _record_episodes(names, root, counts, settings, workers, progress)
+    try:
+        for name in named:
+            if name not in names:
+                summaries |= record_language([name], root, counts[name], workers, seed, progress)
+        if names:
+            summaries |= _record_episodes(names, root, counts, settings, workers, progress)
+    except KeyboardInterrupt:
+        write_card(root)
+        raise KeyboardInterrupt(_what_is_kept(named, root, counts)) from None
     write_card(root)
     return summaries
+
+
+def _what_is_kept(names: list[str], root: Path, counts: Mapping[str, int]) -> str:
+    """What a stop has left on the disk, in words."""
+    kept = {task.name: task.rows.get("train", 0) for task in recorded_tasks(root)}
+    if not any(name in kept for name in names):
+        return f"stopped before anything was finished: {root} has nothing of it"
+    wanted = {name: f" of {counts[name]:,}" if get_task(name).playable else "" for name in names}
+    told = [f"{kept.get(name, 0):,}{wanted[name]} {_unit(name)} of {name}" for name in names]
+    return f"stopped; {root} has {', '.join(told)}. The same command goes on from there"
+
+
+def _unit(name: str) -> str:
+    return "episodes" if get_task(name).playable else "rows"
 
 
 def _check_settings(names: list[str], episodes: list[int], settings: RecordSettings) -> None:
@@ -127,14 +145,9 @@ def _record_episodes(
     jobs = [job for name in names for job in missing_shards(name, root, counts[name], settings)]
     try:
         _run(jobs, workers, progress)
-    except BaseException as problem:
+    except BaseException:
         with suppress(OSError):  # the summary may not fit on a full disk: the problem comes first
             _finish(names, root, settings)
-        if isinstance(problem, KeyboardInterrupt):
-            raise KeyboardInterrupt(
-                f"stopped; what is finished is kept in {root}, "
-                "and the same command goes on from there"
-            ) from None
         raise
     summaries = _finish(names, root, settings)
     if progress:
@@ -158,7 +171,7 @@ def _play_jobs(jobs: list[ShardJob], workers: int, progress: bool) -> None:
     steps = dropped = 0
     with progress_bar(
         progress and bool(jobs),
-        total=sum(job.count for job in jobs),
+        total=sum(job.count - job.done for job in jobs),
         unit=" episodes",
         smoothing=0.05,
     ) as bar:

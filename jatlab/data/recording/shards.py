@@ -3,20 +3,22 @@
 Episode i of a task uses environment seed ``seed + i``. If the teacher fails there (the BabyAI bot
 can go round in circles), the episode is dropped and counted, and the next of the file's spare seeds
 takes its place: from 100,000 on, there are nine for every episode. So the content of a file depends
-on its number only.
+on its number only. A file that a stop has cut short is continued, and comes out the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from jatlab.data.columns import Episode
-from jatlab.data.episodes import write_episodes
+from jatlab.data.episodes import read_episodes, write_episodes
 from jatlab.data.parquet import Notes, read_notes
 from jatlab.data.recording.playing import EpisodePlayer, Outcome, as_record, versions
+from jatlab.data.recording.stopping import stoppable
 from jatlab.tasks import get_task
 from jatlab.teachers import TeacherFailed, describe
 from jatlab.utils.checks import require
@@ -43,13 +45,14 @@ class RecordSettings:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """One file to make: ``count`` episodes, from episode number ``first`` on."""
+    """One file to make: ``count`` episodes from number ``first`` on, of which ``done`` exist."""
 
     task: str
     first: int
     count: int
     path: str
     settings: RecordSettings
+    done: int = 0
 
     def identity(self) -> Notes:
         """The notes that a file must have for its episodes to be the ones wanted."""
@@ -83,8 +86,8 @@ def missing_shards(
     for index, first in enumerate(range(0, episodes, size)):
         path = str(folder / f"{index:05d}.parquet")
         job = ShardJob(name, first, min(size, episodes - first), path, settings)
-        if _count_recorded(job) < job.count:
-            jobs.append(job)
+        if (done := _count_recorded(job)) < job.count:
+            jobs.append(replace(job, done=done))
     return jobs
 
 
@@ -102,6 +105,20 @@ def _count_recorded(job: ShardJob) -> int:
     return len(notes["episodes"])
 
 
+@dataclass
+class Played:
+    """The finished episodes of a file, how they went, and the failures (seed and reason) before."""
+
+    episodes: list[Episode] = field(default_factory=list)
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, episode: Episode, outcome: Outcome, failures: list[dict[str, Any]]) -> None:
+        """Take in one more episode, wholly or, where a stop comes in between, not at all."""
+        more = [*self.episodes, episode], [*self.outcomes, as_record(outcome)], [*failures]
+        self.episodes, self.outcomes, self.failures = more
+
+
 # --- in a worker ---
 
 # kept from one file to the next: making an environment costs more than an episode
@@ -109,18 +126,40 @@ _player: EpisodePlayer | None = None
 
 
 def record_shard(job: ShardJob, report: Callable[[int | str], None]) -> None:
-    """Play and write one file.
+    """Play and write one file; if stopped, write the episodes that are finished.
 
     ``report`` gets the timesteps of each episode, 0 for a dropped one, and words about a slow one.
     """
     player = _player_for(job)
-    episodes, outcomes, failures = play_shard(player, job, report)
+    played = _already_played(job)
+    with stoppable() as stop:
+        try:
+            with stop.allowed():
+                play_shard(player, job, report, played)
+        except KeyboardInterrupt:
+            if played.episodes:
+                _write(job, player, played)
+            raise
+        _write(job, player, played)
+
+
+def _write(job: ShardJob, player: EpisodePlayer, played: Played) -> None:
     notes = job.identity() | {
-        "episodes": [as_record(outcome) for outcome in outcomes],
-        "failures": failures,
+        "episodes": played.outcomes,
+        "failures": played.failures,
         "versions": versions(player.task),
     }
-    write_episodes(job.path, episodes, player.task, notes)
+    write_episodes(job.path, played.episodes, player.task, notes)
+
+
+def _already_played(job: ShardJob) -> Played:
+    """The episodes of the job's file; none if there is no file, or other versions played them."""
+    if not Path(job.path).exists():
+        return Played()
+    notes, task = read_notes(job.path), get_task(job.task)
+    if notes["versions"] != versions(task):
+        return Played()
+    return Played(read_episodes(job.path, task), notes["episodes"], notes["failures"])
 
 
 def _player_for(job: ShardJob) -> EpisodePlayer:
@@ -141,27 +180,24 @@ def dismiss_player() -> None:
 
 
 def play_shard(
-    player: EpisodePlayer, job: ShardJob, report: Callable[[int | str], None]
-) -> tuple[list[Episode], list[Outcome], list[dict[str, Any]]]:
-    """Play the episodes of a file.
+    player: EpisodePlayer, job: ShardJob, report: Callable[[int | str], None], played: Played
+) -> None:
+    """Play the episodes of a file that ``played`` lacks, and add each when it is finished.
 
     Args:
         player: plays the job's task as its settings say.
         job: says which episodes.
         report: as for `record_shard`.
-
-    Returns:
-        The episodes, their outcomes, and the failures as ``{"seed", "reason"}``.
+        played: the file's first episodes; gets the others.
 
     Raises:
         ValueError: when the spare seeds are used up.
     """
     first_spare = SPARE_SEEDS + SPARES * (job.settings.seed + job.first)
-    spare = iter(range(first_spare, first_spare + SPARES * job.count))
-    episodes: list[Episode] = []
-    outcomes: list[Outcome] = []
-    failures: list[dict[str, Any]] = []
-    for number in range(job.first, job.first + job.count):
+    spares = range(first_spare, first_spare + SPARES * job.count)
+    spare = islice(spares, len(played.failures), None)  # each failure has used one
+    failures = list(played.failures)
+    for number in range(job.first + len(played.episodes), job.first + job.count):
         seed: int | None = job.settings.seed + number
         while seed is not None:
             try:
@@ -173,11 +209,9 @@ def play_shard(
             seed = next(spare, None)
         else:
             raise ValueError(_explain(job, failures))
-        report(outcome.length)
         assert episode is not None  # `play` keeps it
-        episodes.append(episode)
-        outcomes.append(outcome)
-    return episodes, outcomes, failures
+        played.add(episode, outcome, failures)
+        report(outcome.length)
 
 
 def _explain(job: ShardJob, failures: list[dict[str, Any]]) -> str:

@@ -122,19 +122,65 @@ def test_killed_and_resumed_it_makes_the_same_files(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_cleanly_and_keeps_what_is_finished(tmp_path):
+def test_ctrl_c_keeps_finished_episodes_and_says_how_many(tmp_path):
     root = tmp_path / "stopped"
     process = start_recording(tmp_path, root)
     wait_for(lambda: list(root.rglob("*.parquet")))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
     errors = process.communicate(timeout=60)[1]
     # the traceback is the parent's, which the command line catches
-    assert errors.count("Traceback") == 1 and "the same command goes on from there" in errors
+    assert errors.count("Traceback") == 1 and "The same command goes on from there" in errors
     wait_for(lambda: not group_is_alive(process.pid))
-    assert not list(root.rglob("*.tmp"))
-    summary = json.loads((root / "metaworld-reach" / "recording.json").read_text())
-    episodes = read_episodes(root / "metaworld-reach" / "train", get_task("metaworld-reach"))
-    assert summary["episodes"] == len(episodes)
+    assert not list(root.rglob("*.tmp")) and (root / "README.md").exists()
+    for task in ("metaworld-reach", "metaworld-drawer-open"):
+        folder, kept = root / task / "train", 0
+        if folder.exists():
+            kept = len(read_episodes(folder, get_task(task)))
+            assert json.loads((root / task / "recording.json").read_text())["episodes"] == kept
+        assert f"{kept} of 10 episodes of {task}" in errors
+
+
+class StopAfter:
+    """A stand-in for `EpisodePlayer.play`: Ctrl-C comes in the episode after the third."""
+
+    def __init__(self, play):
+        self.play, self.left = play, 3
+
+    def __call__(self, *args, **options):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return self.play(*args, **options)
+
+
+def test_a_stopped_file_is_continued_and_comes_out_the_same(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop = StopAfter(shards.EpisodePlayer.play)
+        patch.setattr(shards.EpisodePlayer, "play", lambda *args, **options: stop(*args, **options))
+        with pytest.raises(KeyboardInterrupt, match=rf"has 3 of 7 episodes of {GO_TO}\. The same"):
+            quiet(GO_TO, tmp_path / "stopped", episodes=7, workers=0)
+    seeds = []
+    play = shards.EpisodePlayer.play
+
+    def noted(self, seed, *args, **options):
+        seeds.append(seed)
+        return play(self, seed, *args, **options)
+
+    monkeypatch.setattr(shards.EpisodePlayer, "play", noted)
+    summary = quiet(GO_TO, tmp_path / "stopped", episodes=7, workers=0)[GO_TO]
+    assert seeds == [3, 4, 5, 6] and summary["seeds"] == list(range(7))
+    quiet(GO_TO, tmp_path / "whole", episodes=7, workers=0)
+    assert files(tmp_path / "stopped") == files(tmp_path / "whole")
+
+
+def test_a_stop_before_the_first_episode_keeps_nothing(tmp_path, monkeypatch):
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shards.EpisodePlayer, "play", stop)
+    with pytest.raises(KeyboardInterrupt, match="before anything was finished"):
+        quiet(GO_TO, tmp_path / "r8", episodes=200, workers=0)
+    assert not (tmp_path / "r8").exists()
 
 
 def die(job, report):
