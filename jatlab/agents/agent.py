@@ -22,6 +22,7 @@ from jatlab.agents.checks import (
 from jatlab.agents.last_step import LastStep
 from jatlab.agents.sampling import tempered
 from jatlab.agents.settings import AgentSettings
+from jatlab.agents.travelling import Travelling
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.memory import Memory, Recall
@@ -37,7 +38,7 @@ NOT_SENT = frozenset({
 })  # fmt: skip
 
 
-class Agent:
+class Agent(Travelling):
     """A `JatModel` that acts.
 
     `agent.reset(n, task)` forgets everything; `agent.act(observations, rewards, starts)` answers

@@ -73,7 +73,10 @@ def load_agent(
     settings = AgentSettings.load(folder)
     if cache_policy is not None:
         settings = settings.replace(cache_policy=cache_policy)
-    return Agent(model, tokenizer, info, settings)
+    agent = Agent(model, tokenizer, info, settings)
+    card = folder / "README.md"
+    agent.card = card.read_text(encoding="utf-8") if card.is_file() else None
+    return agent
 
 
 def save_agent(agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:

@@ -4,11 +4,13 @@
 | -------------------------------------------- | ------------- |
 | `tasks`                                      | `tasks`       |
 | `record`, `measure`, `relabel`, `fetch`      | `data`        |
+| `convert`                                    | `convert`     |
 | `teachers`, `teach`                          | `teachers`    |
 | `train`                                      | `train`       |
 | `evaluate`, `play`, `generate`, `export`     | `play`        |
+| `push`                                       | `push`        |
 | `demo`, `mini`, `ablate`, `bench`, `cost`    | `experiments` |
-| `info`                                       | `info`        |
+| `info`, `completion`                         | `info`        |
 
 Each command is one function. It imports what it needs when it runs, so `jatlab --help` answers at
 once.

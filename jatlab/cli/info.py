@@ -1,16 +1,20 @@
-"""`jatlab info`: what a bug report needs to know about the machine and the installation."""
+"""`jatlab info`: what a bug report needs to know about machine and installation; `completion`."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 from jatlab import __version__
+from jatlab.cli.needs import need
 from jatlab.cli.options import Commands, add_json, print_json
 
+SHELLS = ("bash", "zsh", "tcsh")
 PACKAGES = (  # beside the model; then what the extras `envs`, `train` and `notebooks` add
     "torch",
     "numpy",
@@ -194,3 +198,21 @@ def _device(device: DeviceInfo) -> str:
 
 def _cached_line(one: Cached) -> str:
     return f"{one['kind']} {one['repository']}, {one['size_gb']:,.3f} GB"
+
+
+def add_completion(commands: Commands) -> None:
+    """Add `completion`."""
+    parser = commands.add(
+        "completion",
+        partial(completion, commands.parser),
+        "print the script with which a shell completes commands",
+    )
+    parser.add_argument("shell", choices=SHELLS, help="eval the output in this shell's start file")
+
+
+def completion(parser: argparse.ArgumentParser, shell: str) -> None:
+    """Print a shell's script, which shtab makes of the whole parser."""
+    need("jatlab completion", "shtab")
+    import shtab
+
+    print(shtab.complete(parser, shell))

@@ -20,6 +20,10 @@ PACKAGES = {  # module: its package, the extra that installs it
     "accelerate": ("accelerate", "train"),
     "datasets": ("datasets", "train"),
     "pyarrow": ("pyarrow", "train"),
+    "pandas": ("datasets", "train"),  # which brings it
+    "minari": ("minari[hdf5]", "minari"),
+    "h5py": ("minari[hdf5]", "minari"),
+    "shtab": ("shtab", "completion"),
     "tensorboard": ("tensorboard", "tensorboard"),
     "trackio": ("trackio", "trackio"),
     "wandb": ("wandb", "wandb"),

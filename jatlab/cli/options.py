@@ -39,6 +39,7 @@ class Commands:
     """The commands of a parser, added one by one."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
         self._subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(

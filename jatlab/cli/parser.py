@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from jatlab import __version__
-from jatlab.cli import data, experiments, info, play, tasks, teachers, train
+from jatlab.cli import convert, data, experiments, info, play, push, tasks, teachers, train
 from jatlab.cli.options import Commands
 
 DESCRIPTION = (
@@ -20,17 +20,20 @@ ADD = (  # in the order of `jatlab --help`
     teachers.add_teach,
     data.add_relabel,
     data.add_fetch,
+    convert.add_convert,
     train.add_train,
     play.add_evaluate,
     play.add_play,
     play.add_generate,
     play.add_export,
+    push.add_push,
     experiments.add_demo,
     experiments.add_mini,
     experiments.add_ablate,
     experiments.add_bench,
     experiments.add_cost,
     info.add_info,
+    info.add_completion,
 )
 
 

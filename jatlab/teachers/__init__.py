@@ -15,11 +15,13 @@ from jatlab.teachers.registry import (
     register_teacher,
     require_teacher,
 )
+from jatlab.teachers.sb3 import SB3Teacher
 
 __all__ = [
     "TAUGHT_DOMAINS",
     "WHO",
     "RandomTeacher",
+    "SB3Teacher",
     "Teacher",
     "TeacherFailed",
     "describe",

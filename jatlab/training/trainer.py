@@ -33,7 +33,7 @@ from jatlab.training.clock import Clock
 from jatlab.training.compile import compile_blocks, is_compiled
 from jatlab.training.data import arrange, facts, open_sources
 from jatlab.training.fsdp import LossOf, ShardedLoss, shard, sharding_plugin, whole, whole_model
-from jatlab.training.log import Losses
+from jatlab.training.log import Losses, open_log
 from jatlab.training.recipe import (
     TrainConfig,
     learning_rate,
@@ -51,7 +51,6 @@ from jatlab.training.state import (
     save_state,
     tidy,
 )
-from jatlab.training.trackers import open_log
 from jatlab.training.validation import mean_losses
 from jatlab.utils.checks import require
 from jatlab.utils.machine import installed_version, keep_memory

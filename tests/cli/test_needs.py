@@ -33,6 +33,8 @@ CASES = {  # command line: the extras that it needs
     "generate demo": "",
     "generate demo --image a.png": "envs",
     "export demo OUT": "",
+    "convert IN OUT --to minari": "train minari",
+    "push demo you/agent --dry-run": "",
     "demo --output OUT": "envs train",
     "mini --output OUT": "envs train",
     "ablate windows --output OUT": "envs train",
@@ -42,6 +44,7 @@ CASES = {  # command line: the extras that it needs
     "bench --device cpu": "",
     "cost": "",
     "info": "",
+    "completion bash": "completion",
 }
 QUICK = {"tasks", "teachers mujoco", "cost"}  # with nothing missing they are run to their end
 

@@ -6,10 +6,9 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from jatlab.training import trackers
-from jatlab.training.log import read_log
+from jatlab.training import log as module
+from jatlab.training.log import numbers, read_log
 from jatlab.training.recipe import TrainConfig
-from jatlab.training.trackers import numbers
 from jatlab.training.trainer import train
 
 LINE = {"step": 4, "lr": 0.5, "loss": {"babyai-a": 1.0, "babyai-b": 3.0}, "validation": {}}
@@ -69,7 +68,7 @@ def test_others_are_begun_told_and_ended(recipe, name, monkeypatch):
 
 
 def test_a_tracker_that_is_missing_is_named(recipe, monkeypatch):
-    monkeypatch.setattr(trackers, "find_spec", lambda name: None)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r'pip install "jatlab\[wandb\]"'):
         train(replace(recipe, track=["wandb"]))
 

@@ -38,7 +38,7 @@ def bertviz_frame(arguments: dict[str, Any], height: int | None = None) -> HTML:
         from bertviz import head_view
     except ImportError as error:
         raise ImportError(
-            'this view needs bertviz: pip install "jatlab[notebooks]". '
+            'this view needs bertviz: pip install "jatlab[bertviz]". '
             "attention_heatmap shows the same without it"
         ) from error
     page = html.escape(FRAME_HEAD + head_view(**arguments, html_action="return").data)

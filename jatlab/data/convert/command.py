@@ -1,0 +1,122 @@
+"""`jatlab convert`: find out what a folder holds, and write it in another format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from jatlab.data.card import recorded_tasks, write_card
+from jatlab.data.columns import Episode
+from jatlab.data.convert.lerobot import read_lerobot, write_lerobot
+from jatlab.data.convert.minari import read_minari, write_minari
+from jatlab.data.episodes import episode_files, read_episodes, write_episodes
+from jatlab.tasks import Task, get_task, task_names
+from jatlab.utils.checks import require
+from jatlab.utils.files import expanded
+
+FORMATS = ("jatlab", "minari", "lerobot")
+SHARD = 50  # episodes of a file that is written here
+
+
+@dataclass(frozen=True)
+class Found:
+    """A task's episodes in a folder, and their format."""
+
+    task: Task
+    folder: Path
+    format: str
+
+    def episodes(self) -> Iterator[list[Episode]]:
+        """The episodes, in portions."""
+        if self.format == "lerobot":
+            return read_lerobot(self.folder, self.task)
+        if self.format == "minari":
+            return read_minari(self.folder, self.task)
+        return (read_episodes(file, self.task) for file in episode_files(self.folder))
+
+
+def convert(
+    source: str | Path, output: str | Path, to: str, task: str | None = None
+) -> dict[str, int]:
+    """Convert a folder of episodes to another format.
+
+    Args:
+        source: recordings (their ``train`` splits), a folder with data sets of Minari or LeRobot
+            that this function wrote, or one such data set of anybody's.
+        output: folder that gets ``<task>/train/*.parquet`` (jatlab), ``jatlab/<task>-v0`` (minari;
+            it is then a ``MINARI_DATASETS_PATH``) or ``<task>`` (lerobot).
+        to: "jatlab", "minari" or "lerobot".
+        task: of one data set that does not say so: whose episodes it holds.
+
+    Returns:
+        The number of episodes of each task.
+
+    Raises:
+        ValueError: for an unknown format, a folder without episodes, and episodes that are not the
+            task's.
+        FileExistsError: the output has the task already.
+    """
+    require(to in FORMATS, f"a format is one of {', '.join(FORMATS)}, not {to!r}")
+    source, output = expanded(source), expanded(output)
+    found = find(source, get_task(task) if task else None)
+    require(found, f"{source} has no recordings, and no data sets of Minari or LeRobot (v3)")
+    counts = {one.task.name: _write(one, output, to) for one in found}
+    if to == "jatlab":
+        write_card(output)
+    return counts
+
+
+def find(source: Path, task: Task | None) -> list[Found]:
+    """The tasks in a folder. Raises ValueError where a data set does not say its task."""
+    recorded = [Found(get_task(name), source / name / "train", "jatlab") for name in _names(source)]
+    marks = {"lerobot": "meta/info.json", "minari": "data/metadata.json"}
+    others = [
+        Found(_task_of(path, task), path, kind)
+        for kind, mark in marks.items()
+        for path in sorted({file.parents[1] for depth in ("", "*/", "*/*/")
+                            for file in source.glob(depth + mark)})
+    ]  # fmt: skip
+    return recorded + others
+
+
+def _names(source: Path) -> list[str]:
+    return [one.name for one in recorded_tasks(source) if one.rows.get("train")]
+
+
+def _task_of(folder: Path, task: Task | None) -> Task:
+    """The task that was named, or the one that the folder is called after."""
+    name = folder.name.removesuffix("-v0")
+    if task is None:
+        require(
+            name in task_names(),
+            f"{folder} does not say whose episodes it holds: name the task, which you may have to "
+            "register first (--task)",
+        )
+        return get_task(name)
+    return task
+
+
+def _write(found: Found, output: Path, to: str) -> int:
+    if to == "lerobot":
+        return write_lerobot(found.task, found.episodes(), output / found.task.name)
+    if to == "minari":
+        return write_minari(found.task, found.episodes(), output)
+    folder, count = output / found.task.name / "train", 0
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists: choose another folder, or delete it")
+    for number, episodes in enumerate(_in_shards(found.episodes())):
+        write_episodes(folder / f"{number:05d}.parquet", episodes, found.task)
+        count += len(episodes)
+    return count
+
+
+def _in_shards(files: Iterator[list[Episode]]) -> Iterator[list[Episode]]:
+    held: list[Episode] = []
+    for episodes in files:
+        held += episodes
+        while len(held) >= SHARD:
+            yield held[:SHARD]
+            held = held[SHARD:]
+    if held:
+        yield held
