@@ -134,10 +134,11 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(recipe):
     assert told(train(TrainConfig.of_run(recipe.output, steps=8)))[-1]["step"] == 8
 
 
-def test_only_json_and_safetensors_are_written(recipe):
+def test_only_json_yaml_and_safetensors_are_written(recipe):
     output = train(recipe)
     assert {path.suffix for path in output.rglob("*") if path.is_file()} == {
         ".json",
         ".jsonl",
         ".safetensors",
+        ".yaml",
     }
