@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, array, expect, near, number
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson01_build import STEPS, check_bpe, count_pairs, encode, learn
 
 # --- 01.1: the reward beside an observation ---
 
@@ -302,5 +303,13 @@ EXERCISES = {
         solution=(GATO_ANT, JAT_ANT),
         check=check_contexts,
         shown="gato = 1024 // (27 + 1 + 8)  # 28\njat = 512 // 2  # 256",
+    ),
+    "01.7": Exercise(
+        difficulty=3,
+        importance=3,
+        minutes=20,
+        solution=(count_pairs, learn, encode),
+        check=check_bpe,
+        steps=STEPS,
     ),
 }

@@ -10,6 +10,14 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, array, expect, near, number
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson09_build import (
+    STEPS,
+    attend_new,
+    check_generation,
+    greedy,
+    greedy_cached,
+    read_token,
+)
 
 # --- 09.1: temperature ---
 
@@ -238,4 +246,12 @@ EXERCISES = {
         difficulty=3, importance=4, minutes=8, solution=perplexity, check=check_perplexity
     ),
     "09.4": Exercise(difficulty=2, importance=3, minutes=8, solution=to_map, check=check_to_map),
+    "09.5": Exercise(
+        difficulty=5,
+        importance=4,
+        minutes=30,
+        solution=(greedy, attend_new, read_token, greedy_cached),
+        check=check_generation,
+        steps=STEPS,
+    ),
 }

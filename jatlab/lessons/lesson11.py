@@ -14,6 +14,7 @@ import numpy as np
 from jatlab.lessons.answers import Answer, array, expect, kind, near, number, numbers
 from jatlab.lessons.harness import Exercise
 from jatlab.lessons.lesson03 import block_parameters, check_block_parameters
+from jatlab.lessons.lesson11_build import STEPS, check_reader, header, tensor, write
 from jatlab.model.checkpoint.names import official_name
 
 STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom: ten episodes
@@ -198,5 +199,13 @@ EXERCISES = {
         minutes=8,
         solution=rank_correlation,
         check=check_rank_correlation,
+    ),
+    "11.5": Exercise(
+        difficulty=3,
+        importance=4,
+        minutes=20,
+        solution=(header, tensor, write),
+        check=check_reader,
+        steps=STEPS,
     ),
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from jatlab.lessons.answers import Answer, array, expect, kind, named, near, number, numbers
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson12_build import STEPS, check_dagger, collect, dagger
 
 
 class Ferry(gym.Env):
@@ -266,4 +267,12 @@ EXERCISES = {
     "12.1": Exercise(difficulty=2, importance=4, minutes=5, solution=facts, check=check_facts),
     "12.2": Exercise(difficulty=3, importance=5, minutes=10, solution=paired, check=check_paired),
     "12.3": Exercise(difficulty=4, importance=5, minutes=15, solution=pilot, check=check_pilot),
+    "12.4": Exercise(
+        difficulty=4,
+        importance=5,
+        minutes=20,
+        solution=(collect, dagger),
+        check=check_dagger,
+        steps=STEPS,
+    ),
 }

@@ -1,6 +1,7 @@
 """Lesson 01: solutions pass, and typical wrong answers are told their mistake."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ import torch
 from jatlab.data.storage import arriving_rewards
 from jatlab.experiments.baselines.gato_tokens import encode_observation
 from jatlab.lessons.lesson01 import arriving, cut, gato_token, merge, repeat
+from jatlab.lessons.lesson01_build import count_pairs, encode, join, learn
 from jatlab.model.encoders import repeat_to
 from tests.support.exercises import exercise_tests
 
@@ -151,7 +153,60 @@ def tokens_in_a_loop(x):
     return [32_000 + int(bins(companded(one))) for one in x]
 
 
+# --- 01.7: byte-pair encoding
+
+
+def count_in_loops(words):
+    counts = {}
+    for pieces in words:
+        for place in range(len(pieces) - 1):
+            pair = (pieces[place], pieces[place + 1])
+            counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+def learn_by_sorting(text, count):
+    words = [list(word) for word in text]
+    for _ in range(count):
+        counts = count_in_loops(words)
+        if not counts:
+            return
+        best = sorted(counts, key=lambda pair: (-counts[pair], pair))[0]
+        yield best
+        words = [join(pieces, best) for pieces in words]
+
+
+def encode_by_ranks(word, merges):
+    pieces = list(word)
+    while len(pieces) > 1:
+        ranks = {pair: rank for rank, pair in reversed(list(enumerate(merges)))}
+        best = min(zip(pieces, pieces[1:], strict=False), key=lambda p: ranks.get(p, 1e9))
+        if best not in ranks:
+            break
+        pieces = join(pieces, best)
+    return tuple(pieces)
+
+
+def count_once_a_word(words):
+    return Counter(pair for one in words for pair in set(zip(one, one[1:], strict=False)))
+
+
+def most_frequent_letters(text, count):
+    counts = count_pairs([list(word) for word in text])
+    return sorted(counts, key=lambda pair: (-counts[pair], pair))[:count]
+
+
 WRONG = {
+    "01.7": [
+        (lambda words: count_pairs([[p for w in words for p in w]]), "into the next"),
+        (count_once_a_word, "count every place"),
+        (lambda words: {a + b: n for (a, b), n in count_pairs(words).items()}, "a tuple"),
+        ((count_pairs, most_frequent_letters), "count again"),
+        ((count_pairs, lambda text, n: learn(text, n)[::-1]), "the first merge is"),
+        ((count_pairs, lambda text, n: learn(text, n)[:3]), "five merges"),
+        ((count_pairs, learn, lambda word, merges: encode(word, merges[::-1])), "in the order"),
+        ((count_pairs, learn, lambda word, merges: encode(word, merges)[:1]), "the word again"),
+    ],
     "01.1": [
         (lambda r: r, "still the rewards that came after"),
         (lambda r: torch.cat([r[1:], torch.zeros(1)]), "moved the wrong way"),
@@ -201,6 +256,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "01.7": [
+        (count_in_loops, learn_by_sorting, encode_by_ranks),
+        (count_pairs, learn, encode_by_ranks),
+    ],
     "01.1": [
         lambda r: [0.0, *r[:-1]],
         lambda r: np.concatenate([[0], r.numpy()[:-1]]),

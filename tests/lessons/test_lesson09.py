@@ -8,6 +8,7 @@ import torch
 
 from jatlab.agents.generation import nucleus
 from jatlab.lessons.lesson09 import keep_top_p, to_map
+from jatlab.lessons.lesson09_build import attend_new, greedy, read_token
 from tests.support.exercises import exercise_tests
 
 
@@ -87,7 +88,83 @@ def map_in_numpy(weights, patches):
     return weights.numpy().mean(0)[-1, :patches].reshape(math.isqrt(patches), -1)
 
 
+# --- 09.5: writing with a cache
+
+
+def greedy_in_tensors(model, ids, count):
+    text = torch.tensor([ids])
+    for _ in range(count):
+        following = model(input_ids=text, return_loss=False).logits[:, -1:].argmax(-1)
+        text = torch.cat([text, following], dim=1)
+    return text[0, len(ids) :]
+
+
+def attend_by_torch(x, layer, past, window):
+    past.append((layer.key(x), layer.value(x)))
+    seen, heads = past[-window:] if window else past, layer.num_heads
+    keys, values = (
+        torch.stack(part).unflatten(-1, (heads, -1)) for part in zip(*seen, strict=True)
+    )
+    query = layer.query(x).reshape(1, heads, 1, -1)
+    mixed = torch.nn.functional.scaled_dot_product_attention(
+        query, keys.transpose(0, 1)[None], values.transpose(0, 1)[None], scale=1.0
+    )
+    return layer.output(mixed.flatten())
+
+
+def read_by_torch(model, token, position, pasts):
+    x = model.text_embedding(torch.tensor(token)) + model.trunk.positions(torch.tensor(position))
+    for number, block in enumerate(model.trunk.blocks):
+        window = model.config.window_size if block.attention.kind == "local" else None
+        x = x + attend_by_torch(block.attention_norm(x), block.attention, pasts[number], window)
+        x = x + block.mlp(block.mlp_norm(x))
+    return model.token_decoder(model.trunk.norm(x)).numpy()
+
+
+def greedy_in_one_loop(model, ids, count):
+    pasts, written = [[] for _ in model.trunk.blocks], list(ids)
+    for position in range(len(ids) + count - 1):
+        logits = read_by_torch(model, written[position], position, pasts)
+        if position >= len(ids) - 1:
+            written.append(logits.argmax())
+    return written[len(ids) :]
+
+
+def same_token_again(model, ids, count):
+    return [greedy(model, ids, 1)[0]] * count
+
+
+def not_remembered(x, layer, past, window):
+    return attend_new(x, layer, list(past), window)
+
+
+def itself_alone(x, layer, past, window):
+    past.append((layer.key(x), layer.value(x)))
+    return layer.output(layer.value(x))
+
+
+def at_position_0(model, token, position, pasts):
+    return read_token(model, token, 0, pasts)
+
+
+def one_past_for_all(model, token, position, pasts):
+    return read_token(model, token, position, [pasts[0], pasts[0]])
+
+
+DONE = (greedy, attend_new, read_token)
 WRONG = {
+    "09.5": [
+        (lambda m, ids, n: [*ids, *greedy(m, ids, n)], "the new tokens alone"),
+        (same_token_again, "put behind the text"),
+        (lambda m, ids, n: greedy(m, ids[:2], n), "the likeliest after the last token"),
+        ((greedy, not_remembered), "past.append"),
+        ((greedy, lambda x, layer, past, w: attend_new(x, layer, past, None)), "not used"),
+        ((greedy, lambda x, layer, past, w: attend_new(x, layer, past, w and w + 1)), "itself: it"),
+        ((greedy, itself_alone), "sees itself alone"),
+        ((*DONE[:2], at_position_0), "the position is missing"),
+        ((*DONE[:2], one_past_for_all), "a past of its own"),
+        ((*DONE, greedy), "the prompt once"),
+    ],
     "09.1": [
         (lambda logits, t: (logits * t).softmax(-1), "multiplied by the temperature"),
         (diluted, "before softmax"),
@@ -117,6 +194,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "09.5": [
+        (greedy_in_tensors, attend_by_torch, read_by_torch, greedy_in_one_loop),
+        (greedy, attend_by_torch, read_token, greedy_in_one_loop),
+    ],
     "09.1": [
         lambda logits, t: torch.nn.functional.softmax(logits.double() / t, dim=0),
         tempered_in_numpy,

@@ -1,14 +1,17 @@
 """Lesson 11: right answers pass, and typical wrong ones are told their mistake."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load, save
 from scipy import stats
 
 from jatlab import JatConfig
 from jatlab.lessons import lesson11
+from jatlab.lessons.lesson11_build import header, tensor, write
 from jatlab.model.transformer import Transformer
 from jatlab.tasks import task_scores
 from jatlab.viz.published import published_score
@@ -86,7 +89,56 @@ def correlation_in_torch(x, y):
     return torch.corrcoef(ranks)[0, 1]
 
 
+# --- 11.5: a reader of safetensors files
+
+
+def header_by_int(content):
+    length = int.from_bytes(content[:8], "little")
+    told = json.loads(content[8 : 8 + length].decode())
+    return {name: entry for name, entry in told.items() if not name.startswith("__")}
+
+
+def tensor_by_library(content, name):
+    return load(content)[name]
+
+
+def write_by_library(tensors):
+    return save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+
+
+def header_with_metadata(content):
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+
+
+def read_from(content, name, start=None, as_type=None, shape=True):
+    entry = header(content)[name]
+    begin = 8 + int.from_bytes(content[:8], "little") if start is None else start
+    first, end = (begin + offset for offset in entry["data_offsets"])
+    kinds = {"F32": "f4", "F64": "f8", "I64": "i8"}
+    values = np.frombuffer(content[first:end], as_type or kinds[entry["dtype"]])
+    return values.reshape(entry["shape"]) if shape else values
+
+
+def written(tensors, order="little", rows=True):
+    content = write(tensors)
+    length = int.from_bytes(content[:8], "little")
+    data = content[8 + length :]
+    if not rows:
+        data = b"".join(value.tobytes("A") for value in tensors.values())
+    return length.to_bytes(8, order) + content[8 : 8 + length] + data
+
+
 WRONG = {
+    "11.5": [
+        (header_with_metadata, "is no tensor"),
+        (lambda content: list(header(content)), "return a dict"),
+        ((header, lambda c, n: read_from(c, n, start=0)), "from the end of the header"),
+        ((header, lambda c, n: read_from(c, n, shape=False)), "the shape"),
+        ((header, lambda c, n: read_from(c, n, as_type="f4", shape=False)), "number of bytes"),
+        ((header, tensor, lambda t: written(t, order="big")), "refuses your file"),
+        ((header, tensor, lambda t: written(t, rows=False)), "row by row"),
+        ((header, tensor, lambda t: write({"a": t["a"]})), "should hold a, b and c"),
+    ],
     "11.1": [  # lesson 03 has the same exercise, and its other mistakes
         (lambda h: lesson11.block_parameters(h) + 3 * h, "only the output projection has one"),
         (lambda h: lesson11.block_parameters(h) - 4 * h, "two layer norms are missing"),
@@ -124,6 +176,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "11.5": [
+        (header_by_int, tensor_by_library, write_by_library),
+        (header_by_int, read_from, written),
+    ],
     "11.1": [lambda h: 12 * h**2 + 10 * h, lambda h: np.float64(h * (12 * h + 10))],
     "11.2": [name_by_replacing, name_by_pattern],
     "11.3": [interval_normalised_last, interval_in_torch],

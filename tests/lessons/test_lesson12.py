@@ -6,6 +6,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from jatlab.lessons.lesson12 import Ferry, cross, facts, paired, pilot
+from jatlab.lessons.lesson12_build import collect
 from tests.support.exercises import exercise_tests
 
 
@@ -120,7 +121,67 @@ def pilot_in_a_loop(observation):
     return thrust
 
 
+# --- 12.4: DAgger
+
+
+def collect_in_arrays(env, actor, teacher, seed):
+    rows, observation, over = [], env.reset(seed), False
+    while not over:
+        rows.append((observation, teacher(observation)))
+        observation, over = env.step(actor(observation))
+    return np.array(rows).T
+
+
+def dagger_by_hand(env, teacher, fit, seeds):
+    episodes, pupil = [], None
+    for chosen in seeds:
+        episodes += [collect_in_arrays(env, pupil or teacher, teacher, seed) for seed in chosen]
+        pupil = fit(*np.concatenate(episodes, axis=1))
+    return pupil
+
+
+def collected(env, actor, teacher, seed, own=False, after=False):
+    observation, over, seen, labels = env.reset(seed), False, [], []
+    while not over:
+        action = actor(observation)
+        labels.append(action if own else teacher(observation))
+        before = observation
+        observation, over = env.step(action)
+        seen.append(observation if after else before)
+    return seen, labels
+
+
+def rounds_with(env, teacher, fit, seeds, aggregate=True, player="newest", last=True):
+    seen, labels, pupils = [], [], []
+    for number, chosen in enumerate(seeds):
+        if not aggregate:
+            seen, labels = [], []
+        choice = {"newest": -1, "first": 0}.get(player)
+        actor = teacher if number == 0 or choice is None else pupils[choice]
+        for seed in chosen:
+            new = collect(env, actor, teacher, seed)
+            seen, labels = seen + new[0], labels + new[1]
+        pupils.append(fit(seen, labels))
+    return pupils[-1 if last else 0]
+
+
+def fitted_once(env, teacher, fit, seeds):
+    episodes = [collect(env, teacher, teacher, seed) for chosen in seeds for seed in chosen]
+    return fit(*(sum(part, []) for part in zip(*episodes, strict=True)))
+
+
 WRONG = {
+    "12.4": [
+        (lambda e, a, t, s: collect(e, t, t, s), "the teacher plays"),
+        (lambda e, a, t, s: collected(e, a, t, s, own=True), "its own mistakes"),
+        (lambda e, a, t, s: collected(e, a, t, s, after=True), "after each step"),
+        (lambda e, a, t, s: collect(e, a, t, 0), "env.reset(7)"),
+        ((collect, fitted_once), "after each of the three rounds"),
+        ((collect, lambda *given: rounds_with(*given, aggregate=False)), "aggregation"),
+        ((collect, lambda *given: rounds_with(*given, player="teacher")), "nothing new is seen"),
+        ((collect, lambda *given: rounds_with(*given, player="first")), "the newest pupil"),
+        ((collect, lambda *given: rounds_with(*given, last=False)), "of the last round"),
+    ],
     "12.3": [
         (without_current, "it ignores the current"),
         (away, "does not steer towards"),
@@ -148,6 +209,7 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "12.4": [(collect_in_arrays, dagger_by_hand), (collect_in_arrays, rounds_with)],
     "12.1": [facts_of_shapes, facts_of_samples],
     "12.2": [
         lambda a, b: np.array(paired(a, b, draws=1000)),

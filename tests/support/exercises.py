@@ -120,6 +120,8 @@ def restyled(value: object, convert: Callable) -> object:
     """The answer with its arrays and numbers as ``convert`` writes them; all else stays."""
     if isinstance(value, str | bytes) or value is None or callable(value):
         return value
+    if isinstance(value, tuple | list) and any(isinstance(one, str) for one in value):
+        return value
     if isinstance(value, Mapping):
         return {key: restyled(one, convert) for key, one in value.items()}
     if isinstance(value, tuple | list) and any(np.ndim(one) for one in value):
