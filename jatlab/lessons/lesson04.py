@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, expect, near, number, numbers
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson04_build import STEPS, aligned, check_skill, skill, skills
 
 # --- 04.1: the error of the next observation ---
 
@@ -250,5 +251,13 @@ EXERCISES = {
     ),
     "04.4": Exercise(
         difficulty=2, importance=4, minutes=6, solution=over_runs, check=check_over_runs
+    ),
+    "04.5": Exercise(
+        difficulty=3,
+        importance=4,
+        minutes=20,
+        solution=(aligned, skill, skills),
+        check=check_skill,
+        steps=STEPS,
     ),
 }

@@ -8,6 +8,7 @@ import torch
 from jatlab.evaluation.observation_prediction import prediction_error
 from jatlab.experiments.ablations import student_interval
 from jatlab.lessons.lesson04 import missed_changes, next_error, over_runs
+from jatlab.lessons.lesson04_build import aligned, skill, skills
 from jatlab.model.losses import squared_error
 from tests.support.exercises import exercise_tests
 
@@ -57,7 +58,58 @@ def bounds_in_python(values, t):
     return [mean - half, mean + half]
 
 
+# --- 04.5: skill
+
+
+def aligned_in_a_loop(predicted, observed):
+    rows = [(predicted[t], observed[t + 1], observed[t]) for t in range(len(observed) - 1)]
+    return [np.stack(part) for part in zip(*rows, strict=True)]
+
+
+def skill_by_torch(predicted, observed):
+    expected, came, before = (torch.from_numpy(one) for one in aligned(predicted, observed))
+    return 1 - torch.nn.functional.mse_loss(expected, came) / (before - came).square().mean()
+
+
+def skills_by_sums(predicted, observed):
+    errors, guesses = np.zeros(3), np.zeros(3)
+    for one, other in zip(predicted, observed, strict=True):
+        expected, came, before = aligned_in_a_loop(one, other)
+        errors += ((expected - came) ** 2).sum(0)
+        guesses += ((before - came) ** 2).sum(0)
+    return [1 - error / guess for error, guess in zip(errors, guesses, strict=True)]
+
+
+def rooted(predicted, observed):
+    return 1 - (1 - skill(predicted, observed)) ** 0.5
+
+
+def with_sizes(predicted, observed):
+    expected, came, before = aligned(predicted, observed)
+    return 1 - np.abs(expected - came).mean() / np.abs(before - came).mean()
+
+
+def mean_of_episodes(predicted, observed):
+    pairs = zip(predicted, observed, strict=True)
+    return np.mean([skills([one], [other]) for one, other in pairs], axis=0)
+
+
+def across_episodes(predicted, observed):
+    return skills([np.concatenate(predicted)], [np.concatenate(observed)])
+
+
 WRONG = {
+    "04.5": [
+        (lambda p, o: (p, o, o), "3 can be foreseen"),
+        (lambda p, o: (p[1:], o[1:], o[:-1]), "the predictions are shifted"),
+        (lambda p, o: (p[:-1], o[:-1], o[:-1]), "one timestep later"),
+        ((aligned, rooted), "the ratio of the roots"),
+        ((aligned, with_sizes), "square the errors"),
+        ((aligned, lambda p, o: max(0.0, skill(p, o))), "do not cut it off"),
+        ((aligned, skill, mean_of_episodes), "a short episode counts as much"),
+        ((aligned, skill, across_episodes), "align each episode alone"),
+        ((aligned, skill, lambda p, o: skills(p, o).mean()), "so three skills"),
+    ],
     "04.1": [
         (lambda p, o, m: (squares(p, o) * m).sum() / m.sum(), "of its own timestep"),
         (lambda p, o, m: squares(p[1:], o[:-1]).mean(), "shifted the wrong way"),
@@ -92,6 +144,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "04.5": [
+        (aligned_in_a_loop, skill_by_torch, skills_by_sums),
+        (aligned, skill_by_torch, skills),
+    ],
     "04.1": [
         lambda p, o, m: squares(p[:-1], o[1:])[m[1:] > 0].mean().item(),
         lambda p, o, m: squares(p[:-1], o[1:]).double()[m[1:] > 0].mean(),
