@@ -94,7 +94,7 @@ def train(tasks: list[str], config: str | None, resume: str | None, **recipe: An
         **recipe: fields of `jatlab.training.recipe.TrainConfig`.
     """
     streaming = ["datasets"] if recipe.get("stream") else []
-    need("jatlab train", *TRAINING, *streaming, *recipe.get("track", []))
+    need("jatlab train", *TRAINING, *streaming)
     from jatlab.training.recipe import TrainConfig
     from jatlab.training.recipe_file import read_recipe
     from jatlab.training.trainer import train
@@ -103,6 +103,8 @@ def train(tasks: list[str], config: str | None, resume: str | None, **recipe: An
     if config and resume:
         raise ValueError("give --config or --resume, not both: a run that goes on has its recipe")
     recipe = (read_recipe(config) if config else {}) | recipe
-    folder = train(TrainConfig.of_run(resume, **recipe) if resume else TrainConfig(**recipe))
+    settings = TrainConfig.of_run(resume, **recipe) if resume else TrainConfig(**recipe)
+    need("jatlab train --track", *settings.track)
+    folder = train(settings)
     if os.environ.get("RANK", "0") == "0":  # of several processes, only the first says so
         print(f"the agent is in {folder}; see it play: jatlab play {folder} TASK")

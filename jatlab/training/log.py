@@ -122,10 +122,10 @@ class Log:
             kept = [line for line in _lines(self.path) if json.loads(line)["step"] <= step]
             write_text(self.path, "".join(kept))
         self.started, self.total, self.first = time.monotonic(), total, done
-        self.foretold = unit != "steps" or not show
         self.bar = progress_bar(
             show, desc="training", total=total, initial=done, unit=unit, bar_format=BAR_FORMAT
         )
+        self.foretold = unit != "steps" or bool(self.bar.disable)
 
     def __enter__(self) -> Log:
         return self

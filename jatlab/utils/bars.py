@@ -46,9 +46,9 @@ def progress_bar(show: bool = True, **options: Any) -> tqdm:
 
 def _kind_without_terminal() -> type[tqdm]:
     """A notebook's bar in a notebook, lines elsewhere."""
-    from tqdm.autonotebook import tqdm as automatic
+    from tqdm.auto import notebook_tqdm  # in place of tqdm.autonotebook's, which warns
 
-    return Lines if automatic is tqdm else automatic
+    return Lines if notebook_tqdm is tqdm else notebook_tqdm
 
 
 class Lines(tqdm):
