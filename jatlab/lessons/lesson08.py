@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, array, expect, near, whole
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson08_build import STEPS, check_worth, distance, with_memory, worth
 
 POLICIES = ("recompute", "published")
 
@@ -263,5 +264,13 @@ EXERCISES = {
         solution=newest_position,
         check=check_newest_position,
         shown=NEWEST_POSITION,
+    ),
+    "08.5": Exercise(
+        difficulty=3,
+        importance=4,
+        minutes=20,
+        solution=(distance, with_memory, worth),
+        check=check_worth,
+        steps=STEPS,
     ),
 }

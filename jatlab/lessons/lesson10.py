@@ -8,6 +8,7 @@ import numpy as np
 
 from jatlab.lessons.answers import Answer, array, expect, near, number, numbers, whole
 from jatlab.lessons.harness import Exercise
+from jatlab.lessons.lesson10_build import STEPS, check_findings, effect, findings, table
 
 # --- 10.1: how far back ---
 
@@ -203,5 +204,13 @@ EXERCISES = {
         minutes=5,
         solution=chance_of_a_finding,
         check=check_chance_of_a_finding,
+    ),
+    "10.5": Exercise(
+        difficulty=3,
+        importance=5,
+        minutes=20,
+        solution=(table, effect, findings),
+        check=check_findings,
+        steps=STEPS,
     ),
 }

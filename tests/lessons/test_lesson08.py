@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from jatlab.lessons.lesson08 import newest_position, remembered
+from jatlab.lessons.lesson08_build import distance, with_memory, worth
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.model.memory import Memory
@@ -92,7 +93,54 @@ def position_in_one_line(t, context, policy):
     return 2 * t if t < context else context + 2 * (t % (context // 2))
 
 
+# --- 08.5: what memory is worth
+
+
+def distance_by_overlap(p, q):
+    return 1 - np.minimum(p, q).sum(axis=1)
+
+
+def memory_in_a_loop(decide, observations, k):
+    remembered, decisions = [], []
+    for one in observations:
+        remembered = [*remembered, one][-k:]
+        decisions.append(decide(remembered))
+    return torch.tensor(np.array(decisions))
+
+
+def worth_in_loops(decide, observations, lengths):
+    full = memory_in_a_loop(decide, observations, 10**6).numpy()
+    found = {}
+    for k in lengths:
+        gaps = distance_by_overlap(memory_in_a_loop(decide, observations, k).numpy(), full)
+        found[k] = sum(gaps[k:]) / len(gaps[k:])
+    return found
+
+
+def negative_start(decide, observations, k):
+    return [decide(observations[t + 1 - k : t + 1] or [0.0]) for t in range(len(observations))]
+
+
+def newest_first(decide, observations, k):
+    return with_memory(lambda some: decide(some[::-1]), observations, k)
+
+
+def all_timesteps(decide, observations, lengths):
+    full = with_memory(decide, observations, 99)
+    return {k: distance(with_memory(decide, observations, k), full).mean() for k in lengths}
+
+
 WRONG = {
+    "08.5": [
+        (lambda p, q: np.abs(p - q).sum(-1), "halve the sum"),
+        (lambda p, q: (p - q).sum(-1) / 2, "np.abs"),
+        (lambda p, q: distance(p, q).mean(), "three distances"),
+        ((distance, lambda d, o, k: with_memory(d, o, k + 1)), "remembers 4"),
+        ((distance, negative_start), "a negative start"),
+        ((distance, newest_first), "oldest first"),
+        ((distance, with_memory, all_timesteps), "the first k timesteps"),
+        ((distance, with_memory, lambda *given: list(worth(*given).values())), "return a dict"),
+    ],
     "08.1": [
         (lambda x, t: (x * t).softmax(-1), "multiplied instead of divided"),
         (lambda x, t: x.softmax(-1) / max(t, 1), "at temperature 4 each logit"),
@@ -123,6 +171,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "08.5": [
+        (distance_by_overlap, memory_in_a_loop, worth_in_loops),
+        (distance, memory_in_a_loop, worth_in_loops),
+    ],
     "08.1": [
         lambda x, t: (x / max(t, 1e-8)).softmax(-1),
         lambda x, t: (x.double() / max(t, 1e-12)).softmax(0),

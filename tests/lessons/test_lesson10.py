@@ -1,5 +1,8 @@
 """Lesson 10: solutions pass, and typical wrong answers are told their mistake."""
 
+import math
+import statistics
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from scipy import stats
 
 from jatlab.experiments.ablations import reach_of, student_interval, with_layers
 from jatlab.lessons.lesson10 import interval_over_runs, reach, seed_differences
+from jatlab.lessons.lesson10_build import effect, findings, table
 from jatlab.model.config import JatConfig
 from tests.support.exercises import exercise_tests
 
@@ -44,7 +48,67 @@ def chance_in_a_loop(variants, level=0.05):
     return torch.tensor(1 - none)
 
 
+# --- 10.5: from runs to findings
+
+
+def table_by_names(runs):
+    names = {variant for variant, _, _ in runs}
+    return {name: {seed: s for v, seed, s in runs if v == name} for name in names}
+
+
+def effect_by_statistics(scores, variant, base):
+    pairs = [(s, scores[base][seed]) for seed, s in scores[variant].items() if seed in scores[base]]
+    gaps = [a - b for a, b in pairs]
+    return statistics.mean(gaps), 4.303 * statistics.stdev(gaps) / math.sqrt(3)
+
+
+def findings_in_a_loop(scores, base):
+    told = []
+    for name in scores.keys() - {base}:
+        mean, half = effect_by_statistics(scores, name, base)
+        if mean - half > 0 or mean + half < 0:
+            told.append((abs(mean), name))
+    return tuple(name for _, name in sorted(told, reverse=True))
+
+
+def effect_with(scores, variant, base, ddof=1, t=4.303, root=True):
+    gaps = np.array([scores[variant][seed] - scores[base][seed] for seed in (0, 1, 2)])
+    return gaps.mean(), t * gaps.std(ddof=ddof) / (3**0.5 if root else 1)
+
+
+def all_runs(scores, variant, base):
+    mean = np.mean(list(scores[variant].values())) - np.mean(list(scores[base].values()))
+    return mean, effect(scores, variant, base)[1]
+
+
+def unrelated(scores, variant, base):
+    a, b = ([scores[name][seed] for seed in (0, 1, 2)] for name in (variant, base))
+    half = 4.303 * (np.var(a, ddof=1) / 3 + np.var(b, ddof=1) / 3) ** 0.5
+    return effect(scores, variant, base)[0], half
+
+
+def only_better(scores, base):
+    return [name for name in findings(scores, base) if effect(scores, name, base)[0] > 0]
+
+
+def by_mean(scores, base):
+    return [name for name in scores if name != base and effect(scores, name, base)[0] != 0]
+
+
 WRONG = {
+    "10.5": [
+        (lambda runs: {v: [s for w, _, s in runs if w == v] for v, _, _ in runs}, "seed by seed"),
+        (lambda runs: {(v, seed): s for v, seed, s in runs}, "variant -> {seed: score}"),
+        ((table, all_runs), "only seeds that both have"),
+        ((table, lambda *given: effect_with(*given, ddof=0)), "ddof=1"),
+        ((table, lambda *given: effect_with(*given, t=1.96)), "Student's 4.303"),
+        ((table, lambda *given: effect_with(*given, root=False)), "the root of their number"),
+        ((table, unrelated), "Take the differences first"),
+        ((table, lambda s, a, b: (-effect(s, a, b)[0], effect(s, a, b)[1])), "the sign"),
+        ((table, effect, only_better), "may be negative"),
+        ((table, effect, by_mean), "is no finding"),
+        ((table, effect, lambda *given: findings(*given)[::-1]), "comes first"),
+    ],
     "10.2": [
         (lambda m: around(m, 1.96 * np.std(m, ddof=1) / 3**0.5), "holds for many runs"),
         (lambda m: around(m, 4.303 * np.std(m, ddof=1)), "one more run"),
@@ -73,6 +137,10 @@ WRONG = {
     ],
 }
 RIGHT = {
+    "10.5": [
+        (table_by_names, effect_by_statistics, findings_in_a_loop),
+        (table, effect_by_statistics, findings),
+    ],
     "10.1": [reach_by_steps, lambda layers, window: torch.tensor(layers * ((window + 1) // 2 - 1))],
     "10.2": [
         lambda m: np.mean(m) + np.array([-1, 1]) * 4.303 * np.std(m, ddof=1) / 3**0.5,

@@ -60,7 +60,10 @@ def lesson(monkeypatch):
             code(f'answer = ...\ncheck("01.{k}", answer)', untouched),
             code("# NBVAL_CHECK_OUTPUT\nprint(2)", printed("2\n")),
         ]
-    cells.append(code("show(curve)", picture({"image/png": {"alt": "a curve that rises"}})))
+    curve, drawn = picture({"image/png": {"alt": "a curve that rises"}}), picture({})
+    drawn["data"] = {"image/svg+xml": "<svg/>"}
+    drawn["metadata"] = {"image/svg+xml": {"alt": "boxes"}}
+    cells.append(code('show(curve)\ndiagram("01")', curve, drawn))
     cells += [
         text("## Open project\n\n**A ship.** Build it.\n\n## Recap\n\n- it"),
         text("## References\n\nnone"),
@@ -76,6 +79,7 @@ ALL = {
     "ending": guards.ending,
     "exercises": lambda notebook: guards.exercises_complete(notebook, "01"),
     "projects": guards.open_projects,
+    "diagram": guards.diagram,
     "stubs": guards.stubs_untouched,
     "run": guards.was_run,
     "checked": guards.checked_cells,
@@ -140,6 +144,7 @@ FAULTS = [
     ("exercises", replaced(3, "<!-- solution 01.1", "<!--"), "01.1 lacks a folded solution"),
     ("projects", replaced(13, "**A ship.**", "A ship."), "0 open projects"),
     ("projects", replaced(13, "## Open project", "## More"), "0 open projects"),
+    ("diagram", changed(12, outputs=[]), "no cell shows the diagram"),
     ("stubs", changed(4, outputs=TOLD), "cell 4: the untouched"),
     ("stubs", changed(4, outputs=[printed("✔ 01.1 is right")]), "is right"),
     ("run", changed(4, execution_count=None), "not run once"),

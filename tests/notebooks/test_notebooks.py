@@ -22,6 +22,8 @@ GUARDS = {
     "set-up cell": lambda notebook, path: guards.setup_cell(notebook, homepage()),
     "recap and references": lambda notebook, path: guards.ending(notebook),
     "exercises": lambda notebook, path: guards.exercises_complete(notebook, path.name[:2]),
+    "a deep exercise": lambda notebook, path: guards.deep_exercise(path.name[:2]),
+    "a diagram": lambda notebook, path: guards.diagram(notebook),
     "open projects": lambda notebook, path: guards.open_projects(notebook),
     "stubs": lambda notebook, path: guards.stubs_untouched(notebook),
     "run from top to bottom": lambda notebook, path: guards.was_run(notebook),

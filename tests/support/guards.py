@@ -94,6 +94,15 @@ def open_projects(notebook: dict) -> list[str]:
     return [f"{count} open projects before the recap ('**Name.** …'); one or two are asked for"]
 
 
+def diagram(notebook: dict) -> list[str]:
+    """A code cell shows the lesson's diagram."""
+    for _, cell, text in cells(notebook, "code"):
+        kinds = [kind for one in cell["outputs"] for kind in one.get("data", {})]
+        if re.search(r'^diagram\("\d\d"\)$', text, re.MULTILINE) and "image/svg+xml" in kinds:
+            return []
+    return ['no cell shows the diagram: diagram("NN"), with its picture']
+
+
 def deep_exercise(number: str) -> list[str]:
     """At least one exercise is of twenty minutes or more."""
     longest = max(one.minutes for one in exercises(number).values())

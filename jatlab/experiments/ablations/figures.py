@@ -124,10 +124,10 @@ def _alt(results: AblationResults, tasks: list[str]) -> str:
 
 
 def joint_training_figure(results: AblationResults, axes: Axes | None = None) -> Figure:
-    """The ablation "generalists": how each task (row) changes when learnt beside others (column).
+    """The ablation "generalists": how each task (row) changes when learnt with others (column).
 
-    Better is green, worse is red; a change is bold if its 95 % interval excludes 0. The diagonal
-    shows the score of each task when it is learnt alone.
+    A change whose 95 % interval excludes 0 is bold and coloured, green for better and red for
+    worse; all others are grey. The diagonal shows the score of each task when it is learnt alone.
     """
     tasks = [variant["tasks"][0] for variant in results["variants"] if len(variant["tasks"]) == 1]
     variants = {frozenset(variant["tasks"]): variant["name"] for variant in results["variants"]}
@@ -140,14 +140,14 @@ def joint_training_figure(results: AblationResults, axes: Axes | None = None) ->
             for column, group in enumerate(groups):
                 joint = found[variants[group]]["runs"] if len(group) > 1 else None
                 _draw_cell(axes, row, column, alone, joint)
-        _label_table(axes, names, [*(f"beside\n{name}" for name in names), "all\ntogether"])
+        _label_table(axes, names, [*(f"with\n{name}" for name in names), "all\ntogether"])
         caption = (
-            f"{results['question']} Difference from the score when learnt alone (grey, on the "
-            f"diagonal), mean of {runs} runs; bold: the 95 % interval excludes 0."
+            f"{results['question']} Difference from the score when learnt alone (on the diagonal), "
+            f"mean of {runs} runs. Coloured and bold where the 95 % interval excludes 0, else grey."
         )
         alt = (
             f"Table of score differences: {', '.join(names)}, "
-            "each learnt beside each of the others and all together"
+            "each learnt with each of the others and all together"
         )
         return words(axes, caption, alt)
 
@@ -171,9 +171,11 @@ def _draw_cell(
     color, strength, text, ink, weight = GRID, 0.5, f"{np.mean(alone):.2f}", MUTED, "normal"
     if joint is not None:
         change = float(np.mean(joint) - np.mean(alone))
-        color, strength = BETTER if change > 0 else WORSE, min(abs(change) / 0.3, 1) * 0.75
         low, high = difference(alone, joint)[1] if len(joint) > 1 else (0, 0)
-        text, ink, weight = f"{change:+.2f}", INK, "normal" if low <= 0 <= high else "bold"
+        text, ink, strength = f"{change:+.2f}", INK, 0.25
+        if not low <= 0 <= high:  # a colour would make noise look like a finding
+            color, weight = BETTER if change > 0 else WORSE, "bold"
+            strength = min(abs(change) / 0.3, 1) * 0.75
     corner = (column - 0.47, row - 0.45)
     axes.add_patch(Rectangle(corner, 0.94, 0.9, facecolor=color, alpha=strength, linewidth=0))
     axes.text(column, row, text, ha="center", va="center", color=ink, weight=weight, size=9)

@@ -80,6 +80,15 @@ def test_joint_training_is_a_table_of_differences():
     assert rows(axes) == ["go-to-obj", "reach", "open-door", "drawer-open"]
 
 
+def test_only_what_is_told_apart_is_coloured():
+    def colours(seeds):
+        [axes] = joint_training_figure(results("generalists", seeds)).axes
+        return {patch.get_facecolor()[:3] for patch in axes.patches}
+
+    assert len(colours((0, 1))) == 2  # the diagonal's grey, and green: each run has the difference
+    assert len(colours((0,))) == 1  # one run tells nothing apart
+
+
 def test_a_task_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="no task babyai-unlock"):
         ablation_figure(results("observation-loss"), tasks="babyai-unlock")
