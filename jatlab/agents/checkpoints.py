@@ -93,7 +93,7 @@ def save_agent(agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | Non
     folder = expanded(folder)
     save_weights(agent.model, folder / "model.safetensors", dtype)
     write_json(folder / "config.json", agent.model.config.to_dict())
-    _save_rest(agent, folder)
+    agent.save_beside(folder)
     return folder
 
 
@@ -115,15 +115,8 @@ def export_official(
     save_weights(agent.model, folder / "model.safetensors", dtype, official_name)
     stored = str(dtype or agent.model.text_embedding.weight.dtype).removeprefix("torch.")
     write_json(folder / "config.json", official_values(config, stored, agent.tokenizer.end_id))
-    _save_rest(agent, folder)
+    agent.save_beside(folder)
     return inexpressible(config)
-
-
-def _save_rest(agent: Agent, folder: Path) -> None:
-    agent.tokenizer.save(folder / "tokenizer.json")
-    agent.settings.save(folder)
-    info = {key: value for key, value in agent.info.items() if key != "name"}
-    write_json(folder / "training.json", info)
 
 
 def _folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:

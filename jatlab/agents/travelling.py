@@ -44,13 +44,17 @@ class Travelling:
         folder = expanded(folder)
         save_weights(self.model, folder / "model.safetensors", dtype)
         write_json(folder / "config.json", self.model.config.to_dict())
+        self.save_beside(folder)
+        card = self.card or agent_card(self.model, self.settings, self.info)
+        write_text(folder / "README.md", card)
+        return folder
+
+    def save_beside(self, folder: Path) -> None:
+        """Write what stands beside a model: tokenizer, settings, training."""
         self.tokenizer.save(folder / "tokenizer.json")
         self.settings.save(folder)
         info = {key: value for key, value in self.info.items() if key != "name"}
         write_json(folder / "training.json", info)
-        card = self.card or agent_card(self.model, self.settings, self.info)
-        write_text(folder / "README.md", card)
-        return folder
 
     def push_to_hub(
         self,

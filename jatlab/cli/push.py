@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from jatlab.cli.needs import DATA, need
-from jatlab.cli.options import AGENT, Commands
+from jatlab.cli.options import AGENT, Commands, add_dtype
 
 RESULTS = ("README.md", "report.json")  # what an evaluation writes for the agent's page
 
@@ -23,9 +23,17 @@ def add_push(commands: Commands) -> None:
     add("--dry-run", action="store_true", help="list what would go, and send nothing")
     add("--private", action="store_true", help="a repository made now is seen by its owner only")
     add("--report", help="folder of the agent's evaluation, whose card and scores go along")
+    add_dtype(parser)
 
 
-def push(agent: str, repository: str, dry_run: bool, private: bool, report: str | None) -> None:
+def push(
+    agent: str,
+    repository: str,
+    dry_run: bool,
+    private: bool,
+    report: str | None,
+    dtype: str | None,
+) -> None:
     """Send an agent or recordings to the hub, or list what would go.
 
     Args:
@@ -34,6 +42,7 @@ def push(agent: str, repository: str, dry_run: bool, private: bool, report: str 
         dry_run: list what would go, and send nothing.
         private: whether only its owner sees a repository that is made now.
         report: folder of the agent's evaluation.
+        dtype: how the agent's weights are stored.
     """
     from jatlab.utils.upload import listing, page, upload
 
@@ -42,7 +51,7 @@ def push(agent: str, repository: str, dry_run: bool, private: bool, report: str 
         if kind_of(folder) == "dataset":
             files, kind = recording_files(folder), "dataset"
         else:
-            folder, kind = write_agent(agent, Path(temporary), report), "model"
+            folder, kind = write_agent(agent, Path(temporary), report, dtype), "model"
             files = sorted(file.name for file in folder.iterdir())
         address = page(repository, kind)
         print(listing(folder, files))
@@ -74,16 +83,20 @@ def recording_files(folder: Path) -> list[str]:
     ]
 
 
-def write_agent(name: str, folder: Path, report: str | None) -> Path:
+def write_agent(name: str, folder: Path, report: str | None, dtype: str | None) -> Path:
     """Write an agent as it is sent, with the scores of its evaluation where there are some."""
+    import torch
+
     from jatlab.agents.agent import Agent
+    from jatlab.agents.checkpoints import SHIPPED, shipped_agents
     from jatlab.cli.options import load
 
     agent = load(name)
     if not isinstance(agent, Agent):
         raise ValueError(f"{name} is no agent that can be sent: it has no weights")
-    agent.save_pretrained(folder)
-    source = Path(report or name)
+    agent.save_pretrained(folder, getattr(torch, dtype) if dtype else None)
+    source = SHIPPED / name if name in shipped_agents() else Path(name)
+    source = Path(report) if report else source
     if report and not all((source / file).is_file() for file in RESULTS):
         raise ValueError(f"{report} has no {' and '.join(RESULTS)}: did jatlab evaluate write it?")
     for file in RESULTS:

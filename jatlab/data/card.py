@@ -5,8 +5,8 @@ the folder or from the hub::
 
     datasets.load_dataset("data", "metaworld-reach", split="train", streaming=True)
 
-A card is written anew whenever something is recorded. One that lacks `MARK` is the user's, and
-stays as it is.
+A card is written anew whenever something is recorded or fetched. One that lacks `MARK` is the
+user's, and stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jatlab.data.parquet import explain_full_disk, read_parquet
+from jatlab.data.parquet import explain_full_disk, read_notes, read_parquet
 from jatlab.utils.files import write_text
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class RecordedTask:
     name: str
     rows: dict[str, int]  # by split
     columns: dict[str, str]  # types by name
-    facts: dict[str, Any]
+    facts: dict[str, Any]  # of the train split
 
 
 def write_card(root: str | Path) -> Path | None:
@@ -72,7 +72,7 @@ def recorded_tasks(root: Path) -> list[RecordedTask]:
         if present:
             rows = {split: sum(map(_rows, paths)) for split, paths in present.items()}
             columns = read_parquet(next(iter(present.values()))[0], _columns)
-            found.append(RecordedTask(folder.name, rows, columns, _facts(folder)))
+            found.append(RecordedTask(folder.name, rows, columns, _facts(folder, files)))
     return found
 
 
@@ -96,9 +96,17 @@ def _type_name(kind: pa.DataType) -> str:
     return "PNG picture" if pa.types.is_struct(kind) else str(kind)
 
 
-def _facts(folder: Path) -> dict[str, Any]:
+def _facts(folder: Path, files: dict[str, list[Path]]) -> dict[str, Any]:
+    """What `recording.json` says; of fetched data, what the last file's notes say."""
     path = folder / "recording.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    newest = (files["train"] or files["test"])[-1]
+    fetched = read_notes(newest).get("fetched")
+    if not fetched:
+        return {}
+    facts = {"source": f"fetched from {fetched['source']}, which says its licence"}
+    return facts | ({"timesteps": fetched["timesteps"]} if files["train"] else {})
 
 
 # --- the text ---
@@ -112,8 +120,8 @@ def card(tasks: list[RecordedTask]) -> str:
         _front_matter(tasks),
         MARK,
         "# Recordings for a generalist agent",
-        f"{size}, recorded with [jatlab](https://github.com/jatlab/jatlab). A row is one episode, "
-        "one document or one picture. The columns are those of the published data set "
+        f"{size}, recorded or fetched with [jatlab](https://github.com/jatlab/jatlab). A row is "
+        "one episode, one document or one picture. The columns are those of the published data set "
         "[jat-project/jat-dataset](https://huggingface.co/datasets/jat-project/jat-dataset).",
         "```python\nfrom datasets import load_dataset\n\n"
         f'episodes = load_dataset("FOLDER or OWNER/NAME", "{first}", split="{_split(tasks[0])}")\n'

@@ -110,6 +110,13 @@ def test_mistakes_end_in_a_sentence(words, message, hub, capsys):
     assert message in capsys.readouterr().err and not hub.made
 
 
+def test_a_shipped_agent_goes_with_its_scores_in_the_type_asked_for(hub):
+    assert main(["push", "demo", "you/demo", "--dtype", "bfloat16"]) == 0
+    assert sorted(hub.files) == sorted([*FILES, "report.json"])
+    assert b"model-index" in hub.files["README.md"]
+    assert b'"BF16"' in hub.files["model.safetensors"][:10_000]
+
+
 def test_an_agent_pushes_itself(hub):
     agent = jatlab.Agent.untrained("nano")
     assert agent.push_to_hub("you/nano") == "https://huggingface.co/you/nano"

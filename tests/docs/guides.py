@@ -1,7 +1,7 @@
 """The code of a page of the documentation, taken out of it so that it can be run.
 
 Blocks marked ``python`` and ``sh`` are run, in their order, in one folder; blocks marked otherwise
-are not. A comment before a block, which readers do not see, changes that:
+are not, unless they are files. A comment before a block, which readers do not see, changes that:
 
     <!-- file: cart.py -->                       the block is written to this file, not run
     <!-- short: 1000 -> 20; slow -> quick -->    what is shortened, so that it takes seconds
@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(python|sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"<!-- (file|short|not run): ((?:(?!-->).)*) -->\s*\Z", re.DOTALL)
 DRIVER = """
 import json, subprocess, sys
@@ -37,7 +37,7 @@ for kind, place, code in json.loads(sys.stdin.read()):
 class Block:
     """One block of code: its language, its first line on the page, and what is done with it."""
 
-    kind: str  # "python" or "sh"
+    kind: str  # "python" or "sh"; "yaml" for a file
     line: int
     code: str  # as it is run: shortened
     file: str = ""  # written there in place of being run
@@ -60,6 +60,8 @@ def blocks(page: str) -> list[Block]:
             code = code.replace(before, after)
         line = page.count("\n", 0, match.start()) + 2
         file, why_not = notes.get("file", ""), notes.get("not run", "")
+        if match[1] == "yaml" and not file:  # shown only
+            continue
         found.append(Block(match[1], line, code, file, why_not))
     return found
 

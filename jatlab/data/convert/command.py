@@ -16,6 +16,7 @@ from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
 
 FORMATS = ("jatlab", "minari", "lerobot")
+MARKS = {"lerobot": "meta/info.json", "minari": "data/metadata.json"}  # files of a data set
 SHARD = 50  # episodes of a file that is written here
 
 
@@ -42,8 +43,8 @@ def convert(
     """Convert a folder of episodes to another format.
 
     Args:
-        source: recordings (their ``train`` splits), a folder with data sets of Minari or LeRobot
-            that this function wrote, or one such data set of anybody's.
+        source: recordings (the ``train`` splits of tasks that are played), a folder with data sets
+            of Minari or LeRobot that this function wrote, or one such data set of anybody's.
         output: folder that gets ``<task>/train/*.parquet`` (jatlab), ``jatlab/<task>-v0`` (minari;
             it is then a ``MINARI_DATASETS_PATH``) or ``<task>`` (lerobot).
         to: "jatlab", "minari" or "lerobot".
@@ -58,7 +59,8 @@ def convert(
         FileExistsError: the output has the task already.
     """
     require(to in FORMATS, f"a format is one of {', '.join(FORMATS)}, not {to!r}")
-    source, output = expanded(source), expanded(output)
+    # resolved: Minari's own paths go wrong with relative ones
+    source, output = expanded(source).resolve(), expanded(output).resolve()
     found = find(source, get_task(task) if task else None)
     require(found, f"{source} has no recordings, and no data sets of Minari or LeRobot (v3)")
     counts = {one.task.name: _write(one, output, to) for one in found}
@@ -70,18 +72,24 @@ def convert(
 def find(source: Path, task: Task | None) -> list[Found]:
     """The tasks in a folder. Raises ValueError where a data set does not say its task."""
     recorded = [Found(get_task(name), source / name / "train", "jatlab") for name in _names(source)]
-    marks = {"lerobot": "meta/info.json", "minari": "data/metadata.json"}
     others = [
-        Found(_task_of(path, task), path, kind)
-        for kind, mark in marks.items()
-        for path in sorted({file.parents[1] for depth in ("", "*/", "*/*/")
-                            for file in source.glob(depth + mark)})
-    ]  # fmt: skip
+        Found(_task_of(folder, task), folder, kind)
+        for kind, mark in MARKS.items()
+        for folder in _holding(source, mark)
+    ]
     return recorded + others
 
 
+def _holding(source: Path, mark: str) -> list[Path]:
+    """The folders with this file in them: the source, or one or two below it."""
+    files = [file for depth in ("", "*/", "*/*/") for file in source.glob(depth + mark)]
+    return sorted({file.parents[1] for file in files})
+
+
 def _names(source: Path) -> list[str]:
-    return [one.name for one in recorded_tasks(source) if one.rows.get("train")]
+    """The recorded tasks that are played: text and pictures are no episodes."""
+    names = [one.name for one in recorded_tasks(source) if one.rows.get("train")]
+    return [name for name in names if get_task(name).playable]
 
 
 def _task_of(folder: Path, task: Task | None) -> Task:

@@ -1,6 +1,7 @@
 """Fetching: rows of the published data set go to disk as recordings do.
 
     <root>/<task>/<split>/00000.parquet, 00001.parquet …
+    <root>/README.md                                     the data set card, of all tasks
 
 Training cannot tell them from recordings. The rows of each file are those of the source, in their
 order, checked and otherwise untouched. A file's notes say how far in the source it goes: after a
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jatlab.data.card import write_card
 from jatlab.data.folders import data_files
 from jatlab.data.language.pictures import open_picture, picture_bytes
 from jatlab.data.parquet import read_notes, write_table
@@ -81,6 +83,7 @@ def fetch(
             facts.setdefault(name, {})[split] = copy.run(episodes, progress)
             if progress:
                 say(copy.report_line())
+    write_card(expanded(root))
     return facts
 
 

@@ -139,6 +139,15 @@ def test_what_cannot_be_is_named(data, converted, tmp_path, capsys):
     assert "mujoco-ant needs observation.state of the shape" in capsys.readouterr().err
 
 
+def test_relative_folders_will_do(data, tmp_path, monkeypatch):
+    pytest.importorskip("minari")
+    (tmp_path / "data").symlink_to(data)
+    monkeypatch.chdir(tmp_path)
+    convert("data", "minari", "minari")
+    assert convert("minari", "back", "jatlab") == dict.fromkeys(TASKS, 4)
+    same(of(tmp_path / "back", TASKS[0]), of(data, TASKS[0]))
+
+
 def test_a_data_set_of_an_unknown_name_needs_its_task(converted, tmp_path):
     (converted["lerobot"] / "metaworld-reach").rename(tmp_path / "pick")
     with pytest.raises(ValueError, match="name the task"):

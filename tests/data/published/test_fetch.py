@@ -49,6 +49,14 @@ def test_what_is_fetched_is_read_as_our_own_recordings_are(repository, tmp_path,
             np.testing.assert_array_equal(found.columns[column], values)
 
 
+def test_a_card_says_where_the_data_come_from(repository, tmp_path):
+    fetch([MUJOCO, TEXT], tmp_path, source=repository[0], progress=False)
+    card = (tmp_path / "README.md").read_text()
+    assert f"- config_name: {MUJOCO}" in card and f"- config_name: {TEXT}" in card
+    assert f"| {MUJOCO} | 5 |" in card and "| 24 |" in card
+    assert f"`{MUJOCO}`: fetched from {repository[0].name}" in card
+
+
 @pytest.mark.parametrize("name", [TEXT, PICTURES])
 def test_texts_and_pictures_are_fetched_as_they_are(repository, tmp_path, name):
     folder, rows = repository
