@@ -110,7 +110,7 @@ def test_mistakes_end_in_a_sentence(words, message, hub, capsys):
     assert message in capsys.readouterr().err and not hub.made
 
 
-def test_a_shipped_agent_goes_with_its_scores_in_the_type_asked_for(hub):
+def test_a_shipped_agent_goes_with_its_scores_in_bfloat16(hub):
     assert main(["push", "demo", "you/demo", "--dtype", "bfloat16"]) == 0
     assert sorted(hub.files) == sorted([*FILES, "report.json"])
     assert b"model-index" in hub.files["README.md"]
