@@ -25,6 +25,7 @@ from jatlab.viz.player.watching import Watch, who_plays
 AGENT = "jatlab-mini"
 FIRST_TASK = "babyai-go-to-local"
 FIRST_SEED = 1_000_000  # recordings used smaller ones
+SCENE = (448, 448)  # pixels of a scene as it is shown
 LONGEST = 300  # timesteps that are shown
 SPEEDS = (1, 20, 4)  # timesteps a second: slowest, fastest, usual
 
@@ -86,7 +87,8 @@ def told(seen: Watch) -> str:
 def scene(seed: float) -> tuple[np.ndarray, list[str]]:
     """A scene as a picture, and questions that make sense about it."""
     drawn = draw_scene(int(seed))
-    return np.asarray(drawn.picture), [question for question, _ in known_answers(drawn, seed)]
+    large = Image.fromarray(np.asarray(drawn.picture)).resize(SCENE, Image.Resampling.NEAREST)
+    return np.asarray(large), [question for question, _ in known_answers(drawn, seed)]
 
 
 def known_answers(drawn: Scene, seed: float) -> list[tuple[str, str]]:

@@ -25,6 +25,8 @@ def test_there_and_back(model, tmp_path):
     model.save_pretrained(tmp_path)
     again = jatlab.JatModel.from_pretrained(tmp_path)
     assert again.config == model.config and same(again, model)
+    card = (tmp_path / "README.md").read_text()
+    assert "library_name: jatlab" in card and "More Information Needed" not in card
     assert not list(tmp_path.glob("*.tmp*"))
 
 

@@ -125,7 +125,7 @@ def test_shards_are_saved_as_whole_weights_that_anyone_reads(runs):
     assert shapes[0] == shapes[1]
     assert not far(ours, theirs)
     suffixes = {path.suffix for path in runs["fsdp"].rglob("*") if path.is_file()}
-    assert suffixes == {".json", ".jsonl", ".safetensors"}
+    assert suffixes == {".json", ".jsonl", ".safetensors", ".yaml"}
 
 
 def far(ours, theirs):

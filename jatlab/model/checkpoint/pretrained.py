@@ -14,6 +14,24 @@ from jatlab.model.checkpoint.official import read_config
 from jatlab.model.checkpoint.weights import build_from_file, save_weights
 from jatlab.utils.files import expanded
 
+CARD = """\
+---
+{{ card_data }}
+---
+
+# A model of jatlab
+
+Weights and sizes of a `JatModel` of [jatlab](https://github.com/jatlab/jatlab), the network alone:
+
+```python
+import jatlab
+
+model = jatlab.JatModel.from_pretrained("OWNER/NAME, or this folder")
+```
+
+An agent also has a tokenizer and settings: `Agent.save_pretrained` writes all of it, with a card.
+"""
+
 
 class PretrainedModule(
     nn.Module,
@@ -21,6 +39,7 @@ class PretrainedModule(
     library_name="jatlab",
     repo_url="https://github.com/jatlab/jatlab",
     license="apache-2.0",
+    model_card_template=CARD,
 ):
     """A module with `save_pretrained`, `push_to_hub` and `from_pretrained`, without pickles."""
 
