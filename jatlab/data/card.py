@@ -44,7 +44,7 @@ def write_card(root: str | Path) -> Path | None:
     """Write README.md for all tasks in a recording folder.
 
     Args:
-        root: the folder, with <task>/<split>/*.parquet.
+        root: the folder, with ``<task>/<split>/*.parquet``.
 
     Returns:
         The card; None if there is no task, or the card there was not written by jatlab.

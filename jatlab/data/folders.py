@@ -16,6 +16,7 @@ from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
 
 SUFFIX = ".parquet"
+FILES = f"*{SUFFIX}"
 # what browsers, file managers and synchronisers add to a name: "00000 (1)", "00000 copy 2" …
 COPY_MARK = re.compile(
     r"^Copy of |( ?\([^)]*\)| - Copy( \(\d+\))?| copy( \d+)?| \d+|\.sync-conflict-.*)$"
@@ -24,7 +25,7 @@ PART = re.compile(r"(?P<prefix>.*?)-?(?P<number>\d+)-of-(?P<total>\d+)")
 RECORDED = re.compile(r"(\d{5}|relabelled-\d{6})(?=[^0-9A-Za-z])")  # then anything that was added
 
 
-def data_files(folder: str | Path, pattern: str = f"*{SUFFIX}") -> list[Path]:
+def data_files(folder: str | Path, pattern: str = FILES) -> list[Path]:
     """The Parquet files of a folder, in order, without hidden ones, such as ``._00000.parquet``.
 
     Args:
