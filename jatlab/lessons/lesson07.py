@@ -14,7 +14,7 @@ import numpy as np
 from jatlab.evaluation import statistics
 from jatlab.lessons.answers import Answer, array, expect, near, number
 from jatlab.lessons.harness import Exercise
-from jatlab.lessons.lesson07_build import STEPS, bootstrap, check_bootstrap, difference, interval
+from jatlab.lessons.lesson07_build import STEPS, bootstrap, check_bootstrap, difference, middle_of
 
 # --- 07.1: normalise ---
 
@@ -292,7 +292,7 @@ EXERCISES = {
         difficulty=3,
         importance=5,
         minutes=20,
-        solution=(bootstrap, interval, difference),
+        solution=(bootstrap, middle_of, difference),
         check=check_bootstrap,
         steps=STEPS,
     ),

@@ -30,7 +30,7 @@ def bootstrap(
     return np.array(values)
 
 
-def interval(values: np.ndarray, level: float) -> tuple[float, float]:
+def middle_of(values: np.ndarray, level: float) -> tuple[float, float]:
     """The middle `level` of the values: as many lie below it as above it."""
     outside = (1 - level) / 2
     low, high = np.quantile(values, [outside, 1 - outside])
@@ -43,7 +43,7 @@ def difference(
     """The 95 % interval of statistic(one) - statistic(other), from 400 resamples of each."""
     first = bootstrap(one, statistic, 400, rng)
     second = bootstrap(other, statistic, 400, rng)
-    return interval(first - second, 0.95)
+    return middle_of(first - second, 0.95)
 
 
 STEPS = ("resamples", "the middle of them", "a difference")

@@ -7,7 +7,8 @@ import torch
 
 from jatlab.evaluation import statistics
 from jatlab.lessons import lesson07
-from jatlab.lessons.lesson07_build import bootstrap, difference, interval
+from jatlab.lessons.lesson07_build import bootstrap, difference
+from jatlab.lessons.lesson07_build import middle_of as interval
 from jatlab.tasks import normalise, task_scores
 from tests.support.exercises import exercise_tests
 
