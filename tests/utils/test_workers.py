@@ -68,7 +68,7 @@ def kinds_and_words(jobs):
 def test_errors_and_results_that_cannot_travel_are_told_in_words():
     first, second, third = kinds_and_words(["demanding", "unpicklable", "returned"])
     assert first == ("failed", "RuntimeError: Demanding: the answer is 43")
-    assert second[0] == "failed" and "pickle" in second[1]
+    assert second[0] == "failed" and "misbehave.<locals>.<lambda>" in second[1]
     assert third == ("done", "RuntimeError: Demanding: the answer is 44")
 
 
