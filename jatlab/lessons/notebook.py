@@ -58,9 +58,9 @@ def diagram(lesson: str) -> None:
     Raises:
         ValueError: There is no such lesson.
     """
-    from jatlab.lessons.diagrams import drawing
+    from jatlab.lessons.diagrams import diagram_of
 
-    drawn = drawing(lesson)
+    drawn = diagram_of(lesson)
     try:
         from IPython.display import display
     except ImportError:

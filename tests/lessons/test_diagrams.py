@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jatlab.lessons.diagrams import DIAGRAMS, drawing
+from jatlab.lessons.diagrams import DIAGRAMS, diagram_of
 
 LETTER = 0.56  # the mean width of a letter, in parts of its size
 
@@ -13,12 +13,12 @@ LETTER = 0.56  # the mean width of a letter, in parts of its size
 def test_every_lesson_has_one():
     assert list(DIAGRAMS) == [f"{number:02d}" for number in range(13)]
     with pytest.raises(ValueError, match="lesson '13'"):
-        drawing("13")
+        diagram_of("13")
 
 
 @pytest.mark.parametrize("lesson", DIAGRAMS)
 def test_a_diagram_is_whole(lesson):
-    drawn = drawing(lesson)
+    drawn = diagram_of(lesson)
     text = drawn.svg()
     root = ElementTree.fromstring(text)
     assert len(text) < 30_000 and len(drawn.alt) > 60 and "<style" not in text

@@ -22,7 +22,7 @@ DIAGRAMS = {
 }
 
 
-def drawing(lesson: str) -> Drawing:
+def diagram_of(lesson: str) -> Drawing:
     """The diagram of a lesson, "00" to "12".
 
     Raises:
