@@ -265,7 +265,7 @@ def limit_files():
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_named_and_leaves_finished_shards_whole(tmp_path):
+def test_a_full_disk_is_named_and_leaves_whole_files(tmp_path):
     (tmp_path / "fill.py").write_text(FILL)
     (tmp_path / "disk").mkdir()
     command = [sys.executable, str(tmp_path / "fill.py"), str(tmp_path / "disk")]
@@ -278,6 +278,9 @@ def test_a_full_disk_is_named_and_leaves_finished_shards_whole(tmp_path):
     assert run.returncode == 0 and "Traceback" not in run.stderr
     report = json.loads(run.stdout)
     assert "the disk is full" in report["error"] and "run the same command again" in report["error"]
-    assert set(report["shards"]) <= {10} and len(report["shards"]) < 10
+    # the worker that did not meet the full disk keeps what it has finished, as after Ctrl-C
+    shorter = [count for count in report["shards"] if count != 10]
+    assert len(shorter) <= 1 and all(1 <= count < 10 for count in shorter)
+    assert len(report["shards"]) < 10
     assert set(report["others"]) <= {"recording.json"}
     assert report["shards"] or not on_small_disk  # without a small disk every file is too large
