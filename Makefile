@@ -13,7 +13,7 @@ CONSTRAINTS := constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test pyproject.toml
 
-.PHONY: demo check-demo test lint format fast notebooks twice browser badges lab bench compat compat-oldest
+.PHONY: demo check-demo test lint format fast fuzz notebooks twice browser badges lab bench compat compat-oldest
 .PHONY: compat-newest constraints dist ship agent language clean help docs links
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check-demo  the whole demo, with a floor for its scores"
 	@echo "make test   everything that CI checks (about 25 minutes)"
 	@echo "make fast   the tests that take seconds"
+	@echo "make fuzz   20,000 generated cases: any input at any door (an hour at most)"
 	@echo "make lint   style, types, imports, spelling and the layout's limits (under a minute)"
 	@echo "make format   let ruff format the code and mend what it can"
 	@echo "make lab    open the notebooks in JupyterLab"
@@ -61,6 +62,10 @@ lint: $(VENV)/installed-test
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# forty times the generated cases of `make test`: what any door says to any input
+fuzz: $(VENV)/installed-test
+	JATLAB_FUZZ=40 $(PYTEST) --dist worksteal -p tests.support.fuzz_report -m fuzz
 
 # every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
 LESSONS := -p tests.support.limits --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=180

@@ -7,7 +7,6 @@ checkpoint (`jat-project/jat`), which `export_official` writes.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.settings import AgentSettings
+from jatlab.agents.travelling import SEALED
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.hub import find_folder, is_repository
 from jatlab.model.checkpoint.names import official_name
@@ -24,7 +24,8 @@ from jatlab.model.checkpoint.weights import save_weights
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.checks import require
 from jatlab.utils.devices import choose_device
-from jatlab.utils.files import ASSETS, expanded, write_json
+from jatlab.utils.files import ASSETS, expanded, read_json, write_json
+from jatlab.utils.manifest import check_files
 
 __all__ = ["export_official", "load_agent", "read_config", "save_agent", "shipped_agents"]
 
@@ -57,10 +58,12 @@ def load_agent(
 
     Raises:
         FileNotFoundError: if there is no such agent; the message says how to go on.
-        ValueError: if its files are damaged or do not belong together, or there is no such device.
+        ValueError: if its files are damaged, do not belong together or are not what the folder's
+            manifest lists, or there is no such device.
     """
     place = choose_device(device)
     folder = _folder(name_or_folder, **hub)
+    check_files(folder, SEALED)
     model = JatModel.from_pretrained(folder, dtype=dtype, device=str(place))
     own = (folder / "tokenizer.json").is_file()
     tokenizer = TextTokenizer.load(folder if own else model.config.tokenizer)
@@ -69,7 +72,8 @@ def load_agent(
         f"{folder}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
         f"{model.config.vocab_size}; they do not belong together",
     )
-    info = {"name": Path(name_or_folder).name} | _read_json(folder / "training.json")
+    told = folder / "training.json"
+    info = {"name": Path(name_or_folder).name} | (read_json(told) if told.is_file() else {})
     settings = AgentSettings.load(folder)
     if cache_policy is not None:
         settings = settings.replace(cache_policy=cache_policy)
@@ -133,7 +137,3 @@ def _folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:
         f"ships ({ships}), or a repository of the hub, such as jat-project/jat"
         + (as_path if parent.name and parent.is_dir() else "")
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 from jatlab.model.checkpoint.official import old_play_settings, read_values
 from jatlab.model.checkpoint.weights import WeightFile
 from jatlab.model.memory import POLICIES
-from jatlab.utils.checks import check_temperature, require
-from jatlab.utils.files import write_json
+from jatlab.utils.checks import check_fields, check_temperature, require
+from jatlab.utils.files import read_json, write_json
 
 FILE = "agent.json"
 
@@ -38,6 +37,9 @@ class AgentSettings:
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
+        check_fields(self)
+        for domain, timesteps in self.windows.items():
+            require(timesteps >= 2, f"windows[{domain!r}] is {timesteps}: expected at least 2")
         require(
             self.cache_policy in POLICIES,
             f"unknown cache policy {self.cache_policy!r}; there are {', '.join(POLICIES)}",
@@ -67,9 +69,9 @@ class AgentSettings:
             usual = {"cache_policy": "published"} if official else {}
             return cls(**usual | old_play_settings(read_values(folder / "config.json")))
         try:
-            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}") from error
+            return cls.from_dict(read_json(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     def save(self, folder: Path) -> None:
         """Write `agent.json` into ``folder``."""

@@ -15,12 +15,16 @@ from typing import Any
 import torch
 
 from jatlab.agents.card import agent_card
+from jatlab.agents.settings import FILE as SETTINGS_FILE
 from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.weights import save_weights
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.files import expanded, write_json, write_text
+from jatlab.utils.manifest import seal
 from jatlab.utils.upload import upload
+
+SEALED = ("config.json", "model.safetensors", "tokenizer.json", SETTINGS_FILE, "training.json")
 
 
 class Travelling:
@@ -50,11 +54,12 @@ class Travelling:
         return folder
 
     def save_beside(self, folder: Path) -> None:
-        """Write what stands beside a model: tokenizer, settings, training."""
+        """Write what stands beside a model: tokenizer, settings, training, and the manifest."""
         self.tokenizer.save(folder / "tokenizer.json")
         self.settings.save(folder)
         info = {key: value for key, value in self.info.items() if key != "name"}
         write_json(folder / "training.json", info)
+        seal(folder, SEALED)
 
     def push_to_hub(
         self,

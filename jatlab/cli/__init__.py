@@ -10,7 +10,7 @@
 | `evaluate`, `play`, `generate`, `export`     | `play`        |
 | `push`                                       | `push`        |
 | `demo`, `mini`, `ablate`, `bench`, `cost`    | `experiments` |
-| `info`, `completion`                         | `info`        |
+| `verify`, `info`, `completion`               | `info`        |
 
 Each command is one function. It imports what it needs when it runs, so `jatlab --help` answers at
 once.

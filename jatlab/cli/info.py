@@ -1,4 +1,4 @@
-"""`jatlab info`: what a bug report needs to know about machine and installation; `completion`."""
+"""`jatlab verify`, `info` and `completion`: about files, this installation, and shells."""
 
 from __future__ import annotations
 
@@ -198,6 +198,33 @@ def _device(device: DeviceInfo) -> str:
 
 def _cached_line(one: Cached) -> str:
     return f"{one['kind']} {one['repository']}, {one['size_gb']:,.3f} GB"
+
+
+def add_verify(commands: Commands) -> None:
+    """Add `verify`."""
+    parser = commands.add(
+        "verify",
+        verify,
+        "check the files of agents, checkpoints, recordings and reports against their manifests",
+    )
+    add = parser.add_argument
+    add("folder", help="a folder that jatlab wrote; folders below it are checked too")
+    add("--accept", action="store_true", help="write the manifests anew, for the files as they are")
+
+
+def verify(folder: str, accept: bool) -> int:
+    """Check, or accept, the files of a folder; 1 if any is not what was written."""
+    from jatlab.utils import manifest
+
+    root = Path(folder)
+    if accept:
+        print(f"{manifest.accept(root):,} files are listed as they are now")
+        return 0
+    checked, wrong = manifest.verify(root)
+    for path, problem in wrong.items():
+        print(f"{path} {problem}")
+    print(f"{checked:,} files checked, {len(wrong):,} of them not as they were written")
+    return int(bool(wrong))
 
 
 def add_completion(commands: Commands) -> None:

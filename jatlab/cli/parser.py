@@ -32,6 +32,7 @@ ADD = (  # in the order of `jatlab --help`
     experiments.add_ablate,
     experiments.add_bench,
     experiments.add_cost,
+    info.add_verify,
     info.add_info,
     info.add_completion,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from jatlab.cli.needs import DATA, need
 from jatlab.cli.options import AGENT, Commands, add_dtype
 
+MANIFEST = "manifest.json"
 RESULTS = ("README.md", "report.json")  # what an evaluation writes for the agent's page
 
 
@@ -70,11 +71,17 @@ def kind_of(folder: Path) -> str:
 
 def recording_files(folder: Path) -> list[str]:
     """The files of a recording folder that others need: no flat copies, nothing temporary."""
-    from jatlab.data.card import write_card
+    from jatlab.data.card import complete_folder
 
     need("jatlab push", *DATA)
-    write_card(folder)  # as it is now; a card of the user's own stays
-    patterns = ("README.md", "*/recording.json", "*/train/*.parquet", "*/test/*.parquet")
+    complete_folder(folder)  # as it is now; a card of the user's own stays
+    patterns = (
+        "README.md",
+        "*/recording.json",
+        f"*/{MANIFEST}",
+        "*/train/*.parquet",
+        "*/test/*.parquet",
+    )
     found = [file for pattern in patterns for file in folder.glob(pattern)]
     return [
         file.relative_to(folder).as_posix()

@@ -1,4 +1,6 @@
-"""The data set card of a recording folder: README.md, as the Hugging Face hub reads it.
+"""What completes a recording folder: a manifest of each task's files, and the data set card.
+
+The card is README.md, as the Hugging Face hub reads it.
 
 Each task has an entry under `configs:`, so the datasets library loads one task by its name, from
 the folder or from the hub::
@@ -11,13 +13,13 @@ user's, and stays as it is.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jatlab.data.parquet import explain_full_disk, read_notes, read_parquet
-from jatlab.utils.files import write_text
+from jatlab.utils.files import read_json, write_text
+from jatlab.utils.manifest import read_manifest, seal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +40,34 @@ class RecordedTask:
     rows: dict[str, int]  # by split
     columns: dict[str, str]  # types by name
     facts: dict[str, Any]  # of the train split
+
+
+def complete_folder(root: str | Path) -> None:
+    """List every new file in its task's manifest, and write the card.
+
+    Args:
+        root: the folder, with ``<task>/<split>/*.parquet``.
+
+    Raises:
+        ValueError: for a Parquet file or a manifest that is damaged.
+        OSError: when the disk is full.
+    """
+    root = Path(root)
+    for name in [task.name for task in recorded_tasks(root)]:
+        _seal(root / name)
+    write_card(root)
+
+
+def _seal(folder: Path) -> None:
+    """List the files of a task that its manifest does not list yet."""
+    files = [file for split in SPLITS for file in _files(folder / split)]
+    names = [file.relative_to(folder).as_posix() for file in [*files, folder / "recording.json"]]
+    listed = read_manifest(folder)
+    new = [name for name in names if name not in listed and (folder / name).is_file()]
+    try:
+        seal(folder, new)
+    except OSError as error:
+        raise explain_full_disk(error, folder) from error
 
 
 def write_card(root: str | Path) -> Path | None:
@@ -100,7 +130,7 @@ def _facts(folder: Path, files: dict[str, list[Path]]) -> dict[str, Any]:
     """What `recording.json` says; of fetched data, what the last file's notes say."""
     path = folder / "recording.json"
     if path.is_file():
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     newest = (files["train"] or files["test"])[-1]
     fetched = read_notes(newest).get("fetched")
     if not fetched:

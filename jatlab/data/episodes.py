@@ -23,6 +23,7 @@ from jatlab.data.parquet import (
 )
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
+from jatlab.utils.manifest import check_file
 
 if TYPE_CHECKING:
     from jatlab.tasks import Task
@@ -93,11 +94,13 @@ def read_episodes(path: str | Path, task: Task) -> list[Episode]:
     """The episodes of one Parquet file, or of all the files of a folder, as dicts of arrays.
 
     Raises FileNotFoundError if there is nothing. Raises ValueError, which names the file, the
-    episode and the column, for a damaged file, a missing column and what `check_episode` refuses.
+    episode and the column, for a damaged file, one that is not what the task's manifest lists, a
+    missing column and what `check_episode` refuses.
     """
     path = expanded(path)
     if path.is_dir():
         return [episode for file in episode_files(path) for episode in read_episodes(file, task)]
+    check_file(path)
     table = read_parquet(path, lambda file: file.read())
     played = notes_of(table.schema).get("task", task.name)
     require(
@@ -106,6 +109,8 @@ def read_episodes(path: str | Path, task: Task) -> list[Episode]:
         "record or fetch it again",
     )
     names = column_names(task)
+    twice = [name for name in names if table.column_names.count(name) > 1]
+    require(not twice, f"{path}: column {twice and twice[0]!r} is there twice")
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise ValueError(

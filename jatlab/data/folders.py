@@ -14,6 +14,7 @@ from pathlib import Path
 
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
+from jatlab.utils.manifest import check_present
 
 SUFFIX = ".parquet"
 FILES = f"*{SUFFIX}"
@@ -33,9 +34,10 @@ def data_files(folder: str | Path, pattern: str = FILES) -> list[Path]:
         pattern: of their names.
 
     Raises:
-        ValueError: for a file that is a copy of another, and for a set of parts ("-00000-of-00003")
-            that is not complete.
+        ValueError: for a file that is a copy of another, a set of parts ("-00000-of-00003") that is
+            not complete, and a file that the task's manifest lists and that is missing.
     """
+    check_present(expanded(folder))
     found = expanded(folder).glob(pattern)
     files = sorted(file for file in found if file.is_file() and not file.name.startswith("."))
     _check_copies(files)

@@ -21,6 +21,7 @@ import numpy as np
 from jatlab.data.columns import COLUMN_TYPES, IMAGE_SHAPE, Episode, column_names
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
+from jatlab.utils.manifest import forget
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,6 +73,7 @@ def write_table(
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        forget([path])
         with open(temporary, "wb") as file:
             pq.write_table(table, file, compression="zstd", use_dictionary=dictionary)
             file.flush()

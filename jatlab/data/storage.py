@@ -190,6 +190,7 @@ def _write(task: Task, files: list[Path], folder: Path) -> None:
                 if name in IDS:
                     largest[name] = max(largest.get(name, 0), int(values.max()))
             lengths.append(len(episode["rewards"]))
+    require(lengths, f"{files[0].parent}: the files of {task.name} hold no episode")
     index = {
         "task": task.name,
         "lengths": lengths,

@@ -12,16 +12,28 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Protocol
 
-from jatlab.utils.checks import require
+from jatlab.utils.checks import check_fields, require, shortened
 
 GRID_CELLS = 49
 # a BabyAI observation: direction, then 7 x 7 x 3 grid values; the mission's tokens follow
 GRID_INTEGERS = 1 + 3 * GRID_CELLS
 GRID_CLASSES = 8  # classes of the published discrete observation decoder: grid values are 0 … 7
 
+# What fields may be. A damaged file can ask for terabytes; these limits are far above any model.
+MOST = 2**20
+MOST_LAYERS = 10_000
 POSITIVE = (
-    "vocab_size", "hidden_size", "num_layers", "window_size", "max_discrete_value",
-    "max_continuous_size",
+    "vocab_size", "hidden_size", "num_heads", "window_size", "max_discrete_value",
+    "max_continuous_size", "max_position_embeddings", "image_size", "num_channels", "patch_size",
+)  # fmt: skip
+OPTIONAL = (
+    "intermediate_size", "discrete_bottleneck", "discrete_decoder_size", "image_pool",
+    "image_decoder_side",
+)  # fmt: skip
+COUNTS = ("discrete_encoder_layers", "discrete_gates")
+DROPOUTS = ("resid_dropout", "embed_dropout", "attention_dropout")
+REALS = (
+    "layer_norm_epsilon", "initializer_range", "observation_loss_coef", "action_loss_coef",
 )  # fmt: skip
 
 
@@ -93,10 +105,28 @@ class JatConfig:
     hide_past_actions: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         first, second, third = self.image_channels  # of a list, where they come from JSON
         self.image_channels = (first, second, third)
+        self._check_ranges()
         self._check_trunk()
         self._check_encoders()
+
+    def _check_ranges(self) -> None:
+        for name in (*POSITIVE, *OPTIONAL, *COUNTS):
+            value, least = getattr(self, name), 0 if name in COUNTS else 1
+            require(
+                (value is None and name in OPTIONAL) or least <= value <= MOST,
+                f"{name} is {value}: expected {least} to {MOST:,}",
+            )
+        for channels in self.image_channels:
+            require(1 <= channels <= MOST, f"image_channels has {channels}: expected 1 to {MOST:,}")
+        for name in DROPOUTS:
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{name} is {value}: expected a share from 0 to below 1")
+        for name in REALS:
+            value = getattr(self, name)
+            require(value >= 0, f"{name} is {value}: expected a number of at least 0")
 
     def _check_trunk(self) -> None:
         kinds = self.attention_layers
@@ -105,8 +135,6 @@ class JatConfig:
             f"attention_types {self.attention_types} describes {len(kinds)} layers, "
             f"num_layers is {self.num_layers}",
         )
-        for name in POSITIVE:
-            require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
         require(
             self.hidden_size % self.num_heads == 0,
             f"hidden_size {self.hidden_size} must be a multiple of num_heads {self.num_heads}",
@@ -140,13 +168,15 @@ class JatConfig:
     @property
     def attention_layers(self) -> list[str]:
         """The kind of each layer, "global" or "local", first layer first."""
-        kinds = [
-            kind for pattern, repeats in self.attention_types for kind in list(pattern) * repeats
-        ]
-        require(
-            set(kinds) <= {"global", "local"},
-            f"attention_types {self.attention_types}: kinds are 'global' and 'local'",
-        )
+        kinds: list[str] = []
+        for entry in self.attention_types:
+            pattern, repeats = _pattern(entry)
+            require(
+                1 <= len(pattern) * repeats <= MOST_LAYERS,
+                f"attention_types has {len(pattern)} times {repeats} layers: expected 1 to "
+                f"{MOST_LAYERS:,}",
+            )
+            kinds += pattern * repeats
         return kinds
 
     @property
@@ -225,6 +255,21 @@ class JatConfig:
     def replace(self, **changes: Any) -> JatConfig:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+
+def _pattern(entry: Any) -> tuple[list[str], int]:
+    """An entry of `attention_types`: the kinds of a few layers, and how often they come."""
+    is_pair = isinstance(entry, list | tuple) and len(entry) == 2
+    pattern, repeats = entry if is_pair else ((), 0)
+    require(
+        is_pair
+        and isinstance(pattern, list | tuple)
+        and all(kind in ("global", "local") for kind in pattern)
+        and type(repeats) is int,
+        f"attention_types has {shortened(entry)}: expected a list of 'global' and 'local', and how "
+        'often it comes, such as [["global", "local"], 6]',
+    )
+    return list(pattern), repeats
 
 
 def _dual(num_layers: int) -> list:

@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, shortened
 from jatlab.utils.files import ASSETS, atomic_write, expanded
 
 if TYPE_CHECKING:
     import numpy as np
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 PAD, END = "<pad>", "<end>"
 GPT2_END = "<|endoftext|>"  # GPT-2's one special token, for both
@@ -30,7 +30,7 @@ class TextTokenizer:
 
     Attributes:
         tokenizer: the library's.
-        vocab_size: ids that it knows.
+        vocab_size: one more than the largest id.
         pad_id: fills up short texts.
         end_id: closes a text.
         first_space: whether it puts a space before the first word: ours does, GPT-2's does not.
@@ -39,7 +39,7 @@ class TextTokenizer:
     def __init__(self, tokenizer: Tokenizer):
         self.tokenizer = tokenizer
         tokenizer.encode_special_tokens = True  # as text
-        self.vocab_size: int = tokenizer.get_vocab_size()
+        self.vocab_size: int = 1 + max(tokenizer.get_vocab().values(), default=-1)
         self.pad_id, self.end_id = self._special(PAD), self._special(END)
         self.first_space: bool = tokenizer.decode(tokenizer.encode("a").ids).startswith(" ")
 
@@ -64,6 +64,7 @@ class TextTokenizer:
 
         Raises:
             FileNotFoundError: for a path that is not there.
+            ValueError: for a file that is no tokenizer.
             ConnectionError: if the hub cannot be reached.
         """
         from tokenizers import Tokenizer
@@ -76,7 +77,15 @@ class TextTokenizer:
             raise FileNotFoundError(
                 f"no tokenizer at {path}: give a folder with tokenizer.json, 'jatlab' or 'gpt2'"
             )
-        return cls(Tokenizer.from_file(str(path)))
+        try:
+            return cls(Tokenizer.from_file(str(path)))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        except Exception as error:  # the library's own, for a file that is damaged
+            raise ValueError(
+                f"{path} is not a tokenizer ({error}): copy it again, or get it from where the "
+                "agent came from"
+            ) from None
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> TextTokenizer:
@@ -101,15 +110,28 @@ class TextTokenizer:
             self.tokenizer.save(str(temporary))
 
     def encode(self, text: str, max_length: int | None = None) -> list[int]:
-        """The ids of ``text``, at most ``max_length`` of them."""
-        return self.tokenizer.encode(text).ids[:max_length]
+        """The ids of ``text``, at most ``max_length`` of them.
+
+        Raises `ValueError` for what is no text, and for halves of surrogate pairs.
+        """
+        return self._encode([text])[0].ids[:max_length]
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
+        try:
+            return self.tokenizer.encode_batch(texts)
+        except (TypeError, UnicodeError):
+            wrong = next(text for text in texts if not isinstance(text, str) or not _is_whole(text))
+            raise ValueError(
+                f"{shortened(wrong)} cannot be made into tokens: expected text without halves of "
+                "surrogate pairs; decode it again, as UTF-8"
+            ) from None
 
     def encode_batch(self, texts: list[str], length: int) -> np.ndarray:
         """Ids of several texts, int64 (len(texts), length), cut or filled up with `pad_id`."""
         import numpy as np
 
         ids = np.full((len(texts), length), self.pad_id, dtype=np.int64)
-        for row, encoding in zip(ids, self.tokenizer.encode_batch(texts), strict=True):
+        for row, encoding in zip(ids, self._encode(texts), strict=True):
             row[: len(encoding.ids)] = encoding.ids[:length]
         return ids
 
@@ -117,6 +139,11 @@ class TextTokenizer:
         """The text of ``ids``, without padding and end marks."""
         text = self.tokenizer.decode([int(i) for i in ids])
         return text.removeprefix(" " if self.first_space else "")
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text has no halves of surrogate pairs, which UTF-8 cannot hold."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _from_hub(name: str) -> Tokenizer:

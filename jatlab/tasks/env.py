@@ -4,6 +4,7 @@ import copy
 import math
 import operator
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from jatlab.tasks.spaces import check_observations, with_task_actions
 from jatlab.tasks.task import Action, Observation, Task
-from jatlab.utils.checks import require, whole_number
+from jatlab.utils.checks import require, shortened, whole_number
 
 MAKE_ENV = "jatlab.tasks.registry:make_env"  # as gymnasium names an entry point
 
@@ -28,14 +29,26 @@ class VectorObservation(gym.ObservationWrapper):
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        vector = spaces.Box(
-            -np.inf, np.inf, (math.prod(env.observation_space.shape or ()),), np.float32
-        )
+        self._size = math.prod(env.observation_space.shape or ())
+        vector = spaces.Box(-np.inf, np.inf, (self._size,), np.float32)
         self.observation_space = spaces.Dict({"continuous_observation": vector})
 
     def observation(self, observation: np.ndarray) -> Observation:
         """The observation as a dict with one flat vector."""
-        return {"continuous_observation": np.asarray(observation, dtype=np.float32).reshape(-1)}
+        return {"continuous_observation": _vector(observation, self._size)}
+
+
+def _vector(observation: Any, size: int) -> np.ndarray:
+    vector = None
+    with suppress(TypeError, ValueError):  # no numbers, or lists of unequal length
+        values = np.asarray(observation)
+        if values.dtype.kind in "biufO":
+            vector = values.astype(np.float32).reshape(-1)
+    if vector is None or len(vector) != size:
+        raise ValueError(
+            f"the environment observed {shortened(observation)}: expected {size} numbers"
+        )
+    return vector
 
 
 class TaskEnv(gym.Wrapper):
@@ -48,7 +61,8 @@ class TaskEnv(gym.Wrapper):
     Where the task sets no ``episode_limit`` of its own, a warning says so, and ``info["cut"]`` is
     that number of steps.
 
-    ``step`` raises ValueError for an action of the wrong kind, size or range. The constructor
+    ``step`` raises ValueError for an action of the wrong kind, size or range, and where the
+    simulator returns what gymnasium does not allow, such as None as a reward. The constructor
     raises ValueError if the environment's spaces are not those of the task; see
     :mod:`jatlab.tasks.spaces`.
 
@@ -111,7 +125,7 @@ class TaskEnv(gym.Wrapper):
         seed = self._first_seed if seed is None else _whole_seed(seed)
         self._first_seed, self._steps = None, 0
         observation, info = self.env.reset(seed=seed, options=options)
-        return copy.deepcopy(observation), info
+        return copy.deepcopy(observation), self._checked(info)
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Observation, reward, terminated, truncated, info."""
@@ -119,12 +133,40 @@ class TaskEnv(gym.Wrapper):
         action = self._check_choice(action) if discrete else self._check_vector(action)
         observation, reward, terminated, truncated, info = self.env.step(action)
         observation, self._steps = copy.deepcopy(observation), self._steps + 1
+        reward, info = self._number(reward), self._checked(info)
+        terminated, truncated = self._flag(terminated), self._flag(truncated)
         if self._steps >= self.task.longest_episode and not (terminated or truncated):
             truncated = True
             if self.task.episode_limit is None:
                 info = info | {"cut": self._steps}
                 warnings.warn(unending(self.task), stacklevel=2)
-        return observation, float(reward), bool(terminated), bool(truncated), info
+        return observation, reward, terminated, truncated, info
+
+    def _number(self, reward: Any) -> float:
+        """The reward as Python's float."""
+        try:
+            number = float(reward)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        self._require(math.isfinite(number), "reward", reward, "a finite number")
+        return number
+
+    def _flag(self, flag: Any) -> bool:
+        one = isinstance(flag, bool | np.bool_ | int) or np.shape(flag) in ((), (1,))
+        self._require(one, "end of the episode", flag, "True or False")
+        return bool(flag)
+
+    def _checked(self, info: Any) -> dict[str, Any]:
+        self._require(isinstance(info, dict), "info", info, "a dict")
+        return info
+
+    def _require(self, condition: bool, name: str, value: Any, expected: str) -> None:
+        """Raise ValueError unless what the simulator returned is as gymnasium says."""
+        require(
+            condition,
+            f"{self.task.name}: at step {self._steps} the environment returned "
+            f"{shortened(value)} as {name}: expected {expected}",
+        )
 
     def _check_vector(self, action: Action) -> np.ndarray:
         vector, size = np.array(action, dtype=np.float32), self.task.action_size

@@ -25,7 +25,7 @@ from gymnasium.spaces import Box
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent
-from jatlab.data.card import write_card
+from jatlab.data.card import complete_folder
 from jatlab.data.episodes import read_notes, write_episodes
 from jatlab.data.recording.playing import as_episode, observed, versions
 from jatlab.evaluation.records import identity
@@ -34,6 +34,7 @@ from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teache
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import whole_number
 from jatlab.utils.files import expanded
+from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
 FIRST_SEED = 50_000  # demonstrations use smaller seeds, evaluation larger ones
@@ -129,8 +130,10 @@ def relabel(
         for name in names
         for first, count, path in _files(root, name, seed, counts[name])
     ]
-    _run([job for job in jobs if not _is_done(job)], workers, progress)
-    write_card(root)
+    missing = [job for job in jobs if not _is_done(job)]
+    forget(Path(job.path) for job in missing)
+    _run(missing, workers, progress)
+    complete_folder(root)
     timesteps = dict.fromkeys(names, 0)
     for job in jobs:
         timesteps[job.task] += read_notes(job.path)["timesteps"]

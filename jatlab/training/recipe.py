@@ -6,7 +6,6 @@ With it, what follows directly from these choices: learning rate, optimizer, acc
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -20,9 +19,9 @@ import torch
 from jatlab.model.objectives import Objective
 from jatlab.tasks import expand
 from jatlab.training.state import newest
-from jatlab.utils.checks import require, whole_number
+from jatlab.utils.checks import check_fields, require, whole_number
 from jatlab.utils.devices import check_device_name, choose_device
-from jatlab.utils.files import expanded
+from jatlab.utils.files import expanded, read_json
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -133,27 +132,44 @@ class TrainConfig:
     resume: bool = False  # go on from the newest checkpoint in `output`
 
     def __post_init__(self) -> None:
-        self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
-        self.track = [self.track] if isinstance(self.track, str) else self.track
+        self._convert()
+        check_fields(self)
         for name in self.track:
             require(name in TRACKERS, f"track is one of {', '.join(TRACKERS)}, not {name!r}")
-        self.seed = whole_number(self.seed, "seed")
-        for name in ("data", "stream", "output", "cache", "start"):
-            if (path := getattr(self, name)) is not None:
-                setattr(self, name, str(expanded(path)))
         self.objective()  # raises where a share is wrong
         self._check_model()
+        self._check_numbers()
         require(self.steps or self.minutes, "say how long to train: steps or minutes")
         require(self.tasks or not self.stream, f"name the tasks to stream from {self.stream}")
         check_device_name(self.device)
         for name, known in (("decay", DECAYS), ("precision", PRECISIONS)):
             value, names = getattr(self, name), ", ".join(map(repr, known))
             require(value in known, f"{name} is one of {names}, not {value!r}")
+
+    def _convert(self) -> None:
+        """What may be given in a short form, or in a type of another library."""
+        self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
+        self.track = [self.track] if isinstance(self.track, str) else self.track
+        self.seed = whole_number(self.seed, "seed")
+        require(self.seed < 2**63, f"seed is {self.seed}: expected below 2 to the power of 63")
+        for name in ("data", "stream", "output", "cache", "start"):
+            if isinstance(path := getattr(self, name), str | os.PathLike):
+                setattr(self, name, str(expanded(path)))
+
+    def _check_numbers(self) -> None:
         for name in POSITIVE:
             require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
+        for name in ("steps", "minutes", "max_timesteps"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} must be positive, not {value}")
         for name in SHARES:
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} is a share from 0 to below 1, not {value}")
+        require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}: expected at least 0")
+        for name in ("task_weights", "loss_weights"):
+            for pattern, weight in getattr(self, name).items():
+                where = f"{name}[{pattern!r}]"
+                require(weight >= 0, f"{where} is {weight}: expected a number of at least 0")
 
     def _check_model(self) -> None:
         moved = [name for name in MOVED if name in self.model]
@@ -182,7 +198,7 @@ class TrainConfig:
             ValueError: for an unknown field, or a run of a release whose runs cannot be resumed.
         """
         folder = newest(expanded(output))
-        recipe = json.loads((folder / "state.json").read_text())["recipe"]
+        recipe = read_json(folder / "state.json").get("recipe", {})
         known = {f.name for f in fields(cls)}
         require(
             "frames_predicted" in recipe,

@@ -23,19 +23,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from jatlab.training.recipe import TrainConfig
-from jatlab.utils.checks import require
+from jatlab.utils.checks import check_type, require
 from jatlab.utils.files import expanded, write_text
 
 HEAD = "# Train so again: jatlab train --config THIS-FILE --output ANOTHER-FOLDER\n"
-KINDS: dict[Any, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "a mapping",
-    type(None): "null",
-}
 
 
 def read_recipe(path: str | Path) -> dict[str, Any]:
@@ -72,12 +63,10 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     union = get_origin(hint) in (Union, types.UnionType)
     kinds = [get_origin(one) or one for one in (get_args(hint) if union else (hint,))]
     if float in kinds and type(value) in (int, str):
-        with suppress(ValueError):
-            return float(value)
-    require(
-        type(value) in kinds or (list in kinds and isinstance(value, str)),
-        f"{where} is {' or '.join(KINDS[kind] for kind in kinds)}, not {value!r}",
-    )
+        with suppress(ValueError, OverflowError):
+            value = float(value)
+    if not (list in kinds and isinstance(value, str)):
+        check_type(value, hint, where)
     return value
 
 

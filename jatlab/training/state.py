@@ -8,7 +8,6 @@ playable agent (model.safetensors, config.json, tokenizer.json) and what only tr
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -29,8 +28,11 @@ from jatlab.data.parquet import explain_full_disk
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.weights import load_weights
 from jatlab.training.fsdp import cut_like, is_sharded, local, whole
-from jatlab.utils.files import atomic_write, write_json
+from jatlab.utils.files import atomic_write, read_json, write_json
+from jatlab.utils.manifest import check_files, seal
 
+STATE, COUNTERS = "state.safetensors", "state.json"
+SEALED = ("model.safetensors", STATE, COUNTERS)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of a parameter, beside its step counter
 
 
@@ -131,9 +133,10 @@ def save_state(
             if folder is not None:
                 tensors[key] = value.cpu() if is_sharded(parameter) else value
     if folder is not None:
-        with atomic_write(folder / "state.safetensors") as temporary:
+        with atomic_write(folder / STATE) as temporary:
             save_file(tensors, temporary)
-        write_json(folder / "state.json", counters)
+        write_json(folder / COUNTERS, counters)
+        seal(folder, [STATE, COUNTERS])
 
 
 @torch.no_grad()
@@ -154,10 +157,12 @@ def load_state(
         The counters that `save_state` was given.
 
     Raises:
-        ValueError: the weights are of another configuration.
+        ValueError: the weights are of another configuration, or a file is not what the manifest
+            lists.
     """
+    check_files(folder, SEALED)
     _load_weights(folder / "model.safetensors", model)
-    tensors = load_file(folder / "state.safetensors")
+    tensors = load_file(folder / STATE)
     for name, parameter in model.named_parameters():
         if average is not None:
             average.values[name].copy_(local(parameter))
@@ -167,7 +172,7 @@ def load_state(
             step = tensors[f"step/{name}"].to(_step_device(parameter, optimizer))
             moments = {key: cut_like(tensors[f"{key}/{name}"], parameter) for key in MOMENTS}
             optimizer.state[parameter] = {"step": step} | moments
-    return json.loads((folder / "state.json").read_text())
+    return read_json(folder / COUNTERS)
 
 
 def _load_weights(path: Path, model: JatModel) -> None:

@@ -2,8 +2,24 @@
 
 import math
 import operator
-from numbers import Real
-from typing import Any
+import types
+from collections.abc import Callable, Mapping
+from functools import cache
+from numbers import Integral, Real
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+type_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # which takes a millisecond
+KINDS: dict[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "true or false",
+    list: "a list",
+    tuple: "a list",
+    dict: "a mapping",
+    Mapping: "a mapping",
+    type(None): "none",
+}
 
 
 def require(condition: object, message: str) -> None:
@@ -40,3 +56,73 @@ def check_temperature(value: Any) -> float:
         f"temperature is {value!r}: expected 0 (always the likeliest choice) or a positive number",
     )
     return number
+
+
+def check_fields(instance: Any) -> None:
+    """Raise `ValueError` unless every field of a dataclass holds a value of its type.
+
+    A float may be any finite number; an int may be of NumPy, but no bool. The entries of lists and
+    mappings are checked as well.
+    """
+    for name, hint in type_hints(type(instance)).items():
+        check_type(getattr(instance, name), hint, name)
+
+
+def check_type(value: Any, hint: Any, where: str) -> None:
+    """Raise `ValueError`, which begins with ``where``, unless a value is of the annotated type."""
+    kinds = _kinds(hint)
+    wanted = " or ".join(KINDS[kind] for kind, _ in kinds)
+    found = [parts for kind, parts in kinds if _is_of(value, kind)]
+    require(found or not kinds, f"{where} is {shortened(value)}: expected {wanted}")
+    for parts in found[:1]:
+        _check_parts(value, parts, where)
+
+
+def shortened(value: Any) -> str:
+    """A value as a message shows it, in at most some 80 characters."""
+    try:
+        text = repr(value)
+    except Exception:  # what somebody's __repr__ raises
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _kinds(hint: Any) -> list[tuple[Any, tuple]]:
+    """The types of an annotation, each with the annotations of its parts; [] for Any."""
+    if hint is Any:
+        return []
+    union = get_origin(hint) in (Union, types.UnionType)
+    return [
+        (get_origin(one) or one, get_args(one)) for one in (get_args(hint) if union else (hint,))
+    ]
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, Integral) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value)
+    return isinstance(value, list | tuple if kind is tuple else kind)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that is too large for a float
+        return False
+
+
+def _check_parts(value: Any, parts: tuple, where: str) -> None:
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            require(isinstance(key, str), f"{where} has a key {shortened(key)}: expected text")
+            if parts:
+                check_type(one, parts[1], f"{where}[{shortened(key)}]")
+    elif isinstance(value, list | tuple) and parts:
+        each = parts * len(value) if len(parts) == 1 else parts
+        expected = f"expected {len(each)} entries"
+        require(len(value) == len(each), f"{where} is {shortened(value)}: {expected}")
+        for one, part in zip(value, each, strict=True):
+            check_type(one, part, f"an entry of {where}")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jatlab.utils.checks import require
+
 ASSETS = Path(__file__).parents[1] / "assets"  # what ships with the package besides code
 
 
@@ -67,6 +69,24 @@ def write_json(path: str | Path, value: Any) -> Path:
     Raises `ValueError` for NaN or infinity, which JSON does not have.
     """
     return write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The object of fields in a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a file that is damaged, or holds something else.
+    """
+    try:
+        value = json.loads(expanded(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or absurdly nested
+        raise ValueError(f"{path}: {error}; the file is damaged: copy it again") from None
+    require(
+        isinstance(value, dict),
+        f"{path}: holds {json.dumps(value)[:40]}: expected an object of fields",
+    )
+    return value
 
 
 def remove_leftovers(folder: Path) -> None:

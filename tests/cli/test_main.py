@@ -53,7 +53,7 @@ def test_listing_tasks_is_light():
 
 
 def test_the_docstring_names_every_command():
-    assert len(commands()) == 21
+    assert len(commands()) == 22
     for name in commands():
         assert f"`{name}`" in jatlab.cli.__doc__
 

@@ -35,6 +35,7 @@ CASES = {  # command line: the extras that it needs
     "export demo OUT": "",
     "convert IN OUT --to minari": "train minari",
     "push demo you/agent --dry-run": "",
+    "verify OUT": "",
     "demo --output OUT": "envs train",
     "mini --output OUT": "envs train",
     "ablate windows --output OUT": "envs train",

@@ -13,8 +13,8 @@ from jatlab.data.storage import EpisodeStore
 from jatlab.tasks import get_task
 from tests.support.synthetic import write_task
 
-FILES = ["README.md", "agent.json", "config.json", "model.safetensors", "tokenizer.json"]
-FILES += ["training.json"]
+FILES = ["README.md", "agent.json", "config.json", "manifest.json", "model.safetensors"]
+FILES += ["tokenizer.json", "training.json"]
 
 
 class Hub:
@@ -70,7 +70,7 @@ def test_an_agent_goes_whole_and_nothing_else(agent, hub, tmp_path, capsys):
 def test_a_dry_run_lists_everything_and_sends_nothing(agent, hub, capsys):
     assert main(["push", str(agent), "you/my-agent", "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in FILES) and "in 6 files" in shown
+    assert all(name in shown for name in FILES) and "in 7 files" in shown
     assert "nothing was sent" in shown and not hub.made and not hub.files
 
 

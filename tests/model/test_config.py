@@ -24,7 +24,7 @@ def test_a_configuration_survives_the_trip_through_its_dict():
         (lambda: JatConfig(num_layers=3), "describes 12 layers, num_layers is 3"),
         (
             lambda: JatConfig(attention_types=[[["global", "lokal"], 6]]),
-            "kinds are 'global' and 'local'",
+            "expected a list of 'global' and 'local'",
         ),
         (
             lambda: JatConfig().check_windows({"mujoco": 1}),
@@ -35,7 +35,7 @@ def test_a_configuration_survives_the_trip_through_its_dict():
             lambda: JatConfig(discrete_gates=4, max_discrete_value=148),
             "discrete_gates need mission tokens",
         ),
-        (lambda: JatConfig(window_size=0), "window_size must be positive, not 0"),
+        (lambda: JatConfig(window_size=0), "window_size is 0: expected 1 to 1,048,576"),
         (lambda: JatConfig(activation_function="relu"), "only 'gelu_new'"),
     ],
 )

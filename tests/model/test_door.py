@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jatlab.model import JatModel
@@ -17,6 +17,7 @@ from jatlab.model.checkpoint.names import official_name
 from jatlab.model.door import Door
 from jatlab.model.memory import Memory
 from tests.support import plain
+from tests.support.fuzzing import COUNTS, fuzz
 from tests.support.helpers import small
 
 # --- batches, and what spoils an argument
@@ -150,19 +151,15 @@ def outcome(grids: bool, inputs: dict[str, object], train: bool = False) -> floa
         with torch.no_grad():
             output = network(**inputs)
     except ValueError as error:
+        COUNTS["model", "refused"] += 1
         return str(error)
     finally:
         network.eval()
+    COUNTS["model", "right"] += 1
     return output.loss.item()
 
 
-@pytest.mark.slow
-@settings(
-    max_examples=500,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@fuzz(200)
 @given(
     kind=st.sampled_from(["vector", "grid", "text", "picture", "vector", "grid", "frames"]),
     spoilt=st.integers(0, 9).map(lambda number: number < 6),

@@ -24,6 +24,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from jatlab.lessons import exercises, verdict
 from jatlab.lessons.harness import UNREADABLE
+from tests.support.fuzzing import COUNTS, TIMES
 
 RIGHT_ANSWERS, WRONG_ANSWERS = 3, 4  # of each exercise, at least
 
@@ -62,10 +63,12 @@ def exercise_tests(
         ]
         assert verdict(name, *answers) == ""
 
+    @pytest.mark.fuzz
     @pytest.mark.parametrize("name", known)
-    @settings(max_examples=25, database=None)
+    @settings(max_examples=25 if TIMES == 1 else 75, database=None)
     @given(data=st.data())
     def test_anything(name, data):
+        COUNTS["exercises", "refused"] += 1
         junk, calls = anything(data), data.draw(st.integers(0, 5))
         assert_sentence(verdict(name, *(then(one, calls, junk) for one in known[name].answers)))
         if not callable(junk):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jatlab.data.card import recorded_tasks, write_card
+from jatlab.data.card import complete_folder, recorded_tasks
 from jatlab.data.columns import Episode
 from jatlab.data.convert.lerobot import read_lerobot, write_lerobot
 from jatlab.data.convert.minari import read_minari, write_minari
@@ -65,7 +65,7 @@ def convert(
     require(found, f"{source} has no recordings, and no data sets of Minari or LeRobot (v3)")
     counts = {one.task.name: _write(one, output, to) for one in found}
     if to == "jatlab":
-        write_card(output)
+        complete_folder(output)
     return counts
 
 

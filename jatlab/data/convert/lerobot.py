@@ -18,7 +18,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ import numpy as np
 from jatlab.data.columns import COLUMN_TYPES, Episode, check_episode, column_names, column_shape
 from jatlab.data.parquet import frames_from_png, frames_to_png, read_parquet, write_table
 from jatlab.utils.checks import require
-from jatlab.utils.files import write_json
+from jatlab.utils.files import read_json, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -258,7 +257,7 @@ def read_lerobot(folder: Path, task: Task) -> Iterator[list[Episode]]:
         ValueError: for another version of the format, a feature that is missing or has another
             size, and pictures that are videos.
     """
-    info = json.loads((folder / "meta/info.json").read_text(encoding="utf-8"))
+    info = read_json(folder / "meta/info.json")
     version = str(info.get("codebase_version"))
     require(
         version.startswith("v3"),

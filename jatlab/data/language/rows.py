@@ -23,6 +23,7 @@ from jatlab.data.folders import data_files
 from jatlab.data.storage import fingerprint_files, write_cache
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
+from jatlab.utils.manifest import check_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,11 +71,13 @@ def read_columns(file: Path, names: tuple[str, ...]) -> Iterator[dict[str, list[
         names: the columns; ``text`` must be among them.
 
     Raises:
-        ValueError: for a damaged file, a missing column, or a ``text`` that is empty or no text.
+        ValueError: for a damaged file, one that is not what the task's manifest lists, a missing
+            column, or a ``text`` that is empty or no text.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_file(file)
     try:
         with pq.ParquetFile(file) as parquet:
             _check_schema(parquet.schema_arrow, names, file)

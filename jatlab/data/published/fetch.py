@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jatlab.data.card import write_card
+from jatlab.data.card import complete_folder
 from jatlab.data.folders import data_files
 from jatlab.data.language.pictures import open_picture, picture_bytes
 from jatlab.data.parquet import read_notes, write_table
@@ -83,7 +83,7 @@ def fetch(
             facts.setdefault(name, {})[split] = copy.run(episodes, progress)
             if progress:
                 say(copy.report_line())
-    write_card(expanded(root))
+    complete_folder(expanded(root))
     return facts
 
 

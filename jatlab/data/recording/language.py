@@ -30,6 +30,7 @@ from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require
 from jatlab.utils.console import say
 from jatlab.utils.files import write_json
+from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
 Summary = dict[str, Any]  # what recording.json says about a task
@@ -118,7 +119,7 @@ def _record_documents(root: Path) -> Summary:
     for split, texts in zip(("train", "test"), split_documents(documents()), strict=True):
         write_rows(root / "python-docs" / split / "00000.parquet", {"text": texts})
         summary[split] = {"rows": len(texts), "characters": sum(map(len, texts))}
-    write_json(root / "python-docs" / "recording.json", summary)
+    _write_summary(root / "python-docs", summary)
     return summary
 
 
@@ -157,6 +158,7 @@ def _recorded(job: SceneJob) -> int:
 
 def _run(jobs: list[SceneJob], workers: int, progress: bool) -> None:
     total, show = sum(job.count for job in jobs), progress and bool(jobs)
+    forget(Path(job.path) for job in jobs)
     with progress_bar(show, total=total, unit=" scenes") as bar:
         for kind, job, value in run_jobs(record_scenes, jobs, workers):
             if kind == "progress":
@@ -189,8 +191,13 @@ def _summarise_scenes(name: str, root: Path, seed: int) -> Summary:
             "rows": sum(note["count"] for note in notes),
             "characters": sum(note["characters"] for note in notes),
         }
-    write_json(root / name / "recording.json", summary)
+    _write_summary(root / name, summary)
     return summary
+
+
+def _write_summary(folder: Path, summary: Summary) -> None:
+    forget([folder / "recording.json"])
+    write_json(folder / "recording.json", summary)
 
 
 # --- files ---

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from jatlab.data.card import recorded_tasks, write_card
+from jatlab.data.card import complete_folder, recorded_tasks
 from jatlab.data.columns import column_names
 from jatlab.data.episodes import episode_files
 from jatlab.data.parquet import Notes, explain_full_disk, read_notes
@@ -39,6 +39,7 @@ from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
 from jatlab.utils.files import expanded, remove_leftovers, write_json
+from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
 Summary = dict[str, Any]  # what recording.json says about a task
@@ -99,9 +100,9 @@ def record(
         if names:
             summaries |= _record_episodes(names, root, counts, settings, workers, progress)
     except KeyboardInterrupt:
-        write_card(root)
+        complete_folder(root)
         raise KeyboardInterrupt(_what_is_kept(named, root, counts)) from None
-    write_card(root)
+    complete_folder(root)
     return summaries
 
 
@@ -143,6 +144,7 @@ def _record_episodes(
     progress: bool,
 ) -> dict[str, Summary]:
     jobs = [job for name in names for job in missing_shards(name, root, counts[name], settings)]
+    forget(Path(job.path) for job in jobs)
     try:
         _run(jobs, workers, progress)
     except BaseException:
@@ -251,6 +253,7 @@ def _summarise(name: str, notes: list[Notes], settings: RecordSettings) -> Summa
 
 def _write_summary(path: Path, summary: Summary) -> None:
     try:
+        forget([path])
         write_json(path, summary)
     except OSError as error:
         raise explain_full_disk(error, path) from error

@@ -23,6 +23,7 @@ FETCHED = [
     "special_tokens_map.json",
     "training.json",
     "agent.json",
+    "manifest.json",
 ]
 PICKLED = "pytorch_model.bin"
 WHY_NO_PICKLE = (

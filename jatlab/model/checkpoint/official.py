@@ -11,11 +11,12 @@ of the model (`upgraded`, `old_play_settings`).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from jatlab.model.config import JatConfig
+from jatlab.utils.checks import require
+from jatlab.utils.files import read_json
 
 MODEL_TYPE = "jat"
 SECTION = "jatlab"
@@ -70,15 +71,7 @@ def read_values(path: Path) -> dict[str, Any]:
             f"no {path.name} in {path.parent}: an agent's folder holds config.json and "
             "model.safetensors"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # not JSON, or not UTF-8
-        raise ValueError(f"{path}: {error}; the file is damaged: copy it again") from error
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"{path}: holds a {type(values).__name__}, a configuration is an object of fields"
-        )
-    return values
+    return read_json(path)
 
 
 def _config(values: dict[str, Any]) -> JatConfig:
@@ -89,6 +82,10 @@ def _config(values: dict[str, Any]) -> JatConfig:
         )
     given = upgraded(_flat(values))
     layers = values.get("attention_layers")
+    require(
+        layers is None or isinstance(layers, list),
+        f"attention_layers is {layers!r}: expected a list of 'global' and 'local'",
+    )
     if layers is not None and "attention_types" not in given:
         given["attention_types"] = [[layers, 1]]
     config = JatConfig.from_dict(given)
@@ -103,7 +100,9 @@ def _config(values: dict[str, Any]) -> JatConfig:
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """Our fields of a `config.json`, those of the section `jatlab` among them."""
     given = {name: value for name, value in values.items() if name not in WITHOUT_EFFECT}
-    return given | given.pop(SECTION, {})
+    own = given.pop(SECTION, {})
+    require(isinstance(own, dict), f"{SECTION} is {own!r}: expected an object of fields")
+    return given | own
 
 
 def upgraded(given: dict[str, Any]) -> dict[str, Any]:

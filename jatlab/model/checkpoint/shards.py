@@ -6,12 +6,12 @@ The files are called ``model-00001-of-00002.safetensors`` and so on. Beside them
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from jatlab.utils.checks import require
+from jatlab.utils.files import read_json
 
 INDEX_SUFFIX = ".index.json"
 FILE_NAME = re.compile(r"[\w-][\w.-]*\.safetensors")  # no folder, no drive, not hidden
@@ -32,8 +32,8 @@ def read_index(path: Path) -> dict[str, Path]:
         ValueError: for a damaged index, and for a name that leads out of its folder.
     """
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        files = read_json(path)["weight_map"]
+    except (ValueError, KeyError) as error:
         raise ValueError(
             f"{path} is not the index of a checkpoint ({type(error).__name__}: {error}): copy it "
             "again"

@@ -24,6 +24,7 @@ from jatlab.utils.files import atomic_write
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 STORED = {"F32": torch.float32, "BF16": torch.bfloat16}  # safetensors' names
+SHOWN = 8  # differences, of all, in a message
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -67,8 +68,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a file that is damaged, or whose tensors are not this configuration's; all
-            differences are listed.
+        ValueError: for a file that is damaged, or whose tensors are not this configuration's; the
+            first differences are listed.
     """
     file = WeightFile(path)
     model.load_state_dict(file.read(file.match(model)))
@@ -158,7 +159,7 @@ class WeightFile:
     def match(self, model: nn.Module) -> dict[str, str]:
         """For each tensor of ``model`` its name in the file.
 
-        Raises `ValueError`, with all that is missing, unexpected or of another shape.
+        Raises `ValueError`, with what is missing, unexpected or of another shape.
         """
         shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         names = {ours: official_name(ours) if self.official else ours for ours in shapes}
@@ -190,7 +191,21 @@ class WeightFile:
         if dtype is not None:
             for ours in names.keys() - tensors.keys():
                 tensors[ours] = self._tensor(names[ours]).to(dtype)
+        self._check_finite(tensors)
         return tensors
+
+    def _check_finite(self, tensors: dict[str, Tensor]) -> None:
+        """Raise `ValueError` for a weight that is NaN or infinite."""
+        wrong = [
+            name
+            for name, x in tensors.items()
+            if x.numel() and not torch.stack(x.aminmax()).isfinite().all()
+        ]
+        require(
+            not wrong,
+            f"{self.path}: {len(wrong)} tensors hold NaN or infinity, such as "
+            f"{min(wrong, default='')}: the file is damaged, or its training failed",
+        )
 
     def _tensor(self, name: str) -> Tensor:
         with _open(self.files[name]) as file:  # for this tensor only: its pages go with it
@@ -208,11 +223,13 @@ class WeightFile:
                 )
             if dtype not in FLOATS:
                 problems.append(f"{name} holds {dtype}, weights are {' or '.join(FLOATS)}")
-        if problems:
-            raise ValueError(
-                f"{self.path} belongs to another configuration ({len(problems)} tensors differ): "
-                + "; ".join(sorted(problems))
-            )
+        more = f"; and {len(problems) - SHOWN:,} more" if len(problems) > SHOWN else ""
+        require(
+            not problems,
+            f"{self.path} belongs to another configuration ({len(problems):,} tensors differ): "
+            + "; ".join(sorted(problems)[:SHOWN])
+            + more,
+        )
 
     def _check_tables(self, tables: list[str]) -> None:
         """Raise `ValueError` unless the tensors ``tables`` are the same one."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from jatlab.evaluation.results import Results
 from jatlab.utils.files import expanded, write_json, write_text
+from jatlab.utils.manifest import seal
 from jatlab.viz.report.charts import write_charts
 from jatlab.viz.report.model_card import model_card
 from jatlab.viz.report.page import page
@@ -41,7 +42,10 @@ def write_report(
     write_text(folder / "README.md", model_card(results))
     write_charts(results, lines, folder / "figures")
     html = page(results, lines, None if videos is None else Path(videos))
-    return write_text(folder / "report.html", html)
+    path = write_text(folder / "report.html", html)
+    drawn = [file.relative_to(folder).as_posix() for file in sorted(folder.glob("figures/*"))]
+    seal(folder, ["report.json", path.name, *drawn])
+    return path
 
 
 def read_losses(log: str | Path | Sequence[dict[str, Any]] | None) -> list[dict[str, Any]]:

@@ -171,7 +171,7 @@ def test_the_command(repository, tmp_path, capsys):
 
     assert run(MUJOCO, TEXT, "--split", "train", "--episodes", "2") == 0
     assert "wikipedia train: 2 rows in" in capsys.readouterr().out
-    assert [p.name for p in (tmp_path / TEXT).iterdir()] == ["train"]
+    assert sorted(p.name for p in (tmp_path / TEXT).iterdir()) == ["manifest.json", "train"]
     assert run(MUJOCO, source="./nowhere") == 2
     assert "error: no such folder: ./nowhere" in capsys.readouterr().err
     assert run(MUJOCO, "--episodes", "0") == 2

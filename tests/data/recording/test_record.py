@@ -49,7 +49,7 @@ def test_any_workers_and_any_order_make_the_same_files(tmp_path):
     assert quiet(tasks, tmp_path / "one", episodes=12, workers=1) == summaries
     assert files(tmp_path / "one") == files(tmp_path / "two")
     parts = [f"train/0000{i}.parquet" for i in range(3)]
-    assert sorted(files(tmp_path / "one" / GO_TO)) == ["recording.json", *parts]
+    assert sorted(files(tmp_path / "one" / GO_TO)) == ["manifest.json", "recording.json", *parts]
     episodes = read_episodes(tmp_path / "two" / GO_TO / "train", get_task(GO_TO))
     summary = json.loads((tmp_path / "two" / GO_TO / "recording.json").read_text())
     assert summary == summaries[GO_TO]
@@ -116,7 +116,7 @@ def test_killed_and_resumed_it_makes_the_same_files(tmp_path):
     left.write_bytes(b"half a shard")
     quiet(["metaworld-reach", "metaworld-drawer-open"], root, episodes=10)
     quiet(["metaworld-reach", "metaworld-drawer-open"], tmp_path / "whole", episodes=10)
-    assert files(root) == files(tmp_path / "whole") and len(files(root)) == 7
+    assert files(root) == files(tmp_path / "whole") and len(files(root)) == 9
     done = {name: data for name, data in done.items() if name.endswith(".parquet")}
     assert done.items() <= files(root).items()
 

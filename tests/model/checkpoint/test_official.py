@@ -15,7 +15,7 @@ from jatlab.model.checkpoint.official import official_values, read_config
     [
         ('{"hidden_size": 3', "the file is damaged"),
         ("", "the file is damaged"),
-        ("[768]", "holds a list, a configuration is an object"),
+        ("[768]", "expected an object of fields"),
         (b"\xff\xfe{}", "the file is damaged"),
         (
             '{"model_type": "llama", "hidden_size": 768}',

@@ -22,6 +22,7 @@ def split(folder, count=3):
     """Cut the weights of a folder into `count` files with an index, as transformers does."""
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
+    (folder / "manifest.json").unlink(missing_ok=True)  # it lists the one file
     names, index = sorted(weights), {}
     for number in range(count):
         file = f"model-{number + 1:05d}-of-{count:05d}.safetensors"
