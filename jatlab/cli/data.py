@@ -31,9 +31,10 @@ def add_record(commands: Commands) -> None:
     add("--seed", type=int, default=0, help="episode i plays environment seed SEED + i")
     add(
         "--teacher",
-        choices=POLICIES,
+        choices=(*POLICIES, "human"),
         default="teacher",
-        help="who plays; search: Atari's look-ahead, where a controller teaches",
+        help="who plays; search: Atari's look-ahead, where a controller teaches; human: you, with "
+        "keys at this terminal",
     )
     add(
         "--noise",

@@ -106,35 +106,52 @@ def evaluate(
 
 def add_play(commands: Commands) -> None:
     """Add `play`."""
-    parser = commands.add("play", play, "play one episode: print it, or save it as a video")
+    parser = commands.add(
+        "play", play, "play one episode: print it, or save it as a video or as a page"
+    )
     add = parser.add_argument
     add("agent", help=AGENT)
     add("task", help="the task's name")
     add("--seed", type=int, default=1_000_000, help="which episode")
-    add("--output", help="a .gif or .mp4 file; without it, the steps are printed")
+    add(
+        "--output",
+        help="a .gif or .mp4 file, or a .html page with a scrubber, attention and expectations; "
+        "without it, the steps are printed",
+    )
+    add("--max-steps", type=int, help="end the episode after so many steps")
     add_sampling(parser)
     add_device(parser)
     add_dtype(parser)
 
 
-def play(agent: str, task: str, device: str, dtype: str | None, **settings: Any) -> None:
-    """Play one episode; see `jatlab.viz.player.playback.play`.
+def play(
+    agent: str, task: str, device: str, dtype: str | None, output: str | None, **settings: Any
+) -> None:
+    """Play one episode; see `jatlab.viz.player.playback.play` and `jatlab.viz.web.playing`.
 
     Args:
         agent: who plays, as `AGENT` describes.
         task: the task's name.
         device: where the agent computes.
         dtype: how the weights are held in memory.
+        output: the file to write, if any.
         **settings: of `jatlab.viz.player.playback.play`.
     """
-    need("jatlab play", *for_tasks([task]), *_video(settings["output"]))
+    need("jatlab play", *for_tasks([task]), *_pictures(output))
+    if output is not None and output.lower().endswith(".html"):
+        from jatlab.viz.web.playing import play_html
+
+        print(
+            f"written: {output}, {play_html(load(agent, dtype, device), task, output, **settings)}"
+        )
+        return
     from jatlab.viz.player.playback import play
 
-    play(load(agent, dtype, device), task, **settings)
+    play(load(agent, dtype, device), task, output=output, **settings)
 
 
-def _video(output: str | None) -> tuple[str, ...]:
-    """The modules that write a video to this file."""
+def _pictures(output: str | None) -> tuple[str, ...]:
+    """The modules that write a video or a page to this file."""
     if output is None:
         return ()
     return (*PICTURES, "imageio", "imageio_ffmpeg") if output.endswith(".mp4") else PICTURES

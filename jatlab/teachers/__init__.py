@@ -7,6 +7,7 @@ Importing this package imports no environment.
 
 from jatlab.teachers.base import RandomTeacher, Teacher, TeacherFailed
 from jatlab.teachers.registry import (
+    HUMAN,
     TAUGHT_DOMAINS,
     WHO,
     describe,
@@ -18,6 +19,7 @@ from jatlab.teachers.registry import (
 from jatlab.teachers.sb3 import SB3Teacher
 
 __all__ = [
+    "HUMAN",
     "TAUGHT_DOMAINS",
     "WHO",
     "RandomTeacher",

@@ -19,6 +19,7 @@ from jatlab.utils.opengl import import_mujoco
 TAUGHT_DOMAINS = ("babyai", "metaworld", "mujoco", "atari")
 # Who may play. The "teacher" of a game is its controller where one ships, else the search.
 WHO = ("teacher", "random", "search")
+HUMAN = "human"  # you, who plays every task, but measures none
 
 
 class Registered(NamedTuple):
@@ -60,11 +61,12 @@ def register_teacher(task_name: str, make: Callable[[], Teacher], about: str) ->
 
 
 def require_teacher(task_name: str, who: str = "teacher") -> None:
-    """Raise ValueError for an unknown task, and for one that ``who`` (of ``WHO``) does not play.
+    """Raise ValueError for an unknown task, and for one that ``who`` does not play.
 
-    Imports no environment.
+    ``who`` is one of ``WHO``, or "human". Imports no environment.
     """
-    require(who in WHO, f"who plays is {' or '.join(map(repr, WHO))}, not {who!r}")
+    known = (*WHO, HUMAN)
+    require(who in known, f"who plays is {' or '.join(map(repr, known))}, not {who!r}")
     require(
         who != "search" or get_task(task_name).domain == "atari",
         f"look-ahead search plays Atari games, not {task_name}",
@@ -98,6 +100,8 @@ def describe(task_name: str, who: str = "teacher") -> str:
     """
     if who == "random":
         return "uniformly random actions"
+    if who == HUMAN:
+        return "a person at the keyboard"
     require_teacher(task_name, who)
     if task_name in _REGISTERED:
         return _REGISTERED[task_name].about
@@ -111,7 +115,7 @@ def describe(task_name: str, who: str = "teacher") -> str:
 
 
 def get_teacher(task_name: str, who: str = "teacher") -> Teacher:
-    """Who plays a task: its teacher, or another of ``WHO``.
+    """Who plays a task: its teacher, another of ``WHO``, or "human", who asks at the terminal.
 
     One teacher serves one environment after another; call ``reset(env)`` before each episode.
 
@@ -121,6 +125,10 @@ def get_teacher(task_name: str, who: str = "teacher") -> Teacher:
     """
     if who == "random":
         return RandomTeacher()
+    if who == HUMAN:
+        from jatlab.teachers.human.terminal import HumanTeacher
+
+        return HumanTeacher()
     require_teacher(task_name, who)
     if task_name in _REGISTERED:
         return _REGISTERED[task_name].make()

@@ -41,6 +41,9 @@ KEYS = {
     "End": 35,
     "Enter": 13,
     "Tab": 9,
+    " ": 32,
+    "[": 219,
+    "]": 221,
 }
 
 
@@ -137,6 +140,17 @@ class Page:
         x, y = box[0] + box[2] * at, box[1] + box[3] / 2
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def move(self, element: str, across: float = 0.5, down: float = 0.5) -> None:
+        """Move the mouse over an element, to a place that is a share of its width and height."""
+        box = self.evaluate(f"""(() => {{
+            const e = {element};
+            e.scrollIntoView({{block: 'center'}});
+            const b = e.getBoundingClientRect();
+            return [b.x, b.y, b.width, b.height];
+        }})()""")
+        x, y = box[0] + box[2] * across, box[1] + box[3] * down
+        self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def press(self, key: str, times: int = 1) -> None:
         what = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}

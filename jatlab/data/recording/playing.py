@@ -15,7 +15,7 @@ import numpy as np
 
 from jatlab.data.columns import Episode, column_names
 from jatlab.tasks import get_task, make_env
-from jatlab.teachers import Teacher, TeacherFailed, get_teacher
+from jatlab.teachers import HUMAN, Teacher, TeacherFailed, get_teacher
 from jatlab.utils.machine import installed_version
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class EpisodePlayer:
 
     Args:
         task_name: the task.
-        who: one of `jatlab.teachers.WHO`.
+        who: one of `jatlab.teachers.WHO`, or "human".
         noise: how much of what is executed is disturbed, see `Disturbance`: each episode draws its
             level between 0 and this.
 
@@ -102,7 +102,8 @@ class EpisodePlayer:
     def env(self) -> gym.Env:
         """The environment, made when it is first needed."""
         if self._env is None:
-            self._env = make_env(self.task.name, render_mode=None)
+            drawn = "rgb_array" if self.who == HUMAN else None  # only a person looks
+            self._env = make_env(self.task.name, render_mode=drawn)
         return self._env
 
     def close(self) -> None:

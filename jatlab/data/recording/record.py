@@ -34,7 +34,7 @@ from jatlab.data.recording.shards import (
     record_shard,
 )
 from jatlab.tasks import expand, get_task
-from jatlab.teachers import require_teacher
+from jatlab.teachers import HUMAN, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
@@ -71,7 +71,8 @@ def record(
         seed: of the first episode.
         timeout: seconds of an episode, times the teacher's ``slowness``: a searching teacher has a
             hundred times as many. An episode that takes longer is dropped.
-        teacher: "teacher", "random" or, for Atari, "search".
+        teacher: "teacher", "random", for Atari also "search", or "human": you, at the terminal of
+            this process, one task after the other.
         noise: above 0, what is *executed* is disturbed, so that the data also shows how to recover
             from mistakes; the recorded actions are then the teacher's answers. Each episode draws
             its level from 0 to ``noise``, see `jatlab.data.recording.playing.Disturbance`.
@@ -91,6 +92,7 @@ def record(
     wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(named, episodes)
     counts = {name: whole_number(wanted[name], "episodes", None) for name in named}
     names = [name for name in named if get_task(name).playable]
+    workers = 0 if teacher == HUMAN else workers  # there is one keyboard
     _check_settings(names, [counts[name] for name in named], settings)
     summaries: dict[str, Summary] = {}
     try:
@@ -146,12 +148,12 @@ def _record_episodes(
     jobs = [job for name in names for job in missing_shards(name, root, counts[name], settings)]
     forget(Path(job.path) for job in jobs)
     try:
-        _run(jobs, workers, progress)
+        _run(jobs, workers, progress and settings.teacher != HUMAN)
     except BaseException:
         with suppress(OSError):  # the summary may not fit on a full disk: the problem comes first
-            _finish(names, root, settings)
+            finish(names, root, settings)
         raise
-    summaries = _finish(names, root, settings)
+    summaries = finish(names, root, settings)
     if progress:
         say("\n".join(report_line(summary) for summary in summaries.values()))
     return summaries
@@ -205,8 +207,8 @@ def report_line(summary: Summary) -> str:
     )
 
 
-def _finish(names: list[str], root: Path, settings: RecordSettings) -> dict[str, Summary]:
-    """Remove what killed workers left, and write every task's summary."""
+def finish(names: list[str], root: Path, settings: RecordSettings) -> dict[str, Summary]:
+    """Remove what killed workers left, and write the summary of every task that has files."""
     summaries = {}
     for name in names:
         remove_leftovers(root / name / "train")

@@ -7,7 +7,6 @@ attention that it gets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from jatlab.viz.attention import by_timestep, reduce_heads
 from jatlab.viz.player.panel import ACCENT, FRAME, MARGIN, SIDE, TRACK, Colour, panel, write
 from jatlab.viz.player.watching import Moment
 from jatlab.viz.video import GROUND, INK, MUTED, pillow, resize
+from jatlab.viz.web.cells import picture_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,16 +29,6 @@ ORANGE = (230, 159, 0)
 SHOWN = 64  # past timesteps that have bars
 NUMBERS = 60  # of a vector that have bars
 FRAMES, THUMB = 9, 88  # frames in the strip, and their height in pixels
-CELL = 20  # pixels of a grid's cell
-# red, green, blue, purple, yellow, grey
-GRID_COLOURS = (
-    (228, 70, 60),
-    (70, 190, 90),
-    (70, 120, 240),
-    (160, 90, 220),
-    (240, 210, 60),
-    (150, 150, 150),
-)
 
 
 def draw_moment(
@@ -137,44 +127,6 @@ def _draw_vectors(draw: ImageDraw, now: Moment) -> None:
         error = _error(now.expected, now.observed)
         words += f"  ·  root mean square error {error:.3g}"
     write(draw, (LEFT, top + 26 + height), words, 12)
-
-
-def picture_of(values: np.ndarray) -> np.ndarray:
-    """Grid integers (148,), or a frame (84, 84) in [-1, 1], as a picture (140, 140, 3), uint8."""
-    if values.ndim == 2:
-        grey = ((np.clip(values, -1, 1) + 1) * 127.5).astype(np.uint8)
-        return resize(np.repeat(grey[..., None], 3, axis=2), 7 * CELL)
-    # column, row, (thing, colour, state); the agent stands below, in the middle
-    cells = values[1:148].reshape(7, 7, 3).tolist()
-    rows = [np.hstack([_cell(*cells[x][y]) for x in range(7)]) for y in range(7)]
-    return np.vstack(rows)
-
-
-@cache
-def _cell(thing: int, colour: int, state: int) -> np.ndarray:
-    """One cell of BabyAI's grid, (20, 20, 3): unseen is black, an open door is a frame."""
-    pil, paint = pillow(), GRID_COLOURS[min(colour, 5)]
-    ground = {0: (10, 10, 12), 2: (110, 112, 118)}.get(thing, (40, 43, 50))
-    image = pil.Image.new("RGB", (CELL, CELL), ground)
-    draw = pil.ImageDraw.Draw(image)
-    if thing == 4:  # door
-        red, green, blue = paint
-        fill = None if state == 0 else (red // 2, green // 2, blue // 2)
-        draw.rectangle((1, 1, 18, 18), outline=paint, width=2, fill=fill)
-        write(draw, (10, 10), "x" if state == 2 else "", 12, INK, "mm")
-    elif thing == 5:  # key
-        draw.ellipse((6, 2, 14, 9), outline=paint, width=2)
-        draw.line((10, 9, 10, 17), fill=paint, width=2)
-        draw.line((10, 16, 14, 16), fill=paint, width=2)
-    elif thing == 6:  # ball
-        draw.ellipse((4, 4, 16, 16), fill=paint)
-    elif thing == 7:  # box
-        draw.rectangle((4, 4, 16, 16), outline=paint, width=3)
-    elif thing > 7:
-        write(draw, (10, 10), "?", 12, paint, "mm")
-    draw.line((0, CELL - 1, CELL - 1, CELL - 1), fill=GROUND)
-    draw.line((CELL - 1, 0, CELL - 1, CELL - 1), fill=GROUND)
-    return np.asarray(image)
 
 
 # --- the value of context ---

@@ -14,13 +14,13 @@ import numpy as np
 from jatlab.evaluation.playing import FIRST_SEED, EpisodeVideo, EvaluatedAgent
 from jatlab.tasks import make_env
 from jatlab.tasks.env import TaskEnv
+from jatlab.teachers.human.names import BABYAI_ACTIONS, METAWORLD_ACTIONS, action_names
 from jatlab.utils.console import say
 from jatlab.viz.player.panel import Facts, facts_of, picture
 from jatlab.viz.video import check_suffix, save_video
 
-METAWORLD_ACTIONS = ("x", "y", "z", "grip")  # where the hand goes, and how hard it closes
-# MiniGrid's seven, in its order
-BABYAI_ACTIONS = ("left", "right", "forward", "pick up", "drop", "toggle", "done")
+__all__ = ["BABYAI_ACTIONS", "METAWORLD_ACTIONS", "Playback", "action_names", "play"]
+
 PICTURES = 200  # at most twice as many
 
 
@@ -177,19 +177,3 @@ def _record(video: EpisodeVideo, env: TaskEnv, facts: Facts, last: bool = False)
             f"{env.task.name} cannot be saved as a video: {video.problem}. Without an output, its "
             "steps are printed"
         )
-
-
-def action_names(env: TaskEnv) -> list[str]:
-    """What the actions of an environment are called.
-
-    BabyAI's, Meta-World's and Atari's have names; others are a0, a1, … or action 0, action 1, …
-    """
-    task = env.task
-    if task.domain == "babyai":
-        return list(BABYAI_ACTIONS)
-    if task.domain == "metaworld":
-        return list(METAWORLD_ACTIONS)
-    if hasattr(env.unwrapped, "get_action_meanings"):
-        return [name.lower() for name in env.unwrapped.get_action_meanings()]
-    stem = "a" if task.action == "continuous" else "action "
-    return [f"{stem}{index}" for index in range(task.action_size)]

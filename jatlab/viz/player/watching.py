@@ -5,14 +5,18 @@ It keeps everything that a picture of a timestep tells; the player draws what th
 
 from __future__ import annotations
 
+import base64
+import io
 import textwrap
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.attention_record import in_order
+from jatlab.data.recording.playing import observed
 from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.tasks import get_task, make_env
 from jatlab.tasks.env import TaskEnv
@@ -20,12 +24,14 @@ from jatlab.tasks.frames import draw
 from jatlab.tasks.task import Action
 from jatlab.teachers import TeacherFailed, get_teacher, has_teacher
 from jatlab.teachers.base import RandomTeacher, Teacher
+from jatlab.teachers.human.keys import Pad
+from jatlab.teachers.human.names import action_names, observations_of
 from jatlab.viz.context import LENGTHS, ContextProbe, share
 from jatlab.viz.player.panel import FRAME, Facts, facts_of
-from jatlab.viz.player.playback import action_names
 from jatlab.viz.video import GROUND, MUTED, font, pillow, resize
 
 PLAYERS = ("agent", "teacher", "random")
+THUMB = 88  # pixels: height of a frame in the strip
 KEPT = 256  # timesteps whose frames are kept, to look back
 
 
@@ -55,14 +61,22 @@ class Moment:
     expected: np.ndarray | None = None
     context: dict[int, float] = field(default_factory=dict)
 
+    @cached_property
+    def thumbnail(self) -> str:
+        """The frame, 88 pixels high, as a `data:` address."""
+        image, buffer = pillow().Image.fromarray(self.frame), io.BytesIO()
+        size = (max(1, round(THUMB * image.width / image.height)), THUMB)
+        image.resize(size, pillow().Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=75)
+        return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
 
 def who_plays(task: str) -> list[str]:
-    """Who can play a task: "agent" and "random" always, "teacher" where there is one."""
+    """Who can play a task: "agent", "random" and "you" always, "teacher" where there is one."""
     return [who for who in PLAYERS if who != "teacher" or has_teacher(task)]
 
 
 class Watch:
-    """One task at a time, played by the agent, its teacher or at random.
+    """One task at a time, played by the agent, its teacher, at random, or by you.
 
     The agent is a copy that shares the weights: whoever else plays with the agent given here is not
     disturbed.
@@ -71,7 +85,7 @@ class Watch:
         agent: The agent.
         task: The task's name.
         seed: Of the episode.
-        who: "agent", "teacher" or "random".
+        who: "agent", "teacher", "random", or "you", who give `step` every action.
         context: Timesteps that the agent remembers; all that fit, unless given.
         policy: What happens when they are full; the agent's own policy unless given.
 
@@ -84,6 +98,10 @@ class Watch:
         ending: How the episode ended, in words.
         temperature: Of the next decisions; 0 for always the likeliest action.
         probing: Whether the next moments have the value of context.
+        pad: The names and keys of the actions.
+        numbers: Names of the numbers of a vector that is observed.
+        rewards: Of the episode so far.
+        decisions: What was observed and done so far, for a recording; of you alone.
 
     Raises:
         ValueError: The task, the player or the policy is unknown.
@@ -122,17 +140,25 @@ class Watch:
 
     # --- play ---
 
-    def step(self) -> Moment:
+    def step(self, action: Action | None = None) -> Moment:
         """Do what was decided, and decide anew.
 
-        Nothing happens when the episode is over or the environment closed.
+        Nothing happens when the episode is over or the environment closed, nor without an action.
+
+        Args:
+            action: Yours, if you play.
         """
+        if self.env is None or self.done:
+            return self.moments[-1]
+        if self.who == "you" and action is not None:
+            self._answer(action)
         action = self.moments[-1].action
-        if self.env is None or self.done or action is None:
+        if action is None:
             return self.moments[-1]
         result = self.env.step(action)
         self.observation, self.reward, terminated, truncated, info = result
         self.total, self.length = self.total + self.reward, self.length + 1
+        self.rewards.append(float(self.reward))
         self.done = terminated or truncated
         if self.done:
             self.success = None if info.get("success") is None else bool(info["success"])
@@ -162,13 +188,16 @@ class Watch:
     def _begin(self, env: TaskEnv) -> None:
         if env.has_wrapper_attr("draw_fast"):
             env.get_wrapper_attr("draw_fast")(FRAME)
-        self.names = action_names(env)
+        self.names, self.numbers = action_names(env), observations_of(env.task)
+        self.pad = Pad.of(env)
+        self.rewards: list[float] = []
+        self.decisions: list[tuple] = []
         self.observation, _ = env.reset(seed=self.seed)
         if self.attends:
             self.agent.reset(1, env.task)
             most = self.agent.model.config.max_timesteps
             self.probe = ContextProbe(self.agent, [k for k in LENGTHS if k <= most])
-        else:
+        elif self.who != "you":
             self.teacher = get_teacher(self.task) if self.who == "teacher" else RandomTeacher()
             self.teacher.reset(env, self.seed)
         self._look(env)
@@ -182,7 +211,7 @@ class Watch:
             try:
                 if self.attends:
                     self._decide(moment, before)
-                else:
+                elif self.who != "you":
                     self._follow(moment)
             except TeacherFailed as error:
                 self.done, self.ending = True, f"The teacher gave up: {error}"
@@ -210,6 +239,14 @@ class Watch:
     def _follow(self, moment: Moment) -> None:
         moment.action = self.teacher.act(self.observation)
         moment.facts = facts_of(None, self.observation, moment.action, self, self.names)
+
+    def _answer(self, action: Action) -> None:
+        """Your action, on what is seen now."""
+        assert self.env is not None  # `step` has looked
+        moment = self.moments[-1]
+        moment.action = action
+        moment.facts = facts_of(None, self.observation, action, self, self.names)
+        self.decisions.append((*observed(self.observation, self.env.task), action))
 
     def _facts(self) -> Facts:
         """Facts of a timestep on which nothing was decided."""

@@ -202,7 +202,7 @@ def test_a_killed_worker_ends_the_run_with_a_clear_error():
         ({"noise": 1.5}, "noise is a number from 0 to 1, got 1.5"),
         ({"seed": 99_999}, "seed 99999 with 2 episodes leaves that range"),
         ({"timeout": 0}, "timeout is a number of seconds above 0"),
-        ({"teacher": "nobody"}, "who plays is 'teacher' or 'random' or 'search', not 'nobody'"),
+        ({"teacher": "nobody"}, "who plays is 'teacher' or 'random' or 'search' or 'human', not"),
         ({"tasks": "babyai-go-too"}, "did you mean babyai-go-to"),
     ],
 )

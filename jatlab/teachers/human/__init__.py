@@ -1,0 +1,1 @@
+"""Playing yourself: what actions are called, their keys, and a terminal to play in."""

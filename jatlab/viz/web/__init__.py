@@ -1,0 +1,1 @@
+"""Pages that move without a kernel: one episode as one file of HTML."""
