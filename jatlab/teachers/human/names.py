@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jatlab.tasks import Task
+from jatlab.tasks.env import task_of
 
 if TYPE_CHECKING:
-    from jatlab.tasks.env import TaskEnv
+    import gymnasium as gym
 
 METAWORLD_ACTIONS = ("x", "y", "z", "grip")  # where the hand goes, and how hard it closes
 # MiniGrid's seven, in its order
@@ -34,11 +35,11 @@ def actions_of(task: Task) -> list[str]:
     return [f"{stem}{index}" for index in range(task.action_size)]
 
 
-def action_names(env: TaskEnv) -> list[str]:
+def action_names(env: gym.Env) -> list[str]:
     """What the actions of an environment are called; Atari's are named by the game."""
     if hasattr(env.unwrapped, "get_action_meanings"):
         return [name.lower() for name in env.unwrapped.get_action_meanings()]
-    return actions_of(env.task)
+    return actions_of(task_of(env))
 
 
 def observations_of(task: Task) -> list[str]:

@@ -107,7 +107,7 @@ def kept(length: int, most: int) -> list[int]:
 
 def _ending(episode: Episode) -> str:
     """Words for the last frame; a rollout does not tell an end from `max_steps`."""
-    words = {True: ", with success", False: ", without success"}
+    words: dict[Any, str] = {True: ", with success", False: ", without success"}
     return f"The film ends here{words.get(episode.get('success'), '')}."
 
 
