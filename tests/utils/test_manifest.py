@@ -34,7 +34,7 @@ def test_an_entry_is_size_and_hash(folder):
     "content, problem",
     [
         (b"wrong", "has 5 bytes, as it should, but other ones"),
-        (b"righ", "has 4 bytes instead of 5"),
+        (b"four", "has 4 bytes instead of 5"),
     ],
 )
 def test_a_changed_file_is_named(folder, content, problem):
