@@ -14,7 +14,7 @@ MODULE_LINES = 350
 TEST_NAME_CHARACTERS = 60
 MANY_MODULES = {"jatlab/lessons"}  # a module for each lesson
 # not of one folder of the package
-OTHER_TESTS = {"browser", "docs", "notebooks", "packaging", "scripts", "support"}
+OTHER_TESTS = {"browser", "docs", "fuzz", "notebooks", "packaging", "scripts", "support"}
 
 
 def root_entries(root: Path = ROOT) -> list[str]:
