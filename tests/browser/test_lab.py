@@ -5,12 +5,14 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from tests.support import ROOT
+from tests.support.chromium import wait_until
 from tests.support.lab import Lab
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -21,6 +23,14 @@ import jatlab
 from jatlab.viz.player.app import Player
 player = Player(jatlab.load_agent("demo"), task="babyai-go-to-local", speed=20)
 player"""
+PAGE = """\
+import jatlab
+from jatlab.viz import export_html
+agent, env = jatlab.load_agent("demo"), jatlab.make_env("babyai-go-to-obj")
+episode = jatlab.rollout(agent, env, seed=1_000_000, max_steps=5, render=True)
+export_html(episode, agent=agent, limit=400_000)"""
+# a cell that runs for three seconds, started and not waited for
+BUSY = "notebook.sessionContext.session.kernel.requestExecute({code: 'import time; time.sleep(3)'}); null"
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,7 +58,7 @@ def test_the_player_lives(player):
     player.click("Step")
     assert answer(player, "player.watch.moments[-1].step") == "1"
     player.click("Play")
-    assert player.pictures(3) >= 3  # a busy machine draws few, an idle one 12 a second
+    assert player.pictures(3) >= 3  # a busy machine draws few, an idle one 15 a second
     assert answer(player, "player.temperature") == "1.0"  # the kernel answers while it plays
     player.click("Pause")
     assert answer(player, "player.watch.moments[-1].step > 1 or player.watch.done") == "True"
@@ -59,6 +69,78 @@ def test_the_player_lives(player):
     assert player.errors() == []
     player.python("player.close()")
     assert answer(player, "player.watch.open") == "False"
+
+
+def test_keys_play_step_and_change_the_speed(player):
+    """JupyterLab's own keys rest meanwhile: no cell is added or taken away."""
+    player.page.click("document.querySelector('.jl-player h4')")
+    player.page.press("ArrowRight", 3)
+    wait_until(lambda: answer(player, "player.watch.length") == "3", 20, "no step is taken")
+    player.page.press("ArrowLeft")
+    wait_until(lambda: answer(player, "player.index") == "2", 20, "it does not look back")
+    player.page.press("[")
+    wait_until(lambda: answer(player, "player.speed") == "13", 20, "the speed stays")
+    player.page.press(" ")
+    wait_until(lambda: answer(player, "bool(player.playing)") == "True", 20, "it does not play")
+    player.page.press(" ")
+    wait_until(lambda: answer(player, "bool(player.playing)") == "False", 20, "it does not pause")
+    assert len(player.cells()) == 2 and player.errors() == []
+
+
+def test_the_mouse_over_a_bar_shows_its_timestep(player):
+    player.python("player.choose(seed=1_000_004); player.advance(6)")
+    bars = "document.querySelectorAll('.jl-past > span')"
+    player.page.wait_for(f"{bars}.length === 7", 20, "there are no bars")
+    player.page.move(f"{bars}[2]")
+    tip = f"{bars}[2].querySelector('.jl-tip')"
+    player.page.wait_for(f"getComputedStyle({tip}).display === 'block'", 20, "nothing is shown")
+    assert player.page.evaluate(f"{tip}.innerText").startswith("timestep 2: ")
+    assert player.page.evaluate(f"{tip}.querySelector('img').naturalHeight") == 88
+
+
+def test_it_says_when_the_kernel_is_busy(player):
+    waits = "getComputedStyle(document.querySelector('.jl-waits')).display"
+    assert player.page.evaluate(waits) == "none"
+    player.page.evaluate(BUSY)
+    player.click("Step")
+    player.page.wait_for(f"{waits} === 'block'", 20, "it says nothing")
+    player.page.wait_for(f"{waits} === 'none'", 20, "it goes on saying so")
+    assert answer(player, "player.watch.length") == "1"
+
+
+@pytest.mark.parametrize("width", [420, 640])
+def test_nothing_is_cut_off_in_narrow_windows(player, width):
+    player.page.evaluate("jupyterapp.shell.collapseLeft(); null")
+    player.page.resize(width, 1500)
+    time.sleep(1)
+    wide = """[...document.querySelectorAll('.jl-player .jl-row > *, .jl-player .jl-bar')]
+        .filter(e => e.offsetParent).filter(e => e.getBoundingClientRect().right >
+            document.querySelector('.jl-player').getBoundingClientRect().right + 2).length"""
+    assert player.page.evaluate(wide) == 0
+
+
+def test_the_dark_theme_has_light_words(player):
+    change = "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
+    player.page.evaluate(f"{change}.then(() => null)")
+    light = """[...getComputedStyle(document.querySelector('.jl-player .jl-mission')).color
+        .matchAll(/[0-9.]+/g)].slice(0, 3).every(c => Number(c[0]) > 180)"""
+    player.page.wait_for(light, 20, "the words stay dark")
+    arrows = "getComputedStyle(document.querySelector('.jl-player select')).colorScheme"
+    assert player.page.evaluate(arrows) == "dark"
+
+
+def test_a_page_in_a_cell_needs_no_kernel(tmp_path):
+    """A stored output is a page that moves, once the notebook is trusted."""
+    cells = [nbformat.v4.new_code_cell(PAGE)]
+    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+    nbformat.write(notebook, tmp_path / "page.ipynb")
+    with Lab(tmp_path / "page.ipynb", short=True) as lab:
+        assert lab.run_all(90) == []
+        frame = "document.querySelector('.jp-OutputArea-output iframe')"
+        assert lab.page.evaluate(f"{frame}.getBoundingClientRect().height") == 760
+        assert lab.page.evaluate(f"{frame}.srcdoc.includes('babyai-go-to-obj')")
+        assert lab.errors() == []
 
 
 def answer(lab: Lab, expression: str) -> str:

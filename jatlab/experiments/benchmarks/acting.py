@@ -26,7 +26,7 @@ LOADED = 2.0  # seconds, at most
 MEMORY = 500.0  # MB, at most
 FAST = {"atari": 40.0}  # steps a second, at least, by domain
 FAST_ELSEWHERE = 100.0
-PICTURES = 10.0  # of the player a second, at least
+PICTURES = 15.0  # of the player a second, at least
 
 
 @dataclass

@@ -13,41 +13,39 @@ from __future__ import annotations
 import asyncio
 import io
 import weakref
-from collections.abc import Callable
-from time import perf_counter, process_time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from jatlab.agents.agent import Agent
 from jatlab.evaluation.playing import FIRST_SEED
-from jatlab.tasks import task_names
-from jatlab.viz.player.canvas import draw_moment
-from jatlab.viz.player.encoding import Encoder
-from jatlab.viz.player.watching import Watch, who_plays
+from jatlab.tasks.task import Action
+from jatlab.utils.checks import require
+from jatlab.viz.player.session import Session
+from jatlab.viz.player.timing import time_pictures
 from jatlab.viz.video import pillow
 
 if TYPE_CHECKING:
     from jatlab.viz.player.controls import Controls
 
-DRAWN = 12  # pictures a second at most; faster speeds take several timesteps a picture
+DRAWN = 15  # pictures a second at most; faster speeds take several timesteps a picture
 PAUSE = 0.01  # seconds between two pictures in which the event loop attends to everything else
-# what `choose` changes: what begins an episode anew, how it goes on, and how it is shown
-ANEW = ("task", "seed", "who", "context", "policy")
-PACE = ("temperature", "speed")
-LOOKS = ("layer", "head", "index")
+REST = 1.0  # seconds that the end of an episode stays before the next one begins
 WITHOUT_WIDGETS = (
     "The player's buttons need ipywidgets: pip install ipywidgets, restart the kernel and reload "
     "the page. Until then this picture is all there is to see."
 )
 
 
-class Player:
+class Player(Session):
     """An episode with buttons.
 
-    The buttons play, pause, step and reset. Menus and sliders choose task, seed and who plays;
-    speed and temperature; layer and head of the attention shown; how much the agent remembers, and
-    what happens when that is full. A slider looks back.
+    The buttons play, pause, step, reset and save. Menus and sliders choose task, seed, who plays,
+    and who plays the same seed beside them; speed and temperature; layer and head of the attention
+    shown; how much the agent remembers, and what happens when that is full. A slider looks back.
+    Keys work after a click into the player: space plays and pauses, the arrows go a timestep, the
+    brackets change the speed; and if you play, each action has a key.
 
     All calls work without a notebook too. `close()` ends the player and its environment; so does
     the end of a `with` block. Of all players only one holds an environment: one that begins an
@@ -57,10 +55,13 @@ class Player:
         agent: The agent.
         task: The task's name; the first that the agent has learnt unless given.
         seed: Of the episode.
-        who: Who plays: "agent", "teacher" or "random".
+        who: Who plays: "agent", "teacher", "random", "you", or the name of another agent, as
+            `jatlab.load_agent` takes it.
+        beside: Who plays the same seed beside them; nobody unless given.
         temperature: Of the agent's decisions, 0 for always the likeliest action; the agent's own
             unless given.
         speed: Timesteps a second.
+        endless: Whether the next seed follows when an episode ends while it plays.
         context: Timesteps that the agent remembers; all that fit unless given.
         policy: What happens when they are full; the agent's own policy unless given.
 
@@ -70,7 +71,6 @@ class Player:
     """
 
     _holder: weakref.ref[Player] | None = None  # the player that has an environment
-    watch: Watch
 
     def __init__(
         self,
@@ -79,21 +79,16 @@ class Player:
         seed: int = FIRST_SEED,
         *,
         who: str = "agent",
+        beside: str | None = None,
         temperature: float | None = None,
         speed: float = 8,
+        endless: bool = True,
         context: int | None = None,
         policy: str | None = None,
     ) -> None:
-        self.agent, self.learnt = agent, list(agent.info.get("data", []))
-        self.task = task or (self.learnt or task_names())[0]
-        self.seed, self.who = seed, who
-        self.context, self.policy = context, policy or agent.cache_policy
-        self.temperature = agent.temperature if temperature is None else temperature
-        self.speed = speed
-        self.layer: int | None = None
-        self.head: int | None = None
-        self.index, self.closed, self.encoder = -1, False, Encoder()
-        self.playing: asyncio.Task[None] | None = None
+        super().__init__(agent, task, seed, who, beside, temperature, context, policy)
+        self.speed, self.endless, self.closed = speed, endless, False
+        self.pending: str | None = None  # the action that you have chosen while it plays
         self.controls: Controls | None = None
         self._begin()
         self.controls = self._make_controls()
@@ -102,14 +97,41 @@ class Player:
     def _make_controls(self) -> Controls | None:
         try:
             from jatlab.viz.player.controls import Controls
-        except ImportError:
+        except ImportError:  # no ipywidgets
             return None
-        return Controls(self)
+        return Controls(self, self._calls())
+
+    def _calls(self) -> dict[str, Callable[..., Any]]:
+        """What the controls call, by the names of buttons."""
+        return {
+            "Play": self.play,
+            "Pause": self.pause,
+            "Step": self.step,
+            "Back": self.back,
+            "Reset": self.reset,
+            "Slower": lambda: self.choose(speed=max(1, round(self.speed / 1.5))),
+            "Faster": lambda: self.choose(speed=min(60, max(self.speed + 1, self.speed * 1.5))),
+            "Save film": lambda: self._keep(lambda: [self.save()]),
+            "Save page": lambda: self._keep(lambda: [self.save(f"{self.task}-{self.seed}.html")]),
+            "Save my play": lambda: self._keep(self.save_mine),
+            "choose": self.choose,
+            "act": self.act,
+        }
+
+    def _keep(self, write: Callable[[], Sequence[Path]]) -> None:
+        """Pause, write files, and say which."""
+        self.pause()
+        self._say("Writing …")
+        self._attempt(lambda: self._say(f"Written: {', '.join(map(str, write()))}"))
+        if self.controls:
+            self.controls.enable()
 
     # --- what the buttons do ---
 
     def play(self) -> None:
-        """Play on, until `pause` or the end of the episode; after the end, the next seed.
+        """Play on, until `pause`; or until the end of the episode, if it is not `endless`.
+
+        After the end the next seed follows. Where you play and press nothing, nothing is done.
 
         Raises:
             RuntimeError: There is no running event loop, as a notebook has.
@@ -123,7 +145,7 @@ class Player:
                 "playing needs a running event loop, as a notebook has one; "
                 "elsewhere use player.advance(20)"
             ) from None
-        if not self.watch.open:
+        if self.over or not self.watch.open:
             self.seed += self.watch.done
             if not self._attempt(self._begin):
                 return
@@ -141,6 +163,11 @@ class Player:
         """Pause, and take one timestep."""
         self.advance(1)
 
+    def back(self) -> None:
+        """Pause, and look one timestep further back."""
+        place = self.place
+        self.choose(index=max(self.watch.moments[0].step, self.watch.moments[place].step - 1))
+
     def advance(self, timesteps: int) -> None:
         """Pause, and take so many timesteps, or as many as are left; only the last is drawn."""
         self.pause()
@@ -149,10 +176,25 @@ class Player:
 
         def take() -> None:
             for _ in range(timesteps):
-                self.watch.step()  # nothing, once the episode is over
+                self.take()  # nothing, once the episode is over
 
         self.index = -1
         self._attempt(take)
+        self._show()
+
+    def act(self, name: str) -> None:
+        """Do an action of yours, by its name; while it plays, with the next timestep.
+
+        Raises:
+            ValueError: You do not play, or there is no such action.
+        """
+        require(self.who == "you", f"{self.who} plays: choose(who='you') first")
+        action = self.watch.pad.action(name)
+        if self.playing:
+            self.pending = name
+            return
+        self.index = -1
+        self._attempt(lambda: self.take(action))
         self._show()
 
     def reset(self) -> None:
@@ -165,27 +207,22 @@ class Player:
         """Change how the player plays.
 
         Args:
-            **choices: `task`, `seed`, `who`, `context` or `policy` begin the episode anew;
-                `temperature`, `speed`, `layer`, `head` or `index` (the timestep looked at) do not.
+            **choices: `task`, `seed`, `who`, `beside`, `context` or `policy` begin the episode
+                anew; `temperature`, `speed`, `endless`, `layer`, `head` or `index` (the timestep
+                looked at) do not.
 
         Raises:
             ValueError: The player has no such choice.
         """
-        known = (*ANEW, *PACE, *LOOKS)
-        for name in choices:
-            if name not in known:
-                raise ValueError(f"the player has no {name!r}; it has {', '.join(known)}")
-        vars(self).update(choices)
-        if set(choices) & set(ANEW):
-            if self.who not in who_plays(self.task):
-                self.who = "agent"
+        if self.change(choices):
+            again = bool(self.playing)
             self.reset()
+            if again and self.watch.open:
+                self.play()
             return
         if "index" in choices:
             self.pause()
-        self.watch.temperature = self.temperature
-        if set(choices) & set(LOOKS):
-            self._show()
+        self._show()
 
     def close(self) -> None:
         """End playing, close the environment, take the buttons away; twice does no harm."""
@@ -204,54 +241,20 @@ class Player:
 
     # --- what can be seen ---
 
-    @property
-    def picture(self) -> np.ndarray:
-        """What the player shows now, uint8 (560, 944, 3)."""
-        layers = self.agent.model.config.num_layers
-        if not (self.layer is None or 0 <= self.layer < layers):
-            raise ValueError(f"layer {self.layer}: there are layers 0 to {layers - 1}")
-        return draw_moment(self.watch.moments, self._place(), self.layer, self.head, self.about)
-
-    @property
-    def about(self) -> str:
-        """Who plays, in a few words: whether the agent ever saw the task."""
-        if self.watch.who == "teacher":
-            return "the teacher plays"
-        if self.watch.who == "random":
-            return "random actions"
-        learnt = self.watch.task in self.learnt
-        return "learnt by this agent" if learnt else "never shown to this agent"
-
     def timings(self, timesteps: int = 20) -> dict[str, float]:
         """Seconds that a picture takes, the median over `timesteps`.
 
         Plays on from where the episode is, and from its start again where it ends.
 
         Returns:
-            `step` (environment, agent, frame, value of context), `draw`, `encode`, and `picture`,
-            their sum. `processor` is the processor's time, whatever else the machine does
-            meanwhile.
+            `step` (environment, agent, frame, value of context), `draw` (text, bars and small
+            pictures), `encode` (the frame), and `picture`, their sum. `processor` is the
+            processor's time, whatever else the machine does meanwhile.
         """
         self.pause()
-        taken: dict[str, list[float]] = {"step": [], "draw": [], "encode": []}
-        processor = []
-        for _ in range(timesteps):
-            if not self.watch.open:
-                self._begin()
-            times, used = [perf_counter()], process_time()
-            self.watch.step()
-            times.append(perf_counter())
-            picture = self.picture
-            times.append(perf_counter())
-            self.encoder.jpeg(picture, playing=False)
-            times.append(perf_counter())
-            processor.append(process_time() - used)
-            for name, seconds in zip(taken, np.diff(times), strict=True):
-                taken[name].append(float(seconds))
+        taken = time_pictures(self, timesteps)
         self._show()
-        medians = {name: float(np.median(values)) for name, values in taken.items()}
-        total = sum(medians.values())
-        return medians | {"picture": total, "processor": float(np.median(processor))}
+        return taken
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -262,7 +265,7 @@ class Player:
         """
         buffer = io.BytesIO()
         pillow().Image.fromarray(self.picture).quantize(128).save(buffer, "PNG")
-        step = self.watch.moments[self._place()].step
+        step = self.watch.moments[self.place].step
         said = f"The rollout player at timestep {step} of {self.task}, seed {self.seed}."
         metadata = {"image/png": {"alt": said}}
         if self.controls is None:
@@ -277,11 +280,11 @@ class Player:
         """Take timesteps at the chosen speed, draw, let others run; to the end or a cancel."""
         this = asyncio.current_task()
         try:
-            while not self.watch.done:
+            while await self._goes_on():
                 began, timesteps = perf_counter(), max(1, round(self.speed / DRAWN))
                 for left in reversed(range(timesteps)):
                     self.watch.probing = left == 0  # the value of context is only for pictures
-                    self.watch.step()
+                    self.take(self._mine_now())
                 self._show()
                 await asyncio.sleep(max(PAUSE, timesteps / self.speed - (perf_counter() - began)))
         except Exception as error:
@@ -292,23 +295,39 @@ class Player:
                 self.playing = None
                 self._show(keep=True)
 
+    async def _goes_on(self) -> bool:
+        """Whether there is a timestep to take; after an end the next seed begins, if `endless`."""
+        if not self.over:
+            return True
+        if self.endless:
+            await asyncio.sleep(REST)
+            self.seed += 1
+            self._begin()
+        return self.endless
+
+    def _mine_now(self) -> Action | None:
+        """Where you play: the action that you have chosen since the last timestep, or nothing."""
+        if self.who != "you":
+            return None
+        name, self.pending = self.pending, None
+        return self.watch.pad.action(name) if name else self.watch.pad.idle
+
     def _begin(self) -> None:
         """A new episode in a new environment; whoever held one lets it go."""
         other = None if Player._holder is None else Player._holder()
-        if other is not None:
-            taken = "Another player took over; Reset or Play begins anew here."
-            other._release("" if other is self else taken)
-        self.watch = Watch(self.agent, self.task, self.seed, self.who, self.context, self.policy)
-        self.watch.temperature, self.index = self.temperature, -1
+        if other is not None and other is not self:
+            other._release("Another player took over; Play and Reset go on here.")
+        self.begin()
         Player._holder = weakref.ref(self)
 
     def _release(self, why: str) -> None:
         if self.playing:
             self.playing.cancel()
         self.playing = None
-        self.watch.close()
-        if why:
-            self._say(why)
+        self.leave()
+        self._say(why)
+        if self.controls and not self.closed:
+            self.controls.enable()
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Whether it went well; errors are told beside the buttons, or raised without them."""
@@ -321,18 +340,11 @@ class Player:
             return False
         return True
 
-    def _place(self) -> int:
-        """Where in `watch.moments`, which are the last ones only, `index` is; -1 for the last."""
-        if self.index < 0:
-            return -1
-        return int(np.clip(self.index - self.watch.moments[0].step, 0, len(self.watch.moments) - 1))
-
     def _show(self, keep: bool = False) -> None:
         """Bring the widgets up to date; `keep` what they say."""
         if self.controls and not self.closed:
-            picture = self.encoder.jpeg(self.picture, playing=bool(self.playing))
-            self.controls.show(picture, keep)
+            self.controls.show(keep)
 
     def _say(self, words: str) -> None:
-        if self.controls:
+        if self.controls and words:
             self.controls.say(words)

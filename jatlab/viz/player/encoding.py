@@ -8,7 +8,7 @@ import numpy as np
 
 from jatlab.viz.video import pillow
 
-BYTES = 60_000  # of a picture while playing: a notebook server lets a megabyte a second through
+BYTES = 30_000  # of a frame while playing: a notebook server lets a megabyte a second through
 STILL = 92  # quality of a picture that stays
 FINEST, COARSEST = 85, 40  # qualities while playing; a step below the coarsest is the last
 

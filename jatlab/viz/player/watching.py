@@ -30,7 +30,7 @@ from jatlab.viz.context import LENGTHS, ContextProbe, share
 from jatlab.viz.player.panel import FRAME, Facts, facts_of
 from jatlab.viz.video import GROUND, MUTED, font, pillow, resize
 
-PLAYERS = ("agent", "teacher", "random")
+PLAYERS = ("agent", "teacher", "random", "you")
 THUMB = 88  # pixels: height of a frame in the strip
 KEPT = 256  # timesteps whose frames are kept, to look back
 

@@ -20,5 +20,5 @@ def nothing_is_left():
 
 @pytest.fixture
 def player(agent):
-    with Player(agent, GRID, seed=7) as made:
+    with Player(agent, GRID, seed=7, endless=False) as made:
         yield made

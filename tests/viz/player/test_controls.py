@@ -26,7 +26,9 @@ def test_menus_begin_anew(player):
 
 def test_who_can_play_follows_the_task(player):
     change(player, "task", "babyai-go-to-obj")
-    assert player.controls.menus["who"].options == ("agent", "teacher", "random")
+    there = [value for _, value in player.controls.menus["who"].options]
+    assert there[:4] == ["agent", "teacher", "random", "you"] and "jatlab-mini" in there
+    assert player.controls.menus["who"].label == "tiny"
     change(player, "who", "teacher")
     player.advance(1)
     assert player.about == "the teacher plays" and player.watch.length == 1
@@ -88,5 +90,5 @@ def test_frames_are_kept_of_the_last_timesteps_only(agent, monkeypatch):
         player.advance(9)
         assert [moment.step for moment in player.watch.moments] == [5, 6, 7, 8, 9]
         change(player, "index", 6)
-        assert player.watch.moments[player._place()].step == 6
+        assert player.watch.moments[player.place].step == 6
         assert player.controls.menus["index"].min == 5

@@ -1,0 +1,214 @@
+"""What a player plays: an episode, perhaps another beside it on the same seed, and what is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jatlab.agents.agent import Agent
+from jatlab.evaluation.playing import FIRST_SEED
+from jatlab.tasks import task_names
+from jatlab.tasks.task import Action
+from jatlab.utils.checks import require
+from jatlab.viz.player.canvas import draw_moment
+from jatlab.viz.player.cast import Cast
+from jatlab.viz.player.saving import demonstration, film_suffix, rollout_of, save_film
+from jatlab.viz.player.watching import PLAYERS, Watch, who_plays
+from jatlab.viz.web.export import export_html
+
+if TYPE_CHECKING:
+    from jatlab.data.columns import Episode
+    from jatlab.data.recording.playing import Outcome
+
+# what `change` sets: what begins an episode anew, and what does not
+ANEW = ("task", "seed", "who", "beside", "context", "policy")
+LIVE = ("temperature", "speed", "endless", "layer", "head", "index")
+
+
+class Session:
+    """Episodes, one after the other; `jatlab.viz.player.app.Player` documents the arguments.
+
+    Attributes:
+        watch: The episode.
+        rival: The one beside it, if any.
+        layer: Whose attention is shown; the mean if None.
+        head: Whose attention is shown; the mean if None.
+        index: The timestep looked at; -1 for the newest.
+        mine: Episodes that you have finished, and not saved yet, by task.
+    """
+
+    watch: Watch
+
+    def __init__(
+        self,
+        agent: Agent,
+        task: str | None = None,
+        seed: int = FIRST_SEED,
+        who: str = "agent",
+        beside: str | None = None,
+        temperature: float | None = None,
+        context: int | None = None,
+        policy: str | None = None,
+    ) -> None:
+        self.cast = Cast(agent)
+        self.who, self.beside = who, beside
+        self.task = task or (self.learnt or task_names())[0]
+        self.seed, self.speed, self.endless = seed, 8.0, True
+        self.playing: asyncio.Task[None] | None = None
+        self.context, self.policy = context, policy or self.agent.cache_policy
+        self.temperature = self.agent.temperature if temperature is None else temperature
+        self.layer: int | None = None
+        self.head: int | None = None
+        self.index = -1
+        self.rival: Watch | None = None
+        self.mine: dict[str, list[tuple[Episode, Outcome]]] = {}
+
+    @property
+    def agent(self) -> Agent:
+        """The agent that plays; the one given where none does."""
+        return self.cast.agent(self.who)
+
+    @property
+    def learnt(self) -> list[str]:
+        """The tasks that the agent has learnt."""
+        return list(self.agent.info.get("data", []))
+
+    def change(self, choices: dict[str, Any]) -> bool:
+        """Set what `Player.choose` is given; whether it begins an episode anew.
+
+        Raises:
+            ValueError: There is no such choice, or a value that cannot be.
+            FileNotFoundError: There is no such agent.
+        """
+        for name in choices:
+            known = (*ANEW, *LIVE)
+            require(name in known, f"the player has no {name!r}; it has {', '.join(known)}")
+        require(choices.get("beside") != "you", "you play alone: choose another player beside you")
+        vars(self).update(choices)
+        there = who_plays(self.task)
+        if self.who == "teacher" not in there and "who" not in choices:
+            self.who = "agent"  # the new task has no teacher
+        if self.beside == "teacher" not in there and "beside" not in choices:
+            self.beside = None
+        if "who" in choices:  # another agent plays in its own way
+            own = dict(temperature=self.agent.temperature, policy=self.agent.cache_policy)
+            vars(self).update(own | dict(layer=None, head=None) | choices)
+        self.watch.temperature = self.temperature
+        return bool(set(choices) & set(ANEW))
+
+    # --- play ---
+
+    def begin(self) -> None:
+        """A new episode, in new environments."""
+        self.leave()
+        self.watch, self.rival, self.index = self._watch(self.who), None, -1
+        if self.beside is not None:
+            try:
+                self.rival = self._watch(self.beside)
+            except BaseException:
+                self.leave()
+                raise
+
+    def _watch(self, who: str) -> Watch:
+        """An episode of one player; only the agent that is shown has the memory chosen."""
+        kind, agent = who if who in PLAYERS else "agent", self.cast.agent(who)
+        chosen = (self.context, self.policy) if who == self.who else (None, None)
+        watch = Watch(agent, self.task, self.seed, kind, *chosen)
+        watch.temperature = self.temperature if who == self.who else agent.temperature
+        watch.probing = who == self.who
+        return watch
+
+    def take(self, action: Action | None = None) -> None:
+        """One timestep of everybody who has not ended; with your action, if you play."""
+        was_done = self.watch.done
+        self.watch.step(action)
+        if self.rival is not None:
+            self.rival.step()
+        if self.watch.done and not was_done and self.watch.who == "you":
+            self.mine.setdefault(self.task, []).append(demonstration(self.watch))
+
+    def leave(self) -> None:
+        """Close the environments; what was seen stays."""
+        for watch in self.watches:
+            watch.close()
+
+    @property
+    def watches(self) -> list[Watch]:
+        """All episodes that are shown."""
+        both = (getattr(self, "watch", None), self.rival)
+        return [watch for watch in both if watch is not None]
+
+    # --- keep ---
+
+    def save(self, path: str | Path | None = None) -> Path:
+        """Write the timesteps that are kept as a film (.mp4, .gif), or as a page (.html).
+
+        Args:
+            path: The file; a film named after task and seed unless given.
+
+        Raises:
+            ValueError: The suffix is another, or nothing has been played yet.
+        """
+        path = Path(path or f"{self.task}-{self.seed}{film_suffix()}")
+        if path.suffix.lower() == ".html":
+            agent = self.agent if self.watch.attends else self.who
+            named: Any = dict(agent=agent, task=self.task, seed=self.seed, names=self.watch.names)
+            export_html(rollout_of(self.watch), path, **named)
+            return path
+        return save_film(self.watches, path, self.speed, self.layer, self.head, self.about)
+
+    def save_mine(self, root: str | Path = "data") -> list[Path]:
+        """Write the episodes that you have finished as demonstrations; see `save_played`.
+
+        Args:
+            root: The folder of the data.
+
+        Returns:
+            A file for each task.
+
+        Raises:
+            ValueError: There is none.
+        """
+        from jatlab.data.recording.own import save_played
+
+        require(bool(self.mine), "you have finished no episode: choose(who='you'), and play one")
+        paths = []
+        for task, played in self.mine.items():
+            episodes, outcomes = zip(*played, strict=True)
+            paths.append(save_played(task, root, list(episodes), list(outcomes)))
+        self.mine = {}
+        return paths
+
+    # --- what can be seen ---
+
+    @property
+    def picture(self) -> np.ndarray:
+        """What the player shows now, uint8 (560, 944, 3)."""
+        layers = self.agent.model.config.num_layers
+        if not (self.layer is None or 0 <= self.layer < layers):
+            raise ValueError(f"layer {self.layer}: there are layers 0 to {layers - 1}")
+        return draw_moment(self.watch.moments, self.place, self.layer, self.head, self.about)
+
+    @property
+    def over(self) -> bool:
+        """Whether all episodes shown are over."""
+        return all(watch.done for watch in self.watches)
+
+    @property
+    def about(self) -> str:
+        """Who plays, in a few words: whether the agent ever saw the task."""
+        said = {"teacher": "the teacher plays", "random": "random actions", "you": "you play"}
+        if self.watch.who in said:
+            return said[self.watch.who]
+        learnt = self.watch.task in self.learnt
+        return "learnt by this agent" if learnt else "never shown to this agent"
+
+    @property
+    def place(self) -> int:
+        """Where in `watch.moments`, which are the last ones only, `index` is; -1 for the last."""
+        if self.index < 0:
+            return -1
+        return int(np.clip(self.index - self.watch.moments[0].step, 0, len(self.watch.moments) - 1))
