@@ -30,7 +30,8 @@ agent, env = jatlab.load_agent("demo"), jatlab.make_env("babyai-go-to-obj")
 episode = jatlab.rollout(agent, env, seed=1_000_000, max_steps=5, render=True)
 export_html(episode, agent=agent, limit=400_000)"""
 # a cell that runs for three seconds, started and not waited for
-BUSY = "notebook.sessionContext.session.kernel.requestExecute({code: 'import time; time.sleep(3)'}); null"
+KERNEL = "notebook.sessionContext.session.kernel"
+BUSY = f"{KERNEL}.requestExecute({{code: 'import time; time.sleep(3)'}}); null"
 
 pytestmark = [
     pytest.mark.slow,
