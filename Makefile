@@ -13,7 +13,7 @@ CONSTRAINTS := constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test pyproject.toml
 
-.PHONY: demo check-demo test lint format fast fuzz notebooks twice browser badges lab bench compat compat-oldest
+.PHONY: demo check-demo test lint format fast fuzz faults notebooks twice browser badges lab bench compat compat-oldest
 .PHONY: compat-newest constraints dist ship agent language clean help docs links
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test   everything that CI checks (about 25 minutes)"
 	@echo "make fast   the tests that take seconds"
 	@echo "make fuzz   20,000 generated cases: any input at any door (an hour at most)"
+	@echo "make faults kill -9 at 350 random moments: nothing is lost (about an hour)"
 	@echo "make lint   style, types, imports, spelling and the layout's limits (under a minute)"
 	@echo "make format   let ruff format the code and mend what it can"
 	@echo "make lab    open the notebooks in JupyterLab"
@@ -40,7 +41,7 @@ demo: $(VENV)/installed-demo
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 test: lint $(VENV)/installed-test
-	$(PYTEST) --dist worksteal -m "not release"
+	$(PYTEST) --dist worksteal -m "not release and not faults"
 	@$(MAKE) notebooks
 	$(BIN)/jatlab bench
 
@@ -66,6 +67,10 @@ format: $(VENV)/installed-test
 # forty times the generated cases of `make test`: what any door says to any input
 fuzz: $(VENV)/installed-test
 	JATLAB_FUZZ=40 $(PYTEST) --dist worksteal -p tests.support.fuzz_report -m fuzz
+
+# kill -9 at fifty random moments of each kind of work
+faults: $(VENV)/installed-test
+	JATLAB_FAULTS=50 $(PYTEST) -m faults
 
 # every lesson as a reader runs it, in its short form, without network; limits.py fails what takes over 3 minutes or 1.5 GB
 LESSONS := -p tests.support.limits --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=180

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jatlab.data.parquet import explain_full_disk, read_notes, read_parquet
-from jatlab.utils.files import read_json, write_text
+from jatlab.data.parquet import read_notes, read_parquet
+from jatlab.utils.files import explain_full_disk, read_json, write_text
 from jatlab.utils.manifest import read_manifest, seal
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ of numbers, a text, or an image as the datasets library stores it (PNG bytes and
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -20,7 +19,7 @@ import numpy as np
 
 from jatlab.data.columns import COLUMN_TYPES, IMAGE_SHAPE, Episode, column_names
 from jatlab.utils.checks import require
-from jatlab.utils.files import expanded
+from jatlab.utils.files import expanded, explain_full_disk
 from jatlab.utils.manifest import forget
 
 if TYPE_CHECKING:
@@ -85,17 +84,6 @@ def write_table(
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     return path
-
-
-def explain_full_disk(error: OSError, path: Path) -> OSError:
-    """The same error; where no space, quota or file size is left, its message says what to do."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return error
-    return OSError(
-        error.errno,
-        f"the disk is full: {path} could not be written. Files finished before it are complete; "
-        "free some space and run the same command again, it goes on from there",
-    )
 
 
 def read_parquet(path: Path, read: Callable[[pq.ParquetFile], T]) -> T:

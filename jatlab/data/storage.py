@@ -29,9 +29,8 @@ import numpy as np
 
 from jatlab.data.columns import Episode, check_episode, column_names
 from jatlab.data.episodes import episode_files, read_episodes
-from jatlab.data.parquet import explain_full_disk
 from jatlab.utils.checks import require
-from jatlab.utils.files import expanded
+from jatlab.utils.files import expanded, explain_full_disk
 
 if TYPE_CHECKING:
     from jatlab.tasks import Task

@@ -33,6 +33,14 @@ class Clock:
         minutes = self.elapsed() / (60 * self.minutes) if self.minutes else 0
         return max(steps, minutes)
 
+    def was_done(self, step: int) -> bool:
+        """Whether the budget was used up when the checkpoint was saved that the run goes on from.
+
+        All processes say the same, whatever their clocks show now.
+        """
+        by_steps = self.steps is not None and step >= self.steps
+        return by_steps or (self.minutes is not None and self.seconds >= 60 * self.minutes)
+
     @property
     def budget(self) -> tuple[float, str]:
         """What the progress bar counts to: steps, or seconds where only minutes are given."""

@@ -8,7 +8,6 @@ playable agent (model.safetensors, config.json, tokenizer.json) and what only tr
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import threading
@@ -24,10 +23,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from jatlab.data.parquet import explain_full_disk
 from jatlab.model import JatModel
+from jatlab.model.checkpoint.official import read_config
 from jatlab.model.checkpoint.weights import load_weights
+from jatlab.model.config import JatConfig
 from jatlab.training.fsdp import cut_like, is_sharded, local, whole
+from jatlab.utils.checks import require
 from jatlab.utils.files import atomic_write, read_json, write_json
 from jatlab.utils.manifest import check_files, seal
 
@@ -36,47 +37,7 @@ SEALED = ("model.safetensors", STATE, COUNTERS)
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of a parameter, beside its step counter
 
 
-# --- folders that are complete --------------------------------------------------------------------
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path``, and rename it to ``path`` when the block succeeds.
-
-    It is removed when the block fails. The files are on the disk before the name is, so neither a
-    kill nor a power cut leaves an incomplete folder of that name.
-
-    Raises:
-        OSError: something could not be written; the message says what to do.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        for file in temporary.iterdir():
-            _sync(file)
-        os.rename(temporary, path)
-        _sync(path.parent)
-    except SafetensorError as error:  # how safetensors reports any failure to write
-        raise OSError(
-            f"could not write {path}: {error}. "
-            "Earlier checkpoints are complete: free some space and resume"
-        ) from error
-    except OSError as error:
-        raise explain_full_disk(error, path) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    """Have the operating system write a file's data, or a folder's names, to the disk now."""
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+# --- folders ---
 
 
 def checkpoints(output: Path) -> list[Path]:
@@ -133,10 +94,33 @@ def save_state(
             if folder is not None:
                 tensors[key] = value.cpu() if is_sharded(parameter) else value
     if folder is not None:
-        with atomic_write(folder / STATE) as temporary:
+        with atomic_write(folder / STATE) as temporary, _errors_of_writing(folder / STATE):
             save_file(tensors, temporary)
         write_json(folder / COUNTERS, counters)
         seal(folder, [STATE, COUNTERS])
+
+
+@contextmanager
+def _errors_of_writing(path: Path) -> Iterator[None]:
+    """Raise OSError for what safetensors raises at any failure to write."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(
+            f"could not write {path}: {error}. "
+            "Earlier checkpoints are complete: free some space and resume"
+        ) from error
+
+
+def check_config(folder: Path, config: JatConfig) -> None:
+    """Raise ValueError, which names the differences, if a checkpoint is of another model."""
+    old, new = read_config(folder / "config.json").to_dict(), config.to_dict()
+    changes = [f"{name} was {old[name]}, is {new[name]}" for name in new if old[name] != new[name]]
+    require(
+        not changes,
+        f"{folder} is of another model: {'; '.join(changes)}. Resume it with the same "
+        "configuration, or start a new run",
+    )
 
 
 @torch.no_grad()

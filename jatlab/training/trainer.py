@@ -26,7 +26,8 @@ import torch
 from torch.autograd.graph import increment_version
 
 from jatlab.agents.agent import Agent
-from jatlab.agents.checkpoints import read_config, save_agent
+from jatlab.agents.checkpoints import save_agent
+from jatlab.agents.travelling import SEALED
 from jatlab.data.mixture import BatchPlan, prefetch
 from jatlab.data.windows import Batch, to_tensors
 from jatlab.training.clock import Clock
@@ -44,7 +45,7 @@ from jatlab.training.recipe import (
 from jatlab.training.setup import build_model, resolve
 from jatlab.training.state import (
     EmaWeights,
-    atomic_folder,
+    check_config,
     interruptible,
     load_state,
     newest,
@@ -53,7 +54,9 @@ from jatlab.training.state import (
 )
 from jatlab.training.validation import mean_losses
 from jatlab.utils.checks import require
+from jatlab.utils.files import atomic_folder
 from jatlab.utils.machine import installed_version, keep_memory
+from jatlab.utils.manifest import is_whole
 
 __all__ = ["TrainConfig", "Trainer", "TrainingInterrupted", "train"]
 
@@ -120,16 +123,7 @@ class Trainer:
 
     def _resume(self) -> None:
         """Go to where the newest checkpoint was saved."""
-        folder = newest(self.output)
-        old, new = read_config(folder / "config.json").to_dict(), self.model.config.to_dict()
-        changes = [
-            f"{name} was {old[name]}, is {new[name]}" for name in new if old[name] != new[name]
-        ]
-        require(
-            not changes,
-            f"{folder} is of another model: {'; '.join(changes)}. Resume it with the same "
-            "configuration, or start a new run",
-        )
+        check_config(folder := newest(self.output), self.model.config)
         state = load_state(folder, self.model, self.optimizer, self.average)
         self.mixture.load_state_dict(state["mixture"])
         self.step, self.timesteps = state["step"], state["timesteps"]
@@ -141,6 +135,8 @@ class Trainer:
         """Train to the end of the budget and return the agent's folder."""
         config = self.config
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        if self._lacks_only_its_agent():
+            return self._finish(interrupted=False)
         progress = self._start()
         with interruptible() as interrupted, self.log:
             for plans, batches in prefetch(
@@ -158,6 +154,12 @@ class Trainer:
                 if done or stop:
                     return self._finish(interrupted=not done)
         raise AssertionError("a mixture has no end")
+
+    def _lacks_only_its_agent(self) -> bool:
+        """Whether a kill came after the last checkpoint, before the agent was written from it."""
+        lacks = self.clock.was_done(self.step) and not is_whole(self.output, SEALED)
+        self.accelerator.wait_for_everyone()  # before anybody writes what the others look at
+        return lacks
 
     def _start(self) -> float:
         """Open the log; returns how much of the budget is used."""

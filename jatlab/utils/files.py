@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +58,52 @@ def _mode_of_new_files(path: Path) -> int:
     return mode
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``, and rename it to ``path`` when the block succeeds.
+
+    It is removed when the block fails. The files are on the disk before the name is, so neither a
+    kill nor a power cut leaves an incomplete folder of that name.
+
+    Raises:
+        OSError: something could not be written; the message says what to do.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.iterdir():
+            _sync(file)
+        os.rename(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise explain_full_disk(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the operating system write a file's data, or a folder's names, to the disk now."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def explain_full_disk(error: OSError, path: Path) -> OSError:
+    """The same error; where no space, quota or file size is left, its message says what to do."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return error
+    return OSError(
+        error.errno,
+        f"the disk is full: {path} could not be written. Files finished before it are complete; "
+        "free some space and run the same command again, it goes on from there",
+    )
+
+
 def write_text(path: str | Path, text: str) -> Path:
     """Write `text` as UTF-8, atomically, and return the path."""
     with atomic_write(path) as temporary:
@@ -90,9 +138,13 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files NAME.PID.tmp of processes that are gone: they were killed."""
+    """Remove what killed processes left: temporary files and folders called NAME.PID.tmp."""
     for path in folder.glob("*.tmp"):
-        if not _is_running(path.name.split(".")[-2]):
+        if _is_running(path.name.split(".")[-2]):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 

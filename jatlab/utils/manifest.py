@@ -134,6 +134,12 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
             _explain(folder / name, folder, problem(folder / name, listed[name]))
 
 
+def is_whole(folder: Path, names: Iterable[str]) -> bool:
+    """Whether all these files are listed in the folder's manifest, and are as it says."""
+    listed = read_manifest(folder)
+    return all(name in listed and problem(folder / name, listed[name]) is None for name in names)
+
+
 def check_present(folder: Path) -> None:
     """Raise ValueError if a file of this folder that a manifest lists is missing."""
     for home in (folder, folder.parent):

@@ -7,7 +7,8 @@ import time
 import pytest
 import torch
 
-from jatlab.training.state import EmaWeights, atomic_folder, interruptible
+from jatlab.training.state import EmaWeights, interruptible
+from jatlab.utils.files import atomic_folder
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

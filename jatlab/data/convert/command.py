@@ -13,7 +13,7 @@ from jatlab.data.convert.minari import read_minari, write_minari
 from jatlab.data.episodes import episode_files, read_episodes, write_episodes
 from jatlab.tasks import Task, get_task, task_names
 from jatlab.utils.checks import require
-from jatlab.utils.files import expanded
+from jatlab.utils.files import atomic_folder, expanded, remove_leftovers
 
 FORMATS = ("jatlab", "minari", "lerobot")
 MARKS = {"lerobot": "meta/info.json", "minari": "data/metadata.json"}  # files of a data set
@@ -113,9 +113,11 @@ def _write(found: Found, output: Path, to: str) -> int:
     folder, count = output / found.task.name / "train", 0
     if folder.exists():
         raise FileExistsError(f"{folder} exists: choose another folder, or delete it")
-    for number, episodes in enumerate(_in_shards(found.episodes())):
-        write_episodes(folder / f"{number:05d}.parquet", episodes, found.task)
-        count += len(episodes)
+    remove_leftovers(folder.parent)
+    with atomic_folder(folder) as temporary:
+        for number, episodes in enumerate(_in_shards(found.episodes())):
+            write_episodes(temporary / f"{number:05d}.parquet", episodes, found.task)
+            count += len(episodes)
     return count
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from jatlab.data.columns import COLUMN_TYPES, Episode, check_episode, column_names, column_shape
 from jatlab.data.parquet import frames_from_png, frames_to_png, read_parquet, write_table
 from jatlab.utils.checks import require
-from jatlab.utils.files import read_json, write_json
+from jatlab.utils.files import atomic_folder, read_json, remove_leftovers, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +69,12 @@ def write_lerobot(task: Task, files: Iterable[list[Episode]], folder: Path) -> i
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists: choose another folder, or delete it")
+    remove_leftovers(folder.parent)
+    with atomic_folder(folder) as temporary:
+        return _write(task, files, temporary)
+
+
+def _write(task: Task, files: Iterable[list[Episode]], folder: Path) -> int:
     texts: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
     stats = {name: Statistics() for name in features(task) if name not in COUNTERS}

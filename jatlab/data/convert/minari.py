@@ -8,6 +8,7 @@ know, so the last timestep counts as the end.
 from __future__ import annotations
 
 import os
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import numpy as np
 from jatlab.data.columns import COLUMN_TYPES, IMAGE_SHAPE, Episode, check_episode, column_names
 from jatlab.tasks.env import gym_name
 from jatlab.utils.checks import require
+from jatlab.utils.files import atomic_folder, remove_leftovers
 
 if TYPE_CHECKING:
     from gymnasium import spaces
@@ -50,10 +52,20 @@ def write_minari(task: Task, files: Iterable[list[Episode]], root: Path) -> int:
     Raises:
         FileExistsError: the data set exists.
     """
-    import minari
-
     if (root / dataset_id(task)).exists():
         raise FileExistsError(f"{root / dataset_id(task)} exists: choose another, or delete it")
+    remove_leftovers((root / dataset_id(task)).parent)
+    with atomic_folder(root / dataset_id(task)) as temporary:
+        count = _create(task, files, temporary)
+        for part in (temporary / dataset_id(task)).iterdir():  # Minari makes folders of its own
+            part.rename(temporary / part.name)
+        shutil.rmtree(temporary / Path(dataset_id(task)).parts[0])
+    return count
+
+
+def _create(task: Task, files: Iterable[list[Episode]], root: Path) -> int:
+    import minari
+
     buffers = (_buffer(task, episode) for episodes in files for episode in episodes)
     first = next(buffers)
     observations, actions = _spaces(task)

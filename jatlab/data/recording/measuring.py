@@ -25,14 +25,13 @@ from typing import Any
 
 import numpy as np
 
-from jatlab.data.parquet import explain_full_disk
 from jatlab.data.recording.playing import EpisodePlayer, Outcome, versions
 from jatlab.tasks import expand, get_task, task_names
 from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
-from jatlab.utils.files import ASSETS, expanded, write_json
+from jatlab.utils.files import ASSETS, expanded, explain_full_disk, write_json
 from jatlab.utils.workers import run_jobs
 
 Entry = dict[str, Any]  # one policy on one task

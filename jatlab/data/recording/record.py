@@ -23,7 +23,7 @@ import numpy as np
 from jatlab.data.card import complete_folder, recorded_tasks
 from jatlab.data.columns import column_names
 from jatlab.data.episodes import episode_files
-from jatlab.data.parquet import Notes, explain_full_disk, read_notes
+from jatlab.data.parquet import Notes, read_notes
 from jatlab.data.recording.language import record_language
 from jatlab.data.recording.shards import (
     SPARE_SEEDS,
@@ -38,7 +38,7 @@ from jatlab.teachers import HUMAN, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
-from jatlab.utils.files import expanded, remove_leftovers, write_json
+from jatlab.utils.files import expanded, explain_full_disk, remove_leftovers, write_json
 from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
