@@ -150,7 +150,7 @@ dist: $(VENV)/installed-release
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python -m scripts.check_dist
 
-# for maintainers: the finished demo's agent becomes the one that ships, with its tables and pictures in docs/results
+# for maintainers: the finished demo's tables and pictures in docs
 ship: demo
 	$(BIN)/python -m scripts.ship demo
 

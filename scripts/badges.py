@@ -1,18 +1,20 @@
 """Links to Binder and Colab, all from the homepage in pyproject.toml. `make badges` runs it.
 
 It writes each notebook's badge line (the line that ends in `<!-- badges -->`), the address in its
-set-up cell, what its page says about exercises (`scripts/exercises.py`), and the tables of lessons
-in notebooks/README.md (between `<!-- lessons:start -->` and `<!-- lessons:end -->`). Outputs stay
-as they are. A second run changes nothing.
+set-up cell, what its page says about exercises (`scripts/exercises.py`), what each section needs
+(`scripts/sections.py`), and the tables of lessons in notebooks/README.md (between
+`<!-- lessons:start -->` and `<!-- lessons:end -->`). Outputs stay as they are. A second run changes
+nothing.
 """
 
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts import exercises
+from scripts import exercises, sections
 from scripts.lessons import Lesson, lessons, source
 from scripts.readme import insert
 
@@ -66,14 +68,27 @@ INSTALLATION = re.compile(r'(%pip install .*"jatlab\[colab\] @ git\+)[^"]*(?=")'
 
 def stamped(notebook: dict[str, Any], name: str, home: str) -> dict[str, Any]:
     """A notebook (as JSON) with badges and set-up address of `home`; everything else is kept."""
+    number = name[:2]
+    notebook = _changed(
+        notebook, lambda text: sections.stamped(text, notebook, number), lambda code: code
+    )
+    return _changed(  # with the lines above, whose words count among the minutes
+        notebook,
+        lambda text: exercises.stamped(
+            BADGE_LINE.sub(lambda _: f"{links(name, home)} {MARK}", text), notebook, number
+        ),
+        lambda code: INSTALLATION.sub(lambda match: f"{match[1]}{home}", code),
+    )
+
+
+def _changed(
+    notebook: dict[str, Any], text: Callable[[str], str], code: Callable[[str], str]
+) -> dict[str, Any]:
+    """A notebook whose cells of text and of code have become what the functions make of them."""
     cells = [dict(cell) for cell in notebook["cells"]]
     for cell in cells:
         old = source(cell)
-        if cell["cell_type"] == "markdown":
-            new = BADGE_LINE.sub(lambda _: f"{links(name, home)} {MARK}", old)
-            new = exercises.stamped(new, notebook, name[:2])
-        else:
-            new = INSTALLATION.sub(lambda match: f"{match[1]}{home}", old)
+        new = (text if cell["cell_type"] == "markdown" else code)(old)
         if new != old:
             cell["source"] = new.splitlines(keepends=True)
     return notebook | {"cells": cells}

@@ -6,8 +6,8 @@
 Each policy is trained on the recordings of its game only. The first command records all eight
 games, trains 6 minutes and plays 30 episodes of each. What is finished in the output folder is not
 done again; a training that was stopped goes on. The share is (agent - random) / (teacher - random),
-both as measured (`jatlab measure`). The agent's episodes end where the teacher's do, at 18,000
-frames. With --table, docs/results/teachers.md gets the results when no game is missing.
+both as measured (`jatlab teachers --measure`). The agent's episodes end where the teacher's do, at
+18,000 frames. With --table, docs/results/teachers.md gets the results when no game is missing.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def measured(task: str) -> tuple[float, float]:
     """The measured returns of the random policy and of the teacher."""
     scores = task_scores(task)
     if scores.random is None or scores.teacher is None:
-        raise ValueError(f"{task} has not been measured: run `jatlab measure {task}` first")
+        raise ValueError(
+            f"{task} has not been measured: run `jatlab teachers {task} --measure` first"
+        )
     return scores.random.mean, scores.teacher.mean
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the agents that ship: their play, and jatlab-mini's training."""
+"""The pictures of the demo's agent and of jatlab-mini: their play, and jatlab-mini's training."""
 
 from __future__ import annotations
 

@@ -4,4 +4,4 @@
 set -e
 learnt="pong boxing breakout freeway qbert mspacman seaquest spaceinvaders"
 others="alien amidar assault asterix bankheist battlezone choppercommand crazyclimber demonattack frostbite gopher hero jamesbond kangaroo krull kungfumaster privateeye roadrunner upndown"
-${PYTHON:-python} -m jatlab measure $(printf 'atari-%s ' $learnt $others) --episodes 3 --workers 2 --who search
+${PYTHON:-python} -m jatlab measure $(printf 'atari-%s ' $learnt $others) --episodes 3 --workers 2 --who search --output jatlab/assets/scores/measured_scores.json

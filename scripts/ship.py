@@ -1,10 +1,11 @@
-"""Turn a finished run into what ships: an agent in bfloat16, its report, and its pictures.
+"""Turn a finished run into what the repository shows of it: tables, pictures, and the agent itself.
 
     python -m scripts.ship demo           after `make demo`; `make ship` does both
     python -m scripts.ship jatlab-mini    after `make agent`
 
-The agent is evaluated here as it will be loaded, after its weights are rounded. The pages of
-results get its tables.
+The pages of results get the tables and pictures of both agents. jatlab-mini also goes into the
+package, in bfloat16, with its report and card; it is evaluated here as it will be loaded, after its
+weights are rounded. The demo's agent stays in its folder: anyone makes it in minutes.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from scripts.readme import insert
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 DEMO, MINI = ROOT / "runs" / "demo", ROOT / "runs" / "mini"
-DEMO_COMMAND = f"jatlab evaluate demo --tasks {' '.join(EPISODES)} --episodes 100"
+DEMO_COMMAND = f"jatlab evaluate runs/demo/agent --tasks {' '.join(EPISODES)} --episodes 100"
 MINI_TASKS = f"babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))}"
 MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks {MINI_TASKS} --episodes {mini.EPISODES}"
 MINI_RUNS = ("imitation", "agent")  # training runs below runs/mini, in order
@@ -84,12 +85,11 @@ def main() -> None:
 
 
 def ship_demo() -> None:
-    agent, report = round_weights("demo", DEMO / "agent"), DEMO / "shipped"
+    agent, report = load_agent(DEMO / "agent"), DEMO / "shown"
     shutil.rmtree(report, ignore_errors=True)
     log, tasks = DEMO / "agent", list(EPISODES)
     evaluate_and_report(agent, tasks, report, log, episodes=100, command=DEMO_COMMAND)
-    keep_report("demo", report, "")
-    write_card(SHIPPED / "demo", "", "A generalist of eight tasks", "`make demo`")
+    keep_figures(report, "")
     insert("results", tables(report / "README.md"))
     insert("bench", bench_table(run_bench()))
     save_small_gif(four_episodes(agent), IMAGES / "demo.gif", fps=8, limit=1_500_000)
@@ -113,7 +113,8 @@ def ship_mini() -> None:
     to_png(curves, IMAGES / MINI_CURVES)
     played = len(names) - len(mini.LANGUAGE)
     what = f"A generalist of {played} tasks that also reads and writes"
-    keep_report("jatlab-mini", report, "mini-")
+    shutil.copy(report / "report.json", SHIPPED / "jatlab-mini" / "report.json")
+    keep_figures(report, "mini-")
     write_card(SHIPPED / "jatlab-mini", "mini-", what, MINI_MADE_BY, MINI_LEFT)
     results = json.loads((report / "report.json").read_text())
     speed = bench_agent.as_table("jatlab-mini", bench_agent.run("jatlab-mini"))
@@ -128,9 +129,8 @@ def round_weights(name: str, run: Path) -> Agent:
     return load_agent(name)
 
 
-def keep_report(name: str, report: Path, prefix: str) -> None:
-    """Keep the report beside the weights, and its figures among the pages' images."""
-    shutil.copy(report / "report.json", SHIPPED / name / "report.json")
+def keep_figures(report: Path, prefix: str) -> None:
+    """Keep a report's figures among the pages' images."""
     for domain in DOMAIN_TITLES:
         if (figure := report / "figures" / f"{domain}.png").exists():
             shutil.copy(figure, IMAGES / f"{prefix}{figure.name}")

@@ -30,6 +30,12 @@ from jatlab.utils.manifest import check_files
 __all__ = ["export_official", "load_agent", "read_config", "save_agent", "shipped_agents"]
 
 SHIPPED = ASSETS / "pretrained"
+NO_DEMO = (
+    "the demo's agent does not ship with the package: `jatlab demo` (or `make demo`) makes it in "
+    "about ten minutes and writes it to runs/demo/agent. Then load_agent('runs/demo/agent') finds "
+    "it, and so does every command, such as `jatlab play runs/demo/agent babyai-go-to-obj`. What "
+    "ships is 'jatlab-mini', which plays the demo's tasks too"
+)
 
 
 def shipped_agents() -> list[str]:
@@ -38,7 +44,7 @@ def shipped_agents() -> list[str]:
 
 
 def load_agent(
-    name_or_folder: str | os.PathLike = "demo",
+    name_or_folder: str | os.PathLike = "jatlab-mini",
     cache_policy: str | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | str | None = None,
@@ -129,6 +135,8 @@ def _folder(name_or_folder: str | os.PathLike, **hub: Any) -> Path:
         return shipped
     if expanded(name_or_folder).is_dir() or is_repository(name_or_folder):
         return find_folder(name_or_folder, **hub)
+    if str(name_or_folder) == "demo":
+        raise FileNotFoundError(NO_DEMO)
     ships = ", ".join(shipped_agents()) or "none yet"
     parent = expanded(name_or_folder).parent
     as_path = f"; there is a folder {parent}, so this was read as a path, and the hub not asked"

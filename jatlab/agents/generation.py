@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def generate(
     prompt: str,
-    agent: Agent | str | os.PathLike = "demo",
+    agent: Agent | str | os.PathLike = "jatlab-mini",
     image: Any = None,
     max_tokens: int = 64,
     temperature: float = 1.0,

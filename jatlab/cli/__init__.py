@@ -26,9 +26,10 @@ from io import TextIOWrapper
 from jatlab.cli.parser import build_parser
 from jatlab.utils.bars import hidden
 from jatlab.utils.console import ERRORS
+from jatlab.utils.worker import import_own
 
 # arguments that are, or may be, files and folders
-PATHS = {"agent", "config", "data", "folder", "image", "output", "resume", "root", "source"}
+PATHS = {"agent", "config", "data", "folder", "image", "output", "path", "resume", "root", "source"}
 PATHS |= {"start", "stream"}
 
 
@@ -45,10 +46,12 @@ def main(argv: list[str] | None = None) -> int:
     _print_in_any_encoding()
     arguments = vars(build_parser().parse_args(argv))
     command, quiet = arguments.pop("command"), arguments.pop("quiet", False)
+    imports = arguments.pop("imports", [])
     for name in PATHS & arguments.keys():
         if isinstance(arguments[name], str):  # a shell leaves --output=~/x as it is
             arguments[name] = os.path.expanduser(arguments[name])
     try:
+        import_own(imports)
         with hidden() if quiet else nullcontext():
             return command(**arguments) or 0
     except KeyboardInterrupt as interruption:

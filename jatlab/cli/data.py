@@ -59,7 +59,7 @@ def add_measure(commands: Commands) -> None:
     parser = commands.add(
         "measure",
         measure,
-        "measure the returns of teacher and random policy, and store them with the tasks",
+        "measure the returns of teacher and random policy, which scores are normalised by",
     )
     add_tasks(parser)
     add = parser.add_argument
@@ -71,6 +71,13 @@ def add_measure(commands: Commands) -> None:
         choices=POLICIES,
         default=("teacher", "random"),
         help="which policies; default teacher and random",
+    )
+    add(
+        "--output",
+        dest="path",
+        default="measured_scores.json",
+        metavar="FILE",
+        help="the entries are merged into this file, which jatlab.tasks.register_scores reads",
     )
     add_quiet(parser)
 

@@ -60,6 +60,15 @@ class Commands:
             formatter_class=Help,
         )
         parser.set_defaults(command=function)
+        parser.add_argument(
+            "--import",
+            dest="imports",
+            metavar="MODULE",
+            action="append",
+            default=argparse.SUPPRESS,
+            help="a module of yours that registers tasks or teachers, such as my_tasks or "
+            "my_tasks.py; may be given several times",
+        )
         return parser
 
 

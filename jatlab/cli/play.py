@@ -197,7 +197,9 @@ def generate(agent: str, prompt: str, device: str, dtype: str | None, **settings
 
     writer = load(agent, dtype, device)
     if not isinstance(writer, Agent):
-        raise ValueError(f"{agent} has no model and cannot write; name an agent, such as demo")
+        raise ValueError(
+            f"{agent} has no model and cannot write; name an agent, such as jatlab-mini"
+        )
     print(prompt + generate(prompt, writer, **settings))
 
 

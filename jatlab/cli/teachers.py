@@ -17,7 +17,7 @@ def add_teachers(commands: Commands) -> None:
         "--measure",
         action="store_true",
         help="measure the returns of teacher and random policy again, "
-        "and store them with the tasks",
+        "and store them inside the package",
     )
     add(
         "--episodes",
@@ -51,11 +51,14 @@ def teachers(tasks: list[str], measure: bool, episodes: int, workers: int, json:
 
     names = expand(tasks)
     if measure:
+        from jatlab.data.recording.measuring import MEASURED_FILE
         from jatlab.data.recording.measuring import measure as measure_teachers
 
         need("jatlab teachers --measure", *for_tasks(names))
         taught = [name for name in names if has_teacher(name)]
-        measure_teachers(taught, episodes, workers, again=True, progress=not json)
+        measure_teachers(
+            taught, episodes, workers, path=MEASURED_FILE, again=True, progress=not json
+        )
     if json:
         print_json({"teachers": teacher_table(names), "searches": search_table(names)})
         return

@@ -21,7 +21,7 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
     "--start": (
         str,
         "agent whose weights to begin with, in place of a preset: a folder, or one that ships, "
-        "such as demo",
+        "such as jatlab-mini",
     ),
     "--frames-predicted": (
         float,

@@ -12,6 +12,7 @@ from jatlab.agents.agent import Agent
 from jatlab.data.recording.record import record
 from jatlab.data.windows import open_source, to_tensors
 from jatlab.model.config import GRID_INTEGERS
+from jatlab.tasks import get_task
 
 # Seeds from 50,000 are never trained on; the noise also shows states off the teacher's path.
 HELD_OUT_SEED, HELD_OUT_EPISODES, NOISE = 50_000, 40, 0.3
@@ -33,7 +34,9 @@ def measure_prediction_error(agent: Agent, task: str, data: str | Path) -> dict[
         `prediction_error` defines them.
     """
     folder = held_out(task, data)
-    source = open_source(task, folder, agent.model.config, agent.tokenizer, loss_weight=1.0)
+    window = agent.window(get_task(task))  # as much as it remembers in play
+    config, tokenizer = agent.model.config, agent.tokenizer
+    source = open_source(task, folder, config, tokenizer, window, loss_weight=1.0)
     batch = to_tensors(source.batch(source.windows(np.random.default_rng(0))), agent.device)
     with torch.no_grad():
         output = agent.model(**batch)

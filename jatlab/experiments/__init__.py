@@ -1,1 +1,1 @@
-"""What was made with jatlab: recipes of the shipped agents, ablations, baselines, benchmarks."""
+"""What was made with jatlab: recipes of two agents, ablations, baselines, benchmarks."""

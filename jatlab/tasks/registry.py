@@ -110,7 +110,8 @@ def _worker_hint() -> str:
         return ""
     return (
         " (a worker process knows only the tasks that importing its modules registers: "
-        "register yours in a module, or use workers=0, which stays in this process)"
+        "register yours in a module, which --import names on the command line, or use workers=0, "
+        "which stays in this process)"
     )
 
 

@@ -6,6 +6,7 @@ our teachers on today's environments, with episodes and seeds.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from jatlab.tasks.registry import get_task
 from jatlab.utils.checks import require
-from jatlab.utils.files import ASSETS
+from jatlab.utils.files import ASSETS, expanded
 
 FOLDER = ASSETS / "scores"
 # what the look-ahead search adds to its entry; "blind" is the share of decisions without a reward
@@ -69,7 +70,9 @@ class TaskScores:
 _REGISTERED: dict[str, dict[str, Score]] = {}  # of tasks without an entry in the files
 
 
-def register_scores(name: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
+def register_scores(
+    name: str, entries: Mapping[str, Mapping[str, Any]] | str | os.PathLike
+) -> None:
     """Register the measured scores of a task of your own, so that its returns can be normalised.
 
     The scores are kept in memory.
@@ -77,23 +80,37 @@ def register_scores(name: str, entries: Mapping[str, Mapping[str, Any]]) -> None
     Args:
         name: The task.
         entries: As ``jatlab.data.recording.measuring.measure`` returns them for the task:
-            ``{"teacher": {"mean": …}, "random": …}``.
+            ``{"teacher": {"mean": …}, "random": …}``; or the file that it, or `jatlab measure`, has
+            written.
 
     Raises:
-        ValueError: For an unknown task, a task with measured scores in the package's file, and
-            entries without a mean.
+        ValueError: For an unknown task, a task with measured scores in the package's file,
+            entries without a mean, and a file without this task.
+        FileNotFoundError: There is no such file.
     """
     get_task(name)
     require(
         not _read_scores("measured_scores.json", name),
-        f"{name} has measured scores already; measure them anew with `jatlab measure {name}`",
+        f"{name} has measured scores already, which ship with the package",
     )
+    if isinstance(entries, str | os.PathLike):
+        entries = _entries_of(name, expanded(entries))
     known = set(entries) <= {"teacher", "random"}
     require(
         known and all("mean" in entry for entry in entries.values()),
         f"scores of {name}: expected 'teacher' and 'random', each with a 'mean', got {entries}",
     )
     _REGISTERED[name] = {who: _score(entry, "measured") for who, entry in entries.items()}
+
+
+def _entries_of(name: str, path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no file {path}: `jatlab measure {name} --output {path}` writes it"
+        )
+    entries = _read_file(path, path.stat().st_mtime)
+    require(name in entries, f"{path} has no scores of {name}, only of {', '.join(entries)}")
+    return entries[name]
 
 
 def task_scores(name: str) -> TaskScores:

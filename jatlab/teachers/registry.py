@@ -77,6 +77,8 @@ def require_teacher(task_name: str, who: str = "teacher") -> None:
     require(
         domain in TAUGHT_DOMAINS,
         f"{task_name} has no teacher yet; the domains with one are {', '.join(TAUGHT_DOMAINS)}. "
+        "Register yours with jatlab.teachers.register_teacher(task, make, about), in a module that "
+        "--import names on the command line. "
         'The random policy plays every task: teacher="random"',
     )
     if domain == "mujoco":

@@ -64,8 +64,8 @@ class TrainConfig:
     # --- what
     # names; of patterns and domains what is recorded; None: all that is recorded
     tasks: list[str] | None = None
-    preset: str = "nano"  # of the model
-    # agent whose weights to begin with, in place of a preset: a folder, or a shipped one ("demo")
+    preset: str | None = None  # of the model; None: nano, or the sizes of `start`
+    # agent whose weights to begin with, in place of a preset: a folder, or "jatlab-mini"
     start: str | None = None
     # JatConfig fields that differ from the preset's, or from those of the agent to start from
     model: dict[str, Any] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class TrainConfig:
 
     # --- how the agent plays (its agent.json)
     # domain -> timesteps of a window, in training and in play, where fewer than fit, such as
-    # {"mujoco": 8}; None: all that fit, or those of the agent to start from
+    # {"mujoco": 8}; for other domains: those of the agent to start from, or all that fit
     windows: dict[str, int] | None = None
     # of discrete actions in play; None: 1, or that of the agent to start from
     temperature: float | None = None
@@ -136,6 +136,11 @@ class TrainConfig:
         check_fields(self)
         for name in self.track:
             require(name in TRACKERS, f"track is one of {', '.join(TRACKERS)}, not {name!r}")
+        require(
+            self.preset is None or self.start is None,
+            f"preset is {self.preset!r} and start is {self.start!r}: an agent to start from has "
+            "its sizes already, so give one of the two",
+        )
         self.objective()  # raises where a share is wrong
         self._check_model()
         self._check_numbers()
@@ -179,6 +184,11 @@ class TrainConfig:
             + "; ".join(MOVED[name] for name in moved),
         )
 
+    @property
+    def size(self) -> str:
+        """The preset of a model that does not start from an agent."""
+        return self.preset or "nano"
+
     def objective(self) -> Objective:
         """What a batch predicts."""
         return Objective(
@@ -207,6 +217,8 @@ class TrainConfig:
         )
         unknown = sorted(changes.keys() - known)
         require(not unknown, f"TrainConfig has no field {', '.join(unknown)}")
+        if recipe["start"]:
+            recipe["preset"] = None  # runs of older releases have both
         return cls(**{**recipe, **changes, "output": str(output), "resume": True})
 
 

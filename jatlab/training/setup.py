@@ -102,7 +102,7 @@ def _starting_agent(config: TrainConfig) -> Agent | None:
 
 def _model_config(config: TrainConfig, agent: Agent | None) -> JatConfig:
     if agent is None:
-        return JatConfig.preset(config.preset, **config.model)
+        return JatConfig.preset(config.size, **config.model)
     return JatConfig.from_dict(agent.model.config.to_dict() | config.model)
 
 
@@ -111,7 +111,7 @@ def _play_settings(config: TrainConfig, agent: Agent | None) -> AgentSettings:
     inherited = agent.settings if agent else AgentSettings()
     return AgentSettings(
         temperature=inherited.temperature if config.temperature is None else config.temperature,
-        windows=inherited.windows if config.windows is None else config.windows,
+        windows={**inherited.windows, **(config.windows or {})},
     )
 
 

@@ -140,7 +140,7 @@ def value_of_context(
         lengths: The numbers of timesteps k.
 
     Returns:
-        For each k the probabilities (T, actions), or the actions (T, m).
+        For each k the probabilities (T, actions) at the agent's temperature, or the actions (T, m).
 
     Raises:
         ValueError: A length does not fit into the model's positions.
@@ -155,7 +155,7 @@ def value_of_context(
     for t in range(len(actions)):
         observation = {key: observations[t], "text_observation": missions[t]}
         probe.add(observation, arrived[t], None if t == 0 else actions[t - 1])
-        for k, answer in probe.ask().items():
+        for k, answer in probe.ask(agent.temperature).items():
             answers[k].append(answer)
     return {k: np.stack(values) for k, values in answers.items()}
 

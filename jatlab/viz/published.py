@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from jatlab.tasks import Score
+
 EPISODES = 10  # of each task, as published
 STUDENT = 2.262  # 97.5 % point of Student's t with nine degrees of freedom
 # scores and intervals beyond are drawn at the edge
@@ -33,6 +35,11 @@ LIMITS = {"expert": (-0.35, 1.35), "human": (-0.35, 3.0)}
 TITLES = {"atari": "Atari", "babyai": "BabyAI", "metaworld": "Meta-World", "mujoco": "MuJoCo"}
 HUES = dict(zip(DOMAINS, CYCLE, strict=False))
 ROW = 0.168  # inches a task
+# games in which an episode may lose points; bodies may have negative returns as well
+BELOW_ZERO = {
+    "boxing", "doubledunk", "fishingderby", "icehockey", "pitfall", "pong", "privateeye", "skiing",
+    "surround", "tennis",
+}  # fmt: skip
 WHO = {  # in a task's own figure: row label, colour
     "published_random": ("random, published", MUTED),
     "random": ("random, ours", TINT),
@@ -230,7 +237,7 @@ def swarm(values: np.ndarray, width: float, step: float = 0.07) -> np.ndarray:
 def published_task(task: str, axes: Axes | None = None) -> Figure:
     """One task in its own units: the mean return of everyone who was measured.
 
-    Bars show the standard deviation where it is known.
+    Bars show the standard deviation where it is known, but end where no return can be.
 
     Raises:
         ValueError: The task is unknown.
@@ -241,7 +248,7 @@ def published_task(task: str, axes: Axes | None = None) -> Figure:
     look: Any = dict(fmt="o", markersize=7, linewidth=2, capsize=0)
     with panel(axes, 6.4, 0.32 * len(known) + 0.8) as axes:
         for row, (who, score) in enumerate(known):
-            axes.errorbar(score.mean, row, xerr=score.std, color=WHO[who][1], **look)
+            axes.errorbar(score.mean, row, xerr=_bar(task, score), color=WHO[who][1], **look)
         axes.set_yticks(range(len(known)), [WHO[who][0] for who, _ in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.tick_params(axis="y", labelcolor=INK)
@@ -254,6 +261,14 @@ def published_task(task: str, axes: Axes | None = None) -> Figure:
     caption = f"{task}: mean returns, ours on today's environment, the published ones on theirs."
     means = ", ".join(f"{WHO[who][0]} {score.mean:.4g}" for who, score in known)
     return words(axes, caption, f"{task}: {means}.")
+
+
+def _bar(task: str, score: Score) -> list[list[float]] | None:
+    """How far a bar reaches to the left and to the right of the mean; None without a deviation."""
+    if score.std is None:
+        return None
+    bounded = get_task(task).domain != "mujoco" and short_name(task) not in BELOW_ZERO
+    return [[min(score.std, score.mean) if bounded else score.std], [score.std]]
 
 
 # --- a choice ---

@@ -1,10 +1,13 @@
 """Agents on disk: whole, or an error that says what is wrong."""
 
+from inspect import signature
+
 import pytest
 import torch
 
 import jatlab
-from jatlab.agents.checkpoints import save_agent
+from jatlab.agents.checkpoints import save_agent, shipped_agents
+from jatlab.cli import main
 from tests.support.helpers import small
 
 
@@ -47,3 +50,16 @@ def test_a_missing_agent_is_told(tmp_path):
         jatlab.load_agent("nobody")
     with pytest.raises(FileNotFoundError, match="holds no config.json"):
         jatlab.load_agent(tmp_path)
+
+
+def test_the_agent_that_ships_is_the_default():
+    assert shipped_agents() == ["jatlab-mini"]
+    assert signature(jatlab.load_agent).parameters["name_or_folder"].default == "jatlab-mini"
+    assert signature(jatlab.generate).parameters["agent"].default == "jatlab-mini"
+
+
+def test_the_demos_agent_is_made_and_does_not_ship(capsys):
+    with pytest.raises(FileNotFoundError, match=r"`jatlab demo` .*load_agent\('runs/demo/agent'\)"):
+        jatlab.load_agent("demo")
+    assert main(["play", "demo", "babyai-go-to-obj"]) == 2
+    assert "jatlab play runs/demo/agent" in capsys.readouterr().err

@@ -108,7 +108,7 @@ def test_the_published_agent_acts_under_the_published_policy(folder):
         agent.memory.policy == "published"
         and agent.memory.context == REFERENCE["config"]["max_position_embeddings"] // 4
     )
-    assert jatlab.load_agent("demo").cache_policy == "recompute"
+    assert jatlab.load_agent("jatlab-mini").cache_policy == "recompute"
 
 
 @pytest.mark.parametrize("task, tolerance", [("mujoco-pendulum", 0.03), ("atari-pong", 0.15)])
@@ -197,9 +197,9 @@ def test_published_there_and_back(folder, weights, tmp_path):
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
 def test_ours_there_and_back(tmp_path, dtype):
-    agent = jatlab.load_agent("demo")
+    agent = jatlab.load_agent("jatlab-mini")
     lacking = export_official(agent, tmp_path, dtype)
-    assert {"continuous_fourier_features", "discrete_gates", "image_pool"} <= set(
+    assert {"continuous_fourier_features", "continuous_symlog", "discrete_gates"} <= set(
         lacking
     ) and "tokenizer" not in lacking
     again = jatlab.load_agent(tmp_path)
@@ -222,7 +222,7 @@ def test_the_command(folder, tmp_path, capsys):
         dtypes(jatlab.load_agent(tmp_path / "a").model) == {torch.bfloat16}
         and capsys.readouterr().err == ""
     )
-    assert main(["export", "demo", str(tmp_path / "b")]) == 0
+    assert main(["export", "jatlab-mini", str(tmp_path / "b")]) == 0
     assert (
         "only jatlab can run it: the published model has no continuous_fourier_features"
         in capsys.readouterr().err

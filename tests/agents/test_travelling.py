@@ -32,7 +32,7 @@ def test_a_card_says_what_is_known(tmp_path):
 
 
 def test_a_card_with_scores_stays_with_its_agent(tmp_path):
-    agent = jatlab.load_agent("demo")
+    agent = jatlab.load_agent("jatlab-mini")
     agent.save_pretrained(tmp_path)
     again = jatlab.load_agent(tmp_path)
     assert "model-index" in again.card and again.card == agent.card

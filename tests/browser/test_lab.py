@@ -21,7 +21,7 @@ PICTURES = os.environ.get("JATLAB_BROWSER", "")
 PLAYER = """\
 import jatlab
 from jatlab.viz.player.app import Player
-player = Player(jatlab.load_agent("demo"), task="babyai-go-to-local", speed=20)
+player = Player(jatlab.load_agent("jatlab-mini"), task="babyai-go-to-local", speed=20)
 player"""
 PAGE = """\
 import jatlab

@@ -13,10 +13,10 @@ from jatlab.training.recipe import TrainConfig, make_accelerator
 from tests.cli.test_main import commands
 
 WITH_MODEL = {
-    "evaluate": "evaluate demo --tasks babyai-go-to-obj --output OUT",
-    "play": "play demo babyai-go-to-obj",
-    "generate": "generate demo",
-    "relabel": "relabel demo babyai-go-to-obj --episodes 1 --output OUT",
+    "evaluate": "evaluate jatlab-mini --tasks babyai-go-to-obj --output OUT",
+    "play": "play jatlab-mini babyai-go-to-obj",
+    "generate": "generate jatlab-mini",
+    "relabel": "relabel jatlab-mini babyai-go-to-obj --episodes 1 --output OUT",
 }
 
 
@@ -43,7 +43,7 @@ def test_every_command_with_a_model_has_the_options():
     }
 
 
-@pytest.mark.parametrize("name", ["demo", "untrained:nano"])
+@pytest.mark.parametrize("name", ["jatlab-mini", "untrained:nano"])
 def test_weights_of_a_named_type(name):
     weight = load(name, "bfloat16", "auto" if not torch.cuda.is_available() else "cpu").model
     assert {parameter.dtype for parameter in weight.parameters()} == {torch.bfloat16}
@@ -52,8 +52,8 @@ def test_weights_of_a_named_type(name):
 def test_an_agent_goes_where_it_is_told(monkeypatch):
     """The meta device stands for a GPU: it has shapes and no numbers."""
     monkeypatch.setattr("jatlab.agents.checkpoints.choose_device", torch.device)
-    assert jatlab.load_agent("demo", device="meta").device.type == "meta"
-    assert load("demo").device.type == "cpu"
+    assert jatlab.load_agent("jatlab-mini", device="meta").device.type == "meta"
+    assert load("jatlab-mini").device.type == "cpu"
 
 
 def test_a_worker_process_keeps_the_device(monkeypatch):

@@ -103,7 +103,7 @@ def test_speeds_as_json(capsys, monkeypatch, tmp_path):
 def test_acting_as_json(capsys, monkeypatch):
     line = acting.Acting("mujoco-ant", 1.0, 5.0, 12.0, 100.0)
     monkeypatch.setattr(acting, "run", lambda agent: [line])
-    assert run_json(capsys, "bench", "--agent", "demo") == [asdict(line) | {"met": False}]
+    assert run_json(capsys, "bench", "--agent", "jatlab-mini") == [asdict(line) | {"met": False}]
 
 
 def test_what_json_lacks_becomes_null(capsys):

@@ -10,7 +10,10 @@ REPORT = "jatlab.viz.report.run.evaluate_and_report"
 
 @pytest.mark.parametrize(
     "command",
-    [["play", "demo", "babyai-go-to-obj"], ["evaluate", "demo", "--tasks", "babyai-go-to-obj"]],
+    [
+        ["play", "jatlab-mini", "babyai-go-to-obj"],
+        ["evaluate", "jatlab-mini", "--tasks", "babyai-go-to-obj"],
+    ],
 )
 def test_an_agent_is_loaded_as_asked(monkeypatch, command):
     held = []

@@ -101,7 +101,7 @@ def test_recordings_go_without_their_flat_copies(hub, tmp_path, capsys):
     "words, message",
     [
         (["random", "you/agent"], "it has no weights"),
-        (["demo", "agent"], "OWNER/NAME, such as you/my-agent, not 'agent'"),
+        (["jatlab-mini", "agent"], "OWNER/NAME, such as you/my-agent, not 'agent'"),
         (["nobody", "you/agent"], "no agent 'nobody'"),
     ],
 )
@@ -111,7 +111,7 @@ def test_mistakes_end_in_a_sentence(words, message, hub, capsys):
 
 
 def test_a_shipped_agent_goes_with_its_scores_in_bfloat16(hub):
-    assert main(["push", "demo", "you/demo", "--dtype", "bfloat16"]) == 0
+    assert main(["push", "jatlab-mini", "you/demo", "--dtype", "bfloat16"]) == 0
     assert sorted(hub.files) == sorted([*FILES, "report.json"])
     assert b"model-index" in hub.files["README.md"]
     assert b'"BF16"' in hub.files["model.safetensors"][:10_000]

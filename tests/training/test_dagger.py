@@ -63,7 +63,7 @@ def test_what_is_there_is_kept_and_another_agent_is_refused(novice, tmp_path):
     relabel(novice, ROOM, tmp_path, 2, workers=0, max_steps=5)
     assert relabelled_file(tmp_path, ROOM).stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="was recorded with agent = .*choose other seeds"):
-        relabel("demo", ROOM, tmp_path, 2, workers=0, max_steps=5)
+        relabel("jatlab-mini", ROOM, tmp_path, 2, workers=0, max_steps=5)
 
 
 def test_more_episodes_than_slots(novice, tmp_path):

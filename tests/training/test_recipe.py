@@ -62,6 +62,7 @@ def test_weights_by_pattern():
         (dict(device="gpu"), "device is"),
         (dict(batch_timesteps=0), "batch_timesteps must be positive"),
         (dict(warmup=1.0), "warmup is a share"),
+        (dict(preset="mini", start="a"), "preset is 'mini' and start is .*give one of the two"),
     ],
 )
 def test_impossible_recipes(changes, message):

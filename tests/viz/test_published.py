@@ -111,6 +111,16 @@ def test_a_task_shows_everyone_who_was_measured():
         published_task("atari-chess")
 
 
+@pytest.mark.parametrize(
+    ("task", "below"),
+    [("babyai-move-two-across-s8n9", False), ("atari-gravitar", False), ("atari-boxing", True)],
+)
+def test_bars_end_at_zero_where_no_return_is_below(task, below):
+    [axes] = published_task(task).axes
+    ends = [x for bar in axes.collections for segment in bar.get_segments() for x, _ in segment]
+    assert (min(ends) < 0) == below
+
+
 def test_views_draw_into_the_axes_they_are_given():
     for view in (
         lambda axes: published_rows("mujoco", axes=axes),

@@ -38,7 +38,8 @@ Entry = dict[str, Any]  # one policy on one task
 Scores = dict[str, dict[str, Entry]]  # by task and policy
 PlayedEpisode = dict[str, Any]  # outcome (None if the teacher failed), reason, seconds, facts
 
-MEASURED_FILE = ASSETS / "scores" / "measured_scores.json"
+MEASURED_FILE = ASSETS / "scores" / "measured_scores.json"  # of the package
+OUTPUT = "measured_scores.json"  # in the current folder
 FIRST_SEED = 2_000_000
 
 
@@ -66,7 +67,7 @@ def measure(
     who: Iterable[str] = ("teacher", "random"),
     seed: int = FIRST_SEED,
     timeout: float = 120.0,
-    path: str | Path = MEASURED_FILE,
+    path: str | Path = OUTPUT,
     again: bool = False,
     progress: bool = True,
 ) -> Scores:
@@ -82,7 +83,7 @@ def measure(
         who: some of "teacher", "random" and, for Atari, "search".
         seed: of the first episode.
         timeout: seconds of an episode, times the teacher's ``slowness``.
-        path: the file that the entries are merged into.
+        path: the file that the entries are merged into; `jatlab.tasks.register_scores` reads it.
         again: measure also what is there with the same policy, versions and at least these seeds.
         progress: show a bar, and print a line for each task.
 

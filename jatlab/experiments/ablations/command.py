@@ -117,7 +117,7 @@ def _settings(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
 def _ingredients(variant: Variant) -> dict[str, Any]:
     """What a run depends on beside its variant: the demonstrations, and a shipped agent."""
     if variant.memory:
-        return {"agent": fingerprint("demo")}
+        return {"agent": fingerprint("jatlab-mini")}
     recordings = {"recordings": {task: demonstrations(task) for task in variant.tasks}}
     if variant.start is None:
         return recordings

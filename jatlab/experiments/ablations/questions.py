@@ -109,7 +109,7 @@ def _kappa_of_games() -> tuple[Variant, ...]:
 
 
 def _beyond_the_window() -> tuple[Variant, ...]:
-    sizes = {"recompute": (64, 16, 4, 2), "published": (32, 16, 4, 2)}
+    sizes = {"recompute": (8, 64, 16, 4, 2), "published": (64, 16, 8, 4, 2)}
     return tuple(
         Variant(f"{policy}, {size}", (REACH,), size, memory=(policy, size))
         for policy in sizes

@@ -73,7 +73,7 @@ def _common_recipe(variants: Sequence[Variant]) -> dict[str, Any]:
     common = recipe(replace(variants[0], model={}), 0, "", "")
     tasks = [task for variant in variants for task in variant.tasks]
     return {
-        "preset": common.preset,
+        "preset": common.size,
         "model": json.loads(json.dumps(common.model)),
         "batch_timesteps": BATCH,
         "lr": common.lr,
@@ -204,7 +204,7 @@ def differences(results: AblationResults) -> list[str]:
                 mean, (low, high) = float(paired.mean()), bootstrap_interval(paired)
             verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
             interval = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-            lines.append(f"{task}: {name} {interval} beside {base_name}: {verdict}")
+            lines.append(f"{task}: {name} {interval} against {base_name}: {verdict}")
     return lines
 
 

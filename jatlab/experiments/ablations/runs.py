@@ -56,7 +56,7 @@ def run_point(
     if variant.memory is None:
         agent, facts = trained(variant, seed, data)
     else:
-        agent, facts = _demo(*variant.memory), {}
+        agent, facts = _remembering(*variant.memory), {}
     tasks = {task: play(agent, task, episodes) for task in variant.tasks}
     if variant.memory is None:
         facts["act_milliseconds"] = milliseconds_to_act(agent, variant.tasks[0])
@@ -111,11 +111,12 @@ def _facts(info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _demo(policy: str, timesteps: int) -> Agent:
-    """The shipped demo agent, with a memory of ``timesteps`` under this cache policy."""
+def _remembering(policy: str, timesteps: int) -> Agent:
+    """jatlab-mini with a memory of ``timesteps`` under this cache policy, in place of its own."""
     from jatlab.agents.checkpoints import load_agent
 
-    agent = load_agent("demo", cache_policy=policy)
+    agent = load_agent("jatlab-mini")
+    agent.settings = agent.settings.replace(cache_policy=policy, windows={})
     agent.context = timesteps
     return agent
 

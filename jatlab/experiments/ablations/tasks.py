@@ -226,6 +226,7 @@ def score(task: str, returns: ArrayLike) -> np.ndarray:
     scores = normalise(scored, returns)
     if scores is None:
         raise ValueError(
-            f"{task} has no measured teacher to compare with: run `jatlab measure {task}` first"
+            f"{task} has no measured teacher to compare with: run "
+            f"`jatlab teachers {task} --measure` first"
         )
     return scores

@@ -50,7 +50,8 @@ class Variant:
         model: `JatConfig` fields that differ.
         training: `TrainConfig` fields that differ.
         steps: of training.
-        memory: (cache policy, timesteps) for the shipped demo agent; nothing is trained then.
+        memory: (cache policy, timesteps) for jatlab-mini, in place of its own; nothing is trained
+            then.
         token: what one token stands for: a "timestep", or a "scalar"
             (`jatlab.experiments.baselines.scalar_agent`, batches of `SCALAR_BATCH` timesteps).
         start: "jatlab-mini" to train that agent on, "nothing" for random weights of its size, None

@@ -38,7 +38,7 @@ def train_scalar(recipe: TrainConfig) -> ScalarAgent:
     [name] = recipe.tasks
     torch.manual_seed(recipe.seed)
     tokenizer = TextTokenizer.load()
-    config = JatConfig.preset(recipe.preset, **recipe.model)
+    config = JatConfig.preset(recipe.size, **recipe.model)
     layout = Layout(get_task(name), tokenizer, longest_mission(name, recipe.data, tokenizer))
     model = ScalarModel(config, layout)
     source = open_source(name, recipe.data, config, tokenizer, model.context)

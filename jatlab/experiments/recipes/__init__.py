@@ -1,1 +1,1 @@
-"""The recipes of the agents that ship: `demo` and `mini`, and the `stages` that both share."""
+"""The recipes of two agents, `demo` and `mini` (which ships), and the `stages` that both share."""

@@ -138,5 +138,5 @@ def _not_found(name: str, reason: str) -> str:
         f"{page}/tree/main and put them into {folder} (the same name then finds them), or into any "
         "folder, and give that folder instead of the name\n"
         "  meanwhile: the agent that ships with the package needs no network: "
-        "jatlab.load_agent('demo'), jatlab play demo TASK"
+        "jatlab.load_agent('jatlab-mini'), jatlab play jatlab-mini TASK"
     )

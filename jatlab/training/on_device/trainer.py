@@ -64,7 +64,7 @@ class DeviceTrainer:
     ) -> None:
         require(capture in CAPTURES, f"capture is {' or '.join(CAPTURES)}, not {capture!r}")
         self.config, self.device, self.output = config, device, Path(config.output)
-        model_config = JatConfig.preset(config.preset, **config.model)
+        model_config = JatConfig.preset(config.size, **config.model)
         self.tokenizer = TextTokenizer.load(model_config.tokenizer)
         torch.manual_seed(config.seed)
         self.model = JatModel(model_config).to(device).train()

@@ -76,7 +76,8 @@ def _domain_metrics(results: Results) -> Iterator[EvalResult]:
 
 def _task_metrics(results: Results) -> Iterator[EvalResult]:
     for name, task in results["tasks"].items():
-        dataset = PLAYING | {"dataset_type": get_task(name).env_id, "dataset_name": name}
+        # without a name of its own for each task the hub would merge them
+        dataset = PLAYING | {"dataset_type": get_task(name).env_id or name, "dataset_name": name}
         yield EvalResult(
             **dataset,
             metric_type="total_reward",

@@ -22,6 +22,7 @@ from jatlab.viz.report.tables import (
     language_rows,
     overview,
     ratio_or_nothing,
+    without_empty,
 )
 from jatlab.viz.report.videos import clips, grid_figure
 from jatlab.viz.report.words import (
@@ -33,6 +34,7 @@ from jatlab.viz.report.words import (
     failures,
     heading,
     interval,
+    is_published,
     left_out,
     number,
     percent,
@@ -43,10 +45,10 @@ from jatlab.viz.report.words import (
 
 STYLESHEET = ASSETS / "report.css"
 UNFOLDED = 12  # tasks of a domain that a page shows at once; more are folded away
-KEY = (
-    '<p class="muted">Bars: mean return of a task; lines: its 95 % interval. '
-    '<span class="key">◇ published JAT</span>, which its authors measured on the environments\n'
-    "of their day.</p>"
+KEY = "Bars: mean return of a task; lines: its 95 % interval."
+KEY_OF_JAT = (
+    ' <span class="key">◇ published JAT</span>, which its authors measured on the environments\n'
+    "of their day."
 )
 COLUMNS = (
     "Return",
@@ -103,7 +105,8 @@ def _head(results: Results, name: str) -> str:
     size = f"{parameters:,} parameters, " if parameters else ""
     cards = "".join(_card(domain, found) for domain, found in results["domains"].items())
     failed = "".join(f'<p class="failed">{escape(line)}</p>' for line in failures(results))
-    reported = f'<p class="muted">{escape(AS_REPORTED)}</p>' if results["domains"] else ""
+    published = any(map(is_published, results["domains"]))
+    reported = f'<p class="muted">{escape(AS_REPORTED)}</p>' if published else ""
     return f"""<header>
 <h1>{heading(name)}</h1>
 <p class="lead">One agent, {size}{_scope(results)}</p>
@@ -144,17 +147,19 @@ def _card(domain: str, found: DomainResults) -> str:
 
 def _averages(rows: list[list[str]]) -> str:
     """The rows of `overview` as a table with a heading for each scale."""
+    (_, _, *head), rows = without_empty(OVERVIEW_COLUMNS, rows)
+    group = f'<tr><th scope="rowgroup" colspan="{1 + len(head)}">'
     parts = []
     for index, (scale, average, ours, *others) in enumerate(rows):
         if index == 0 or rows[index - 1][0] != scale:
-            parts.append(f'<tr><th scope="rowgroup" colspan="4">{escape(scale)}</th></tr>')
+            parts.append(f"{group}{escape(scale)}</th></tr>")
         score, _, bounds = ours.partition(" ")
         cells = "".join(f'<td class="key">{other}</td>' for other in others)
         parts.append(
             f'<tr><th scope="row">{average}</th>'
             f"<td><b>{score}</b> <small>{bounds}</small></td>{cells}</tr>"
         )
-    return _html_table(("", *OVERVIEW_COLUMNS[2:]), "".join(parts), "averages")
+    return _html_table(("", *head), "".join(parts), "averages")
 
 
 def _language(results: Results) -> str:
@@ -174,7 +179,9 @@ def _domain(results: Results, domain: str, videos: Path | None) -> str:
     count, folded = plural(len(tasks), "task"), len(tasks) > UNFOLDED
     charts, moving = score_charts(domain, tasks, found), clips(tasks, videos)
     if charts:
-        charts = _fold(f"Charts of {count}", f'<div class="pair">{charts}</div>{KEY}', folded)
+        key = KEY + (KEY_OF_JAT if is_published(domain) else "")
+        content = f'<div class="pair">{charts}</div><p class="muted">{key}</p>'
+        charts = _fold(f"Charts of {count}", content, folded)
     return f"""<section>
 <h2>{escape(domain_title(domain))}</h2>
 <p>{escape(comparison(tasks, found))}</p>

@@ -15,6 +15,7 @@ from jatlab.viz.report.words import (
     failures,
     heading,
     interval,
+    is_published,
     left_out,
     number,
     percent,
@@ -66,6 +67,14 @@ def overview(found: DomainResults, domain: str) -> list[list[str]]:
     return rows
 
 
+def without_empty(
+    head: Sequence[str], rows: list[list[str]], first: int = 3
+) -> tuple[list[str], list[list[str]]]:
+    """A table without the columns, from ``first`` on, in which no row has anything."""
+    kept = [i for i in range(len(head)) if i < first or any(row[i] != NOTHING for row in rows)]
+    return [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
 def ratio_or_nothing(value: float | None) -> str:
     """A normalised score, or the sign for nothing."""
     return NOTHING if value is None else ratio(value)
@@ -102,7 +111,8 @@ def summary(results: Results) -> str:
         success = "" if rate is None else f", success {percent(rate)}"
         lines.append(f"{domain_title(domain)}, {plural(len(found['tasks']), 'task')}{success}")
         rows = overview(found, domain)
-        lines += _aligned([list(OVERVIEW_COLUMNS), *rows]) if rows else ["  no normalised score"]
+        head, rows = without_empty(OVERVIEW_COLUMNS, rows)
+        lines += _aligned([head, *rows]) if rows else ["  no normalised score"]
         lines += [f"  {line}" for line in left_out(found)]
     lines += [" ".join(row) for row in language_rows(results)]
     return "\n".join([*lines, *(f"FAILED: {line}" for line in failures(results))])
@@ -133,7 +143,7 @@ def markdown(results: Results) -> str:
     parts += [f"**{line}**\n" for line in failures(results)]
     for domain in results["domains"]:
         parts += _domain_parts(results, domain)
-    if results["domains"]:
+    if any(map(is_published, results["domains"])):
         parts.append(f"{AS_REPORTED}\n")
     if results["language"]:
         table = _markdown_table(LANGUAGE_COLUMNS, language_rows(results))
@@ -150,7 +160,7 @@ def _domain_parts(results: Results, domain: str) -> list[str]:
     rows = overview(found, domain)
     return [
         f"## {title}\n",
-        *([_markdown_table(OVERVIEW_COLUMNS, rows)] if rows else []),
+        *([_markdown_table(*without_empty(OVERVIEW_COLUMNS, rows))] if rows else []),
         f"{comparison(tasks, found)}\n",
         *(f"{line}\n" for line in left_out(found)),
         _task_table(tasks),
@@ -161,7 +171,9 @@ def _domain_parts(results: Results, domain: str) -> list[str]:
 def _task_table(tasks: dict[str, TaskResults]) -> str:
     human = any("mean" in task["by_human"] for task in tasks.values())
     rows = [_task_row(short_name(name), task, human) for name, task in tasks.items()]
-    return _markdown_table([*TASK_COLUMNS, *(["of human play"] if human else [])], rows)
+    return _markdown_table(
+        *without_empty([*TASK_COLUMNS, *(["of human play"] if human else [])], rows)
+    )
 
 
 def _task_row(name: str, task: TaskResults, human: bool) -> list[str]:

@@ -6,7 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jatlab.evaluation.results import PUBLISHED_SOURCE, DomainResults, Results, TaskResults
+from jatlab.evaluation.results import (
+    PUBLISHED,
+    PUBLISHED_SOURCE,
+    DomainResults,
+    Results,
+    TaskResults,
+)
 from jatlab.tasks import short_name
 
 DOMAIN_TITLES = {
@@ -30,6 +36,17 @@ AS_REPORTED = (
     f"As reported, whole domain: what JAT's authors published ({PUBLISHED_SOURCE}). Their IQM is "
     "over single episodes. The IQM over the same tasks is over the means of tasks, because single "
     "episodes were not published."
+)
+
+
+SCALES = (
+    "(return − random) / (reference − random). On our teacher's scale, random policy and teacher "
+    "were measured on today's environments."
+)
+PUBLISHED_SCALE = (
+    " On the published expert's scale, both are as JAT's authors published them, measured on their "
+    "environments. Only on that scale may the agent be compared with the published JAT (10 "
+    "episodes a task)."
 )
 
 
@@ -123,14 +140,21 @@ def _against_jat(tasks: dict[str, TaskResults]) -> str:
     )
 
 
+def is_published(name: str) -> bool:
+    """Whether a task or a domain is one of JAT's, of which there are published scores."""
+    return name.partition("-")[0] in PUBLISHED
+
+
 def left_out(found: DomainResults) -> list[str]:
     """A sentence for each scale that misses tasks of a domain: which ones, and why.
 
-    A domain in which no task has a human score has no human scale to miss.
+    A domain in which no task has a human score has no human scale to miss, and tasks of one's own
+    have our teacher's alone.
     """
+    scales = {"by_teacher"} | ({"by_expert"} if any(map(is_published, found["tasks"])) else set())
     lines = []
     for scale, words in SCALE_NAMES.items():
-        if scale == "by_human" and not found[scale]["tasks"]:
+        if scale not in scales and not found[scale]["tasks"]:
             continue
         reasons: dict[str, list[str]] = {}
         for name, why in found[scale]["left_out"].items():
@@ -168,13 +192,7 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ),
         *_cut_short(results),
         ("Actions", f"discrete: {choice}; continuous: the predicted values."),
-        (
-            "Scales",
-            "(return − random) / (reference − random). On our teacher's scale, random policy and "
-            "teacher were measured on today's environments. On the published expert's scale, both "
-            "are as JAT's authors published them, measured on their environments. Only on that "
-            "scale may the agent be compared with the published JAT (10 episodes a task).",
-        ),
+        ("Scales", SCALES + (PUBLISHED_SCALE if any(map(is_published, results["tasks"])) else "")),
         (
             "Intervals",
             f"95 %, percentile bootstrap over episodes, {draws:,} draws; for a domain stratified "

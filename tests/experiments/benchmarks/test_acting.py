@@ -13,10 +13,10 @@ def test_a_table_of_an_agent(capsys, monkeypatch):
         Acting("atari-pong", 0.5, 39.0, 10.0, 400.0),
     ]
     monkeypatch.setattr(bench_agent, "run", lambda agent: found)
-    assert main(["bench", "--agent", "demo"]) == 0
-    assert main(["bench", "--agent", "demo", "--check"]) == 1
+    assert main(["bench", "--agent", "jatlab-mini"]) == 0
+    assert main(["bench", "--agent", "jatlab-mini", "--check"]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("demo on one thread")
+    assert lines[0].startswith("jatlab-mini on one thread")
     assert any(line.startswith("| babyai-go-to") and line.endswith("yes |") for line in lines)
     assert any(line.startswith("| atari-pong") and line.endswith("no |") for line in lines)
 
@@ -37,7 +37,7 @@ def test_every_target_counts(line, met):
 
 @pytest.mark.slow
 def test_measured_in_a_process_of_its_own():
-    (line,) = bench_agent.run("demo", ("babyai-go-to-obj",))
+    (line,) = bench_agent.run("jatlab-mini", ("babyai-go-to-obj",))
     assert line.task == "babyai-go-to-obj" and 0 < line.loaded < 60 and line.steps_per_second > 1
     assert line.pictures_per_second > 1
     assert 50 < line.memory < 3000  # torch, the agent and a grid

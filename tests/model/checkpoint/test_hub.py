@@ -100,7 +100,7 @@ def test_why_it_could_not_be_had_and_how_to_go_on(error, reason, elsewhere, monk
         f"the cache {elsewhere / 'cache'}",
         f"https://huggingface.co/{NAME}/tree/main",
         "config.json, model.safetensors and tokenizer.json",
-        "jatlab.load_agent('demo')",
+        "jatlab.load_agent('jatlab-mini')",
     ):
         assert part in str(told.value)
 

@@ -207,8 +207,8 @@ def test_the_file_says_the_dtype_unless_the_caller_does(weights, tmp_path):
 
 
 def test_our_agents_stored_in_bfloat16_run_in_float32():
-    assert dtypes(jatlab.load_agent("demo").model) == {torch.float32}
-    assert dtypes(jatlab.load_agent("demo", dtype="bfloat16").model) == {torch.bfloat16}
+    assert dtypes(jatlab.load_agent("jatlab-mini").model) == {torch.float32}
+    assert dtypes(jatlab.load_agent("jatlab-mini", dtype="bfloat16").model) == {torch.bfloat16}
 
 
 def test_training_changes_the_model_and_not_the_file(weights, tmp_path):

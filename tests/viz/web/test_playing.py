@@ -51,9 +51,12 @@ def test_frames_are_drawn_no_larger_than_shown(agent, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_the_command_writes_a_page(tmp_path, capsys):
     path = tmp_path / "episode.html"
-    words = f"play demo babyai-go-to-obj --seed 1000001 --max-steps 8 --output {path}"
+    words = f"play jatlab-mini babyai-go-to-obj --seed 1000001 --max-steps 8 --output {path}"
     assert main(words.split()) in (0, None)
-    assert f"written: {path}, <babyai-go-to-obj · demo · seed 1000001" in capsys.readouterr().out
+    assert (
+        f"written: {path}, <babyai-go-to-obj · jatlab-mini · seed 1000001"
+        in capsys.readouterr().out
+    )
     data = data_of(path.read_text(encoding="utf-8"))
     assert data["actions"]["names"][:3] == ["left", "right", "forward"]
     assert path.stat().st_size < 3_000_000
