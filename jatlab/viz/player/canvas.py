@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jatlab.viz.attention import by_timestep, reduce_heads
+from jatlab.viz.attention.weights import whose
 from jatlab.viz.player.panel import ACCENT, FRAME, MARGIN, SIDE, TRACK, Colour, panel, write
 from jatlab.viz.player.watching import Moment
 from jatlab.viz.video import GROUND, INK, MUTED, pillow, resize
@@ -178,6 +179,7 @@ def _draw_past(
         observations, actions = by_timestep(reduce_heads(now.attention, layer, head))
         weights = observations[-SHOWN:]
         _draw_attention(draw, top, now.step, weights, actions[-SHOWN:])
+        write(draw, (WIDTH // 2 + 8, top), whose(layer, head), 12)
     _draw_strip(image, draw, moments[-len(weights) :], weights[-len(moments) :])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jatlab
-from jatlab.agents.checkpoints import save_agent
+from jatlab.agents.checkpoints import save_agent, shipped_agents
 from jatlab.viz.player.app import Player
 from jatlab.viz.player.cast import Cast
 from tests.support.little_tasks import GRID, OPEN, PUSH
@@ -16,11 +16,12 @@ from tests.viz.player.driving import change, click, until
 def test_agents_that_ship_and_your_own_are_there(agent, tmp_path):
     save_agent(agent, tmp_path / "mine")
     cast = Cast(agent, tmp_path)
-    assert cast.others == ["demo", "jatlab-mini", str(tmp_path / "mine")]
+    assert cast.others == [*shipped_agents(), str(tmp_path / "mine")]
     assert cast.menu(GRID)[:3] == [("tiny", "agent"), ("random", "random"), ("you", "you")]
     own = cast.agent(str(tmp_path / "mine"))
     assert own.model.config == agent.model.config and cast.agent(str(tmp_path / "mine")) is own
-    assert "demo" not in Cast(jatlab.load_agent("demo"), tmp_path).others
+    mini = jatlab.load_agent("jatlab-mini")
+    assert "jatlab-mini" not in Cast(mini, tmp_path).others  # it is the one given
 
 
 def test_another_agent_is_chosen_by_its_name(player):
