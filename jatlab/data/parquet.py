@@ -283,5 +283,5 @@ def frames_from_png(data: bytes | None) -> np.ndarray:
             "expected RGBA (four frames), 84 x 84",
         )
         return np.asarray(image).transpose(2, 0, 1)
-    except (OSError, SyntaxError, TypeError) as error:  # what Pillow raises
+    except (OSError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
         raise ValueError(f"a picture that cannot be read ({error})") from None

@@ -132,6 +132,9 @@ def _vector(observation: Observation) -> np.ndarray:
     return np.asarray(observation["continuous_observation"])
 
 
+LARGEST = 10**9  # bytes of a part of the zip: a policy of vectors has some megabytes
+
+
 def read_zip(path: Path) -> tuple[Weights, dict[str, Any]]:
     """The policy's weights, and the settings that are plain JSON, without loading any pickle.
 
@@ -143,9 +146,9 @@ def read_zip(path: Path) -> tuple[Weights, dict[str, Any]]:
 
     try:
         with zipfile.ZipFile(path) as file:
-            settings = json.loads(file.read("data"))
-            stored = io.BytesIO(file.read("policy.pth"))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            settings = json.loads(_unpack(file, "data"))
+            stored = io.BytesIO(_unpack(file, "policy.pth"))
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is no file that model.save of stable-baselines3 wrote: {error}"
         ) from None
@@ -158,6 +161,16 @@ def read_zip(path: Path) -> tuple[Weights, dict[str, Any]]:
             f"{path}: policy.pth holds more than weights, and is not loaded: it could run any "
             f"code ({reason})"
         ) from None
+
+
+def _unpack(file: zipfile.ZipFile, name: str) -> bytes:
+    """A part of a zip file. Raises ValueError, before it is unpacked, for one that is too large."""
+    size = file.getinfo(name).file_size
+    require(
+        size <= LARGEST,
+        f"{name} unpacks to {size / 1e9:.2f} GB, expected at most {LARGEST / 1e9:.0f}",
+    )
+    return file.read(name)
 
 
 def _kind_of(weights: Weights, path: Path) -> Kind:

@@ -146,7 +146,7 @@ def load_state(
     """
     check_files(folder, SEALED)
     _load_weights(folder / "model.safetensors", model)
-    tensors = load_file(folder / STATE)
+    tensors = _read_tensors(folder / STATE)
     for name, parameter in model.named_parameters():
         if average is not None:
             average.values[name].copy_(local(parameter))
@@ -157,6 +157,16 @@ def load_state(
             moments = {key: cut_like(tensors[f"{key}/{name}"], parameter) for key in MOMENTS}
             optimizer.state[parameter] = {"step": step} | moments
     return read_json(folder / COUNTERS)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is damaged or cut short ({error}): copy it again, or delete this checkpoint "
+            "and go on from an earlier one"
+        ) from None
 
 
 def _load_weights(path: Path, model: JatModel) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HOME = "MINARI_DATASETS_PATH"  # the environment variable that says where Minari's data sets are
 CHARACTERS = frozenset(map(chr, range(32, 127)))
+LARGEST = 8 * 10**9  # bytes of one array of an episode
 LONGEST = 1000  # characters of a mission
 
 
@@ -151,14 +152,32 @@ def read_minari(folder: Path, task: Task) -> Iterator[list[Episode]]:
         task: of the episodes.
 
     Raises:
-        ValueError: for observations or actions that are not the task's.
+        ValueError: for observations or actions that are not the task's, and for arrays that are too
+            large to be unpacked.
     """
     import minari
 
+    check_sizes(folder / "data")
     for number, one in enumerate(minari.MinariDataset(folder / "data")):
         episode = _episode(task, one, folder)
         check_episode(episode, task, number)
         yield [episode]
+
+
+def check_sizes(folder: Path) -> None:
+    """Raise ValueError for an array above `LARGEST`: kilobytes may unpack to terabytes."""
+    import h5py
+
+    def check(name: str, part: Any) -> None:
+        size = part.nbytes if isinstance(part, h5py.Dataset) else 0
+        require(
+            size <= LARGEST,
+            f"{file}: {name} has {size / 1e9:.1f} GB, expected at most {LARGEST / 1e9:.0f}",
+        )
+
+    for file in sorted(folder.glob("*.hdf5")):
+        with h5py.File(file) as stored:
+            stored.visititems(check)
 
 
 def _episode(task: Task, one: Any, folder: Path) -> Episode:

@@ -137,10 +137,10 @@ def markdown(results: Results) -> str:
     episodes, seed = results["settings"]["episodes"], results["settings"]["seed"]
     ranges = "95 % intervals in brackets" if episodes > 1 else ONE_EPISODE
     parts = [
-        f"# {heading(results['agent']['name'])}\n",
+        f"# {as_markdown(heading(results['agent']['name']))}\n",
         f"{plural(episodes, 'episode')} a task, seeds from {seed:,}; {ranges}.\n",
     ]
-    parts += [f"**{line}**\n" for line in failures(results)]
+    parts += [f"**{as_markdown(line)}**\n" for line in failures(results)]
     for domain in results["domains"]:
         parts += _domain_parts(results, domain)
     if any(map(is_published, results["domains"])):
@@ -148,21 +148,26 @@ def markdown(results: Results) -> str:
     if results["language"]:
         table = _markdown_table(LANGUAGE_COLUMNS, language_rows(results))
         parts += ["## Text and pictures\n", table]
-    parts += ["## How it was made\n", f"    {results['command']}\n"]
-    parts += [f"- {term}: {words}" for term, words in provenance(results)]
+    parts += ["## How it was made\n", f"    {' '.join(results['command'].split())}\n"]
+    parts += [f"- {term}: {as_markdown(words)}" for term, words in provenance(results)]
     return "\n".join(parts) + "\n"
+
+
+def as_markdown(text: str) -> str:
+    """A text from elsewhere, such as an agent's name, in one line and without HTML of its own."""
+    return " ".join(text.split()).replace("<", "&lt;")
 
 
 def _domain_parts(results: Results, domain: str) -> list[str]:
     """One domain as Markdown: its averages, its comparison, its tasks and its figure."""
-    found, title = results["domains"][domain], domain_title(domain)
+    found, title = results["domains"][domain], as_markdown(domain_title(domain))
     tasks = {name: results["tasks"][name] for name in found["tasks"]}
     rows = overview(found, domain)
     return [
         f"## {title}\n",
         *([_markdown_table(*without_empty(OVERVIEW_COLUMNS, rows))] if rows else []),
         f"{comparison(tasks, found)}\n",
-        *(f"{line}\n" for line in left_out(found)),
+        *(f"{as_markdown(line)}\n" for line in left_out(found)),
         _task_table(tasks),
         f"![Scores of the {title} tasks, as bars with 95 % intervals](figures/{domain}.png)\n",
     ]
@@ -180,7 +185,7 @@ def _task_row(name: str, task: TaskResults, human: bool) -> list[str]:
     returned, success = task["return"], task["success"]
     spread = f"{number(returned['mean'])} ± {number(returned['std'])}"
     row = [
-        name,
+        as_markdown(name).replace("|", r"\|"),
         f"{spread} [{interval(returned['interval'])}]",
         percent(success["rate"]) if success else NOTHING,
         _scaled(task, "by_teacher"),

@@ -148,7 +148,7 @@ def test_split_and_fingerprint(tmp_path, tokenizer):
     [
         (as_bytes(sixteen_bits()), "picture 1 has mode 'I;16'"),
         (b"GIF?", "picture 1: not a picture that Pillow knows"),
-        (b"", "neither bytes nor a path"),
+        (b"", "holds no bytes of a picture"),
     ],
 )
 def test_a_bad_picture_in_the_data_is_named(tmp_path, tokenizer, image, match):

@@ -15,7 +15,7 @@ LOG = [
 VOID = {"meta", "img", "br", "path", "use", "input", "link", "hr"}
 
 
-def results(tasks=TASKS, name="demo", mean=0.7, **settings):
+def results(tasks=TASKS, name="demo", mean=0.7, mission="go to the <red> ball", **settings):
     """Six episodes of each task, with returns about `mean`."""
     rng = np.random.default_rng(0)
     settings = {
@@ -30,7 +30,7 @@ def results(tasks=TASKS, name="demo", mean=0.7, **settings):
     agent = {"name": name, "parameters": 1234, "fingerprint": "f00d"}
     records = {}
     for task in tasks:
-        words = "go to the <red> ball" if task.startswith("babyai") else ""
+        words = mission if task.startswith("babyai") else ""
         same = {"success": True, "cut": False, "mission": words}
         episodes = [
             {"seed": 1_000_000 + i, "total": float(total), "length": 5 + i, **same}
