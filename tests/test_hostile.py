@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 
 import jatlab
 from jatlab.data.episodes import read_episodes
@@ -205,4 +206,6 @@ def test_script_in_names_and_missions_is_text_in_the_report(tmp_path):
     page = Page((tmp_path / "report.html").read_text())
     assert page.all("script") == []
     assert not any("onerror" in dict(attributes) for attributes in page.all("img"))
-    assert "<script>" not in (tmp_path / "README.md").read_text()
+    front_matter, card = (tmp_path / "README.md").read_text().split("\n---\n", 1)
+    assert yaml.safe_load(front_matter)["model-index"][0]["name"] == SCRIPT
+    assert "<script>" not in card and "&lt;script>" in card
