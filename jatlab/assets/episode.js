@@ -371,7 +371,10 @@ function begin() {
   $("play").addEventListener("click", toggle);
   $("speed").addEventListener("change", event => setSpeed(Number(event.target.value)));
   document.addEventListener("keydown", press);
-  window.addEventListener("resize", showAttention);
+  let width = 0;  // a frame of a notebook is laid out after its page is loaded
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width !== width) { width = contentRect.width; showAttention(); }
+  }).observe($("attention"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAttention);
   if (data.observed.kind === "grid") {
     atlas.addEventListener("load", showObservations);

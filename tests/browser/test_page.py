@@ -17,7 +17,6 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium"),
 ]
 MISSION = '</script><script>document.title = "taken over"</script>"\'&'
-ATTENTION = "document.getElementById('attention')"
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +174,24 @@ def test_the_frame_of_a_notebook_runs_the_page(opened, browser):
     assert frame[2] > 1000 and frame[3] == 760
     assert page.evaluate("document.querySelector('iframe').contentDocument") is None  # kept apart
     assert page.problems == []
+
+
+def test_a_frame_that_is_laid_out_late_is_drawn(opened, episodes):
+    """A notebook lays its frames out after their pages are loaded."""
+    page = opened(GRID, embedded=True)
+    page.evaluate("""(() => {
+        const frame = document.querySelector('iframe'), late = document.createElement('iframe');
+        late.style = 'display: none';
+        late.srcdoc = frame.srcdoc;  // without its sandbox, so that this test can look inside
+        frame.replaceWith(late);
+    })()""")
+    inside = "document.querySelector('iframe').contentDocument"
+    said = f"{inside}?.getElementById('hovered')?.textContent.startsWith('Shown')"
+    page.wait_for(said, 20, "the page does not run")
+    page.evaluate("document.querySelector('iframe').style = 'width: 900px; height: 700px'; null")
+    drawn = f"""(() => {{
+        const c = {inside}.getElementById('timeline');
+        if (!c.width) return false;
+        return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0);
+    }})()"""
+    page.wait_for(drawn, 20, "the attention is not drawn")
