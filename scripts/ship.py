@@ -26,6 +26,7 @@ from jatlab.experiments.benchmarks.algorithms import Ratio
 from jatlab.experiments.benchmarks.algorithms import run as run_bench
 from jatlab.experiments.recipes import mini
 from jatlab.experiments.recipes.demo import EPISODES
+from jatlab.utils.manifest import seal
 from jatlab.viz.plots import to_png
 from jatlab.viz.report.model_card import model_card
 from jatlab.viz.report.run import evaluate_and_report
@@ -114,6 +115,7 @@ def ship_mini() -> None:
     played = len(names) - len(mini.LANGUAGE)
     what = f"A generalist of {played} tasks that also reads and writes"
     shutil.copy(report / "report.json", SHIPPED / "jatlab-mini" / "report.json")
+    seal(SHIPPED / "jatlab-mini", ["report.json"])
     keep_figures(report, "mini-")
     write_card(SHIPPED / "jatlab-mini", "mini-", what, MINI_MADE_BY, MINI_LEFT)
     results = json.loads((report / "report.json").read_text())
