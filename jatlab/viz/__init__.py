@@ -1,13 +1,17 @@
 """Figures and videos, a module a subject; the report and the player are folders of their own.
 
-`export_html` makes a page of an episode. It is loaded on first use, so that a figure alone needs
-none of what the page needs.
+`export_html` makes a page of an episode, `published_page` one of the published scores. They are
+loaded on first use, so that a figure alone needs none of what a page needs.
 """
 
 from importlib import import_module
 from typing import Any
 
-_HOME = dict.fromkeys(("EpisodePage", "export_html"), "jatlab.viz.web.export")
+_HOME = {
+    "Page": "jatlab.viz.web.page",
+    "export_html": "jatlab.viz.web.export",
+    "published_page": "jatlab.viz.web.published_page",
+}
 
 __all__ = [*_HOME]
 

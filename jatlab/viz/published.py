@@ -248,7 +248,7 @@ def published_task(task: str, axes: Axes | None = None) -> Figure:
     look: Any = dict(fmt="o", markersize=7, linewidth=2, capsize=0)
     with panel(axes, 6.4, 0.32 * len(known) + 0.8) as axes:
         for row, (who, score) in enumerate(known):
-            axes.errorbar(score.mean, row, xerr=_bar(task, score), color=WHO[who][1], **look)
+            axes.errorbar(score.mean, row, xerr=bar(task, score), color=WHO[who][1], **look)
         axes.set_yticks(range(len(known)), [WHO[who][0] for who, _ in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.tick_params(axis="y", labelcolor=INK)
@@ -263,7 +263,7 @@ def published_task(task: str, axes: Axes | None = None) -> Figure:
     return words(axes, caption, f"{task}: {means}.")
 
 
-def _bar(task: str, score: Score) -> list[list[float]] | None:
+def bar(task: str, score: Score) -> list[list[float]] | None:
     """How far a bar reaches to the left and to the right of the mean; None without a deviation."""
     if score.std is None:
         return None

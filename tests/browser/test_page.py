@@ -7,7 +7,7 @@ import pytest
 
 from jatlab.agents.rollout import rollout
 from jatlab.tasks import make_env
-from jatlab.viz import export_html
+from jatlab.viz import export_html, published_page
 from tests.support import little_tasks
 from tests.support.chromium import Chromium, wait_until
 from tests.support.little_tasks import GAME, GRID, PUSH
@@ -195,3 +195,21 @@ def test_a_frame_that_is_laid_out_late_is_drawn(opened, episodes):
         return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0);
     }})()"""
     page.wait_for(drawn, 20, "the attention is not drawn")
+
+
+def test_published_scores_are_chosen_without_a_kernel(page, tmp_path):
+    published_page().save(tmp_path / "b.html")
+    page.problems.clear()
+    page.resize(900, 1200)
+    page.open((tmp_path / "b.html").as_uri())
+    page.wait_for("document.querySelectorAll('.row').length === 55", 20, "there are no rows")
+    page.click("document.querySelectorAll('.row')[2]")
+    assert text(page, "name") == "atari-krull"
+    change = "dispatchEvent(new Event('change')); null"
+    page.evaluate(f"domain.value = 'mujoco'; domain.{change}")
+    assert page.evaluate("document.querySelectorAll('.row').length") == 11
+    assert page.evaluate("document.getElementById('scale').disabled")
+    assert text(page, "name") == "mujoco-ant"
+    page.resize(420, 900)
+    page.wait_for("innerWidth === 420", 20, "the window keeps its size")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420 and page.problems == []

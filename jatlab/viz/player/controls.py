@@ -10,8 +10,6 @@ import html
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import ipywidgets as widgets
@@ -21,6 +19,7 @@ from jatlab.tasks import task_names
 from jatlab.viz.player.encoding import Encoder
 from jatlab.viz.player.session import Session
 from jatlab.viz.player.view import frame_beside, views_of
+from jatlab.viz.web.page import asset
 
 ALL = "all"  # what stands for None in a menu, where None means that nothing is chosen
 NOBODY = ("nobody", ALL)
@@ -143,10 +142,10 @@ class Controls:
 
     def _page(self) -> widgets.HTML:
         """Style, script, and the sentence that the script shows while the kernel is busy."""
-        script = html.escape(_asset("player.js"))
+        script = html.escape(asset("player.js"))
         waits = "The kernel is busy with a cell: your click is answered when that has ended."
         return widgets.HTML(
-            f'<style>{_asset("player.css")}</style><img src="{PIXEL}" alt="" onload="{script}">'
+            f'<style>{asset("player.css")}</style><img src="{PIXEL}" alt="" onload="{script}">'
             f'<div class="jl-waits" role="status">{waits}</div>'
         )
 
@@ -265,11 +264,6 @@ class Controls:
 
 
 # --- single widgets ---
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("jatlab").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _tree(widget: widgets.Widget) -> Iterator[widgets.Widget]:

@@ -7,28 +7,21 @@ was observed. It works on a static site, in the documentation, in nbviewer and f
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jatlab.tasks import get_task
 from jatlab.teachers.human.names import actions_of, observations_of
 from jatlab.utils.checks import require
-from jatlab.utils.files import atomic_write, expanded
 from jatlab.viz.web.content import Detail, Episode, Names, content
+from jatlab.viz.web.page import HEIGHT, Page, check_html, fill
 
 if TYPE_CHECKING:
     from jatlab.agents.agent import Agent
     from jatlab.agents.rollout import RandomAgent
 
 LIMIT = 3_000_000  # bytes of a page
-HEIGHT = 760  # of a frame in a notebook, in pixels
 # from all that is wanted to the least that is worth having
 DETAILS = (
     Detail(400, 320, 80, 64),
@@ -41,53 +34,6 @@ DETAILS = (
     Detail(50, 160, 40, 16),
     Detail(30, 120, 30, 8),
 )
-# The sentence lies beneath the page. It is seen where the frame is not: on GitHub, and in a
-# notebook that JupyterLab does not trust yet.
-FRAME = (
-    '<div style="display: grid"><p style="grid-area: 1 / 1">{title}: this page of one episode '
-    "moves where HTML is shown: in nbviewer, in the documentation, and in a notebook that you "
-    'trust.</p><iframe srcdoc=\'{page}\' sandbox="allow-scripts" title="{title}" '
-    'style="grid-area: 1 / 1; width: 100%; height: {height}px; border: 0; border-radius: 10px">'
-    "</iframe></div>"
-)
-
-
-@dataclass(frozen=True)
-class EpisodePage:
-    """A page of HTML; the last line of a notebook's cell shows it, without a kernel too.
-
-    Attributes:
-        html: The whole page.
-        title: Its title.
-        height: Of the frame that shows it in a notebook, in pixels.
-    """
-
-    html: str
-    title: str
-    height: int = HEIGHT
-
-    def save(self, path: str | Path) -> Path:
-        """Write the page; the file is complete or not there.
-
-        Raises:
-            ValueError: The name does not end in .html.
-        """
-        path = check_html(path)
-        with atomic_write(path) as temporary:
-            temporary.write_text(self.html, encoding="utf-8")
-        return path
-
-    def _repr_html_(self) -> str:
-        """A frame of its own, so that the page's style and the notebook's do not mix.
-
-        It may run scripts, and nothing else: it cannot reach the page around it.
-        """
-        # in an attribute only & and its quotation mark mean anything; the page is full of "
-        page = self.html.replace("&", "&amp;").replace("'", "&#39;")
-        return FRAME.format(page=page, title=html.escape(self.title), height=self.height)
-
-    def __repr__(self) -> str:
-        return f"<{self.title}: a page of {len(self.html.encode()):,} bytes>"
 
 
 def export_html(
@@ -100,7 +46,7 @@ def export_html(
     names: Sequence[str] = (),
     limit: int = LIMIT,
     height: int = HEIGHT,
-) -> EpisodePage:
+) -> Page:
     """Make one self-contained page of an episode.
 
     Args:
@@ -132,7 +78,7 @@ def export_html(
     )
     named = _names(agent, task, seed, names)
     title = f"{named.task} · {named.about}" if named.about else named.task
-    made = EpisodePage(_fitting(episode, named, title, limit), title, height)
+    made = Page(_fitting(episode, named, title, limit), title, height)
     if path is not None:
         made.save(path)
     return made
@@ -142,7 +88,7 @@ def _fitting(episode: Episode, named: Names, title: str, limit: int) -> str:
     """The page with the most detail that has at most `limit` bytes."""
     size = 0
     for detail in DETAILS:
-        page = _page(content(episode, named, detail), title)
+        page = fill("episode", content(episode, named, detail), title)
         size = len(page.encode())
         if size <= limit:
             return page
@@ -150,20 +96,6 @@ def _fitting(episode: Episode, named: Names, title: str, limit: int) -> str:
         f"the page has at least {size:,} bytes, and the limit is {limit:,}: "
         "allow more, or play with max_steps"
     )
-
-
-def check_html(path: str | Path) -> Path:
-    """The path, if a page can be written there by its name.
-
-    Raises:
-        ValueError: The suffix is not .html.
-    """
-    path = expanded(path)
-    require(
-        path.suffix.lower() == ".html",
-        f"{path}: a page's name ends in .html, not {path.suffix or 'in no suffix'!r}",
-    )
-    return path
 
 
 def _names(
@@ -183,15 +115,3 @@ def _names(
         observations_of(known) if known else (),
         model.config.attention_layers if model else (),
     )
-
-
-def _page(shown: dict[str, Any], title: str) -> str:
-    """The page's text. JSON with < as an escape cannot end the script that holds it."""
-    data = json.dumps(shown, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    parts = {"style": _asset("episode.css"), "script": _asset("episode.js")}
-    return Template(_asset("episode.html")).substitute(parts, title=html.escape(title), data=data)
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("jatlab").joinpath("assets", name).read_text(encoding="utf-8")

@@ -15,7 +15,8 @@ from jatlab.tasks import make_env
 from jatlab.tasks.frames import draw
 from jatlab.teachers.human.names import action_names
 from jatlab.viz.video import resize
-from jatlab.viz.web.export import LIMIT, EpisodePage, check_html, export_html
+from jatlab.viz.web.export import LIMIT, export_html
+from jatlab.viz.web.page import Page, check_html
 
 WIDTH = 320  # pixels: the widest frame that a page shows
 
@@ -30,7 +31,7 @@ def play_html(
     temperature: float | None = None,
     max_steps: int | None = None,
     limit: int = LIMIT,
-) -> EpisodePage:
+) -> Page:
     """Play one episode, and write its page.
 
     Args:

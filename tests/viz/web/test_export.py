@@ -115,5 +115,5 @@ def test_the_package_offers_the_page_and_names_what_it_lacks():
     from jatlab import viz
 
     assert "export_html" in dir(viz)
-    with pytest.raises(AttributeError, match="no attribute 'export_htm'; it offers EpisodePage"):
+    with pytest.raises(AttributeError, match="no attribute 'export_htm'; it offers Page"):
         _ = viz.export_htm
