@@ -18,7 +18,7 @@ import numpy as np
 from jatlab.tasks import get_task, make_env
 from jatlab.tasks.frames import draw, fitted
 from jatlab.tasks.task import Action, Observation
-from jatlab.utils.checks import check_temperature, whole_number
+from jatlab.utils.checks import check_temperature, require, whole_number
 
 FIRST_SEED = 1_000_000  # demonstrations are recorded with smaller seeds
 VIDEO_FRAMES = 48
@@ -57,6 +57,9 @@ class EvaluatedAgent(Protocol):
         """
 
 
+MOST_EPISODES, MOST_ENVS = 1_000_000, 4096  # of a task; more is a slip of the keyboard
+
+
 @dataclass(frozen=True)
 class PlaySettings:
     """What decides the returns, beside agent and task; only `envs` does not.
@@ -81,8 +84,10 @@ class PlaySettings:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("episodes", "envs"):
+        for name, most in (("episodes", MOST_EPISODES), ("envs", MOST_ENVS)):
             self._set_whole(name, 1)
+            value = getattr(self, name)
+            require(value <= most, f"{name} is {value:,}: expected at most {most:,}")
         self._set_whole("seed", None)
         if self.seed < FIRST_SEED:
             raise ValueError(

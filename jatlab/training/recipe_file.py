@@ -23,7 +23,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from jatlab.training.recipe import TrainConfig
-from jatlab.utils.checks import check_type, require
+from jatlab.utils.checks import checked, require
 from jatlab.utils.files import expanded, write_text
 
 HEAD = "# Train so again: jatlab train --config THIS-FILE --output ANOTHER-FOLDER\n"
@@ -66,7 +66,7 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         with suppress(ValueError, OverflowError):
             value = float(value)
     if not (list in kinds and isinstance(value, str)):
-        check_type(value, hint, where)
+        return checked(value, hint, where)
     return value
 
 

@@ -8,6 +8,8 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 type_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)  # which takes a millisecond
 KINDS: dict[Any, str] = {
     str: "text",
@@ -61,21 +63,25 @@ def check_temperature(value: Any) -> float:
 def check_fields(instance: Any) -> None:
     """Raise `ValueError` unless every field of a dataclass holds a value of its type.
 
-    A float may be any finite number; an int may be of NumPy, but no bool. The entries of lists and
-    mappings are checked as well.
+    A float may be any finite number; an int may be of NumPy, but no bool. NumPy's numbers become
+    Python's, which files can hold. The entries of lists and mappings are checked as well.
     """
     for name, hint in type_hints(type(instance)).items():
-        check_type(getattr(instance, name), hint, name)
+        value = checked(getattr(instance, name), hint, name)
+        object.__setattr__(instance, name, value)  # of a frozen one too
 
 
-def check_type(value: Any, hint: Any, where: str) -> None:
-    """Raise `ValueError`, which begins with ``where``, unless a value is of the annotated type."""
+def checked(value: Any, hint: Any, where: str) -> Any:
+    """The value, with Python's numbers in place of NumPy's.
+
+    Raises `ValueError`, which begins with ``where``, unless it is of the annotated type.
+    """
     kinds = _kinds(hint)
     wanted = " or ".join(KINDS[kind] for kind, _ in kinds)
     found = [parts for kind, parts in kinds if _is_of(value, kind)]
     require(found or not kinds, f"{where} is {shortened(value)}: expected {wanted}")
-    for parts in found[:1]:
-        _check_parts(value, parts, where)
+    plain = value.item() if isinstance(value, np.generic) else value
+    return _checked_parts(plain, found[0], where) if found else plain
 
 
 def shortened(value: Any) -> str:
@@ -114,15 +120,16 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _check_parts(value: Any, parts: tuple, where: str) -> None:
+def _checked_parts(value: Any, parts: tuple, where: str) -> Any:
     if isinstance(value, Mapping):
-        for key, one in value.items():
-            require(isinstance(key, str), f"{where} has a key {shortened(key)}: expected text")
-            if parts:
-                check_type(one, parts[1], f"{where}[{shortened(key)}]")
-    elif isinstance(value, list | tuple) and parts:
+        wrong = [key for key in value if not isinstance(key, str)]
+        require(not wrong, f"{where} has a key {shortened(wrong[:1])}: expected text")
+        part = parts[1] if parts else Any
+        return {key: checked(one, part, f"{where}[{key!r}]") for key, one in value.items()}
+    if isinstance(value, list | tuple) and parts:
         each = parts * len(value) if len(parts) == 1 else parts
         expected = f"expected {len(each)} entries"
         require(len(value) == len(each), f"{where} is {shortened(value)}: {expected}")
-        for one, part in zip(value, each, strict=True):
-            check_type(one, part, f"an entry of {where}")
+        pairs = zip(value, each, strict=True)
+        return [checked(one, part, f"an entry of {where}") for one, part in pairs]
+    return value

@@ -6,6 +6,7 @@ import warnings
 
 import gymnasium as gym
 import numpy as np
+import pytest
 from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,4 +86,4 @@ def test_an_episode_is_whole_or_refused(when, what, value):
         assert episode["continuous_observations"].shape == (length, 3)
         assert np.isfinite(episode["continuous_observations"]).all()
         assert np.isfinite(episode["rewards"]).all() and len(episode["rewards"]) == length
-        assert episode["return"] == sum(episode["rewards"].tolist())
+        assert episode["return"] == pytest.approx(sum(episode["rewards"].tolist()), rel=1e-6)
