@@ -193,6 +193,8 @@ class Watch:
         self.rewards: list[float] = []
         self.decisions: list[tuple] = []
         self.observation, _ = env.reset(seed=self.seed)
+        if hasattr(env.unwrapped, "tile_size"):  # MiniGrid draws each cell no larger than shown
+            env.unwrapped.tile_size = -(-FRAME // env.unwrapped.height)
         if self.attends:
             self.agent.reset(1, env.task)
             most = self.agent.model.config.max_timesteps

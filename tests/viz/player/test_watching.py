@@ -42,3 +42,12 @@ def test_a_full_memory_is_kept_by_both_policies(agent):
             watch.step()
         remembered = [moment.attention.shape[-1] for moment in list(watch.moments)[:-1]]
         assert watch.length == 12 and max(remembered) <= 2 * 3 + 3
+
+
+def test_grids_are_drawn_in_the_size_that_is_shown(agent):
+    for task, cells in (("babyai-go-to-obj", 8), ("babyai-go-to", 22)):
+        watch = Watch(agent, task)
+        height = watch.env.unwrapped.height
+        assert height == cells and watch.env.render().shape[0] in range(320, 320 + cells)
+        assert watch.moments[0].frame.shape == (320, 320, 3)
+        watch.close()
