@@ -256,7 +256,7 @@ def recipe(
         data=str(data),
         output=str(agent),
         tasks=names,
-        preset="mini",
+        preset=None if start else "mini",
         model=MODEL,
         start=str(start) if start else None,
         minutes=None if quick else 60 * hours,

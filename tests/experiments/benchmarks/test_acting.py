@@ -9,8 +9,8 @@ from jatlab.experiments.benchmarks.acting import Acting
 
 def test_a_table_of_an_agent(capsys, monkeypatch):
     found = [
-        Acting("babyai-go-to", 0.5, 300.0, 10.0, 400.0),
-        Acting("atari-pong", 0.5, 39.0, 10.0, 400.0),
+        Acting("babyai-go-to", 0.5, 300.0, 20.0, 400.0),
+        Acting("atari-pong", 0.5, 39.0, 20.0, 400.0),
     ]
     monkeypatch.setattr(bench_agent, "run", lambda agent: found)
     assert main(["bench", "--agent", "jatlab-mini"]) == 0
@@ -24,11 +24,11 @@ def test_a_table_of_an_agent(capsys, monkeypatch):
 @pytest.mark.parametrize(
     "line, met",
     [
-        (Acting("atari-pong", 2.0, 40.0, 10.0, 500.0), True),
-        (Acting("babyai-go-to", 2.0, 99.0, 10.0, 500.0), False),
-        (Acting("atari-pong", 2.1, 40.0, 10.0, 500.0), False),
-        (Acting("atari-pong", 2.0, 40.0, 10.0, 501.0), False),
-        (Acting("atari-pong", 2.0, 40.0, 9.9, 500.0), False),
+        (Acting("atari-pong", 2.0, 40.0, 15.0, 500.0), True),
+        (Acting("babyai-go-to", 2.0, 99.0, 15.0, 500.0), False),
+        (Acting("atari-pong", 2.1, 40.0, 15.0, 500.0), False),
+        (Acting("atari-pong", 2.0, 40.0, 15.0, 501.0), False),
+        (Acting("atari-pong", 2.0, 40.0, 14.9, 500.0), False),
     ],
 )
 def test_every_target_counts(line, met):
