@@ -36,7 +36,7 @@ class Lesson:
     @property
     def hardware(self) -> str:
         """What the lesson runs on: the paragraph without its minutes."""
-        time = re.compile(r"^.*?\bminutes\b[^,.;]*[,.;]?\s*", re.DOTALL)
+        time = re.compile(r"^.*?\bminutes\b(?:\s*\([^)]*\))?[^,.;(]*[,.;]?\s*", re.DOTALL)
         rest = time.sub("", self.minutes, count=1)
         return rest[:1].upper() + rest[1:]
 

@@ -89,6 +89,13 @@ def test_a_lesson_is_read_from_its_header():
     assert (one.time, one.hardware) == ("20–30", "Two cores.")
 
 
+def test_the_minutes_in_brackets_are_not_the_hardware():
+    minutes = "**Minutes, hardware**: 60 minutes (30 to read, 30 for the exercises). Two CPU cores."
+    notebook = {"cells": [{"cell_type": "markdown", "source": f"# 00 · A\n\n{minutes}"}]}
+    one = lessons.lesson(notebook, "00_a.ipynb")
+    assert (one.time, one.hardware) == ("60", "Two CPU cores.")
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_stamped_with_the_present_address(path):
     before = json.loads(path.read_text(encoding="utf-8"))
