@@ -1,6 +1,6 @@
 """The published JAT's scores, drawn.
 
-A row for each task, a dot for each task of all domains, one task in its own units, and a selector.
+A row for each task, a dot for each task of all domains, and one task in its own units.
 The authors published the mean and the standard deviation of ten episodes of each task. The bars
 here are 95 % intervals of the mean from these two numbers, with Student's t. They assume that
 returns are normally distributed.
@@ -11,18 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jatlab.tasks import DOMAINS, expand, get_task, normalise, short_name, task_names, task_scores
 from jatlab.viz.figures import panel, words
-from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, JAT, MUTED, SCALES, TINT, mark, note, to_png
+from jatlab.viz.plots import AGENT, CYCLE, GRID, INK, JAT, MUTED, SCALES, TINT, mark, note
 
 if TYPE_CHECKING:
-    from ipywidgets import Widget
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -247,14 +244,16 @@ def published_task(task: str, axes: Axes | None = None) -> Figure:
     known = [(who, score) for who, score in known if who != "random" or score.source == "measured"]
     look: Any = dict(fmt="o", markersize=7, linewidth=2, capsize=0)
     with panel(axes, 6.4, 0.32 * len(known) + 0.8) as axes:
-        for row, (who, score) in enumerate(known):
-            axes.errorbar(score.mean, row, xerr=bar(task, score), color=WHO[who][1], **look)
+        reaches = [bar(task, score) for _, score in known]
+        for row, ((who, score), reach) in enumerate(zip(known, reaches, strict=True)):
+            axes.errorbar(score.mean, row, xerr=reach, color=WHO[who][1], **look)
         axes.set_yticks(range(len(known)), [WHO[who][0] for who, _ in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.tick_params(axis="y", labelcolor=INK)
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.08)
-        bars = "bars: one standard deviation of episodes"
+        cut = any(reach and reach[0][0] < reach[1][0] for reach in reaches)
+        bars = f"bars: one standard deviation of episodes{', cut at 0' * cut}"
         axes.set_xlabel(f"return (in the task's own points; {bars})")
         axes.xaxis.set_major_formatter("{x:,g}")
         axes.set_title(f"{TITLES.get(domain, domain)}: {short_name(task)}", loc="left", color=INK)
@@ -269,52 +268,3 @@ def bar(task: str, score: Score) -> list[list[float]] | None:
         return None
     bounded = get_task(task).domain != "mujoco" and short_name(task) not in BELOW_ZERO
     return [[min(score.std, score.mean) if bounded else score.std], [score.std]]
-
-
-# --- a choice ---
-
-
-def published_selector() -> Widget:
-    """Menus for a domain, a scale and a task: the rows of the domain, the task in its own units.
-
-    Raises:
-        ImportError: ipywidgets is not installed.
-    """
-    import ipywidgets as widgets
-
-    domains = [(title, name) for name, title in TITLES.items()]
-    scales = [("published expert", "expert"), ("human", "human")]
-    domain = widgets.Dropdown(options=domains, value="atari", description="domain")
-    scale = widgets.Dropdown(options=scales, value="expert", description="of the")
-    task = widgets.Dropdown(options=_options("atari"), description="task")
-    rows, one = widgets.Image(format="png", width=640), widgets.Image(format="png", width=560)
-
-    def choose_domain(change: object = None) -> None:
-        if domain.value != "atari":
-            scale.value = "expert"
-        scale.disabled = domain.value != "atari"
-        task.options = _options(domain.value)
-
-    def draw_rows(change: object = None) -> None:
-        rows.value = _png(published_rows(domain.value, scale.value))
-
-    def draw_task(change: object = None) -> None:
-        if task.value is not None:
-            one.value = _png(published_task(task.value))
-
-    domain.observe(choose_domain, "value")
-    for widget in (domain, scale):
-        widget.observe(draw_rows, "value")
-    task.observe(draw_task, "value")
-    draw_rows()
-    draw_task()
-    return widgets.VBox([widgets.HBox([domain, scale, task]), one, rows])
-
-
-def _options(domain: str) -> list[tuple[str, str]]:
-    return [(short_name(name), name) for name in task_names(domain)]
-
-
-def _png(figure: Figure) -> bytes:
-    with TemporaryDirectory() as folder:
-        return to_png(figure, Path(folder) / "figure.png", dpi=90).read_bytes()

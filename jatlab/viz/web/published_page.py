@@ -15,7 +15,8 @@ REFERENCES = {"expert": "the published expert", "human": "a human player"}
 def published_page(height: int = HEIGHT) -> Page:
     """Every task's published score, and the returns of everyone who was measured on it.
 
-    It shows what `jatlab.viz.published.published_selector` shows, without a kernel.
+    A reader chooses a domain, a scale and a task, as `jatlab.viz.published` draws them; no kernel
+    is needed.
 
     Args:
         height: Of its frame in a notebook, in pixels.
