@@ -13,12 +13,13 @@ user's, and stays as it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jatlab.data.parquet import read_notes, read_parquet
-from jatlab.utils.files import explain_full_disk, read_json, write_text
+from jatlab.utils.files import read_json, write_text
 from jatlab.utils.manifest import read_manifest, seal
 
 if TYPE_CHECKING:
@@ -42,18 +43,20 @@ class RecordedTask:
     facts: dict[str, Any]  # of the train split
 
 
-def complete_folder(root: str | Path) -> None:
+def complete_folder(root: str | Path, names: Iterable[str] | None = None) -> None:
     """List every new file in its task's manifest, and write the card.
 
     Args:
         root: the folder, with ``<task>/<split>/*.parquet``.
+        names: of the tasks whose files are complete; None: all. Another process may write others.
 
     Raises:
         ValueError: for a Parquet file or a manifest that is damaged.
         OSError: when the disk is full.
     """
     root = Path(root)
-    for name in [task.name for task in recorded_tasks(root)]:
+    recorded = [task.name for task in recorded_tasks(root)]
+    for name in recorded if names is None else set(names).intersection(recorded):
         _seal(root / name)
     write_card(root)
 
@@ -64,10 +67,7 @@ def _seal(folder: Path) -> None:
     names = [file.relative_to(folder).as_posix() for file in [*files, folder / "recording.json"]]
     listed = read_manifest(folder)
     new = [name for name in names if name not in listed and (folder / name).is_file()]
-    try:
-        seal(folder, new)
-    except OSError as error:
-        raise explain_full_disk(error, folder) from error
+    seal(folder, new)
 
 
 def write_card(root: str | Path) -> Path | None:
@@ -87,10 +87,7 @@ def write_card(root: str | Path) -> Path | None:
     path, tasks = root / "README.md", recorded_tasks(root)
     if not tasks or (path.exists() and MARK not in path.read_text(encoding="utf-8")):
         return None
-    try:
-        return write_text(path, card(tasks))
-    except OSError as error:
-        raise explain_full_disk(error, path) from error
+    return write_text(path, card(tasks))
 
 
 def recorded_tasks(root: Path) -> list[RecordedTask]:

@@ -32,7 +32,7 @@ from jatlab.evaluation.results import LanguageScores, Results, assemble
 from jatlab.tasks import Task, expand, get_task, make_env, modules_of, task_scores
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.console import encodable
-from jatlab.utils.files import expanded
+from jatlab.utils.files import expanded, only_writer
 from jatlab.utils.machine import cores
 from jatlab.utils.workers import run_jobs
 
@@ -101,6 +101,7 @@ def evaluate(
     Raises:
         ValueError: an unknown task, a setting out of its range, or an `output` that holds records
             of another agent or other settings.
+        BlockingIOError: another evaluation writes into `output`.
         Exception: the first error of a task, if nothing at all could be played or scored.
     """
     started = perf_counter()
@@ -118,7 +119,8 @@ def evaluate(
     playable = [name for name in names if get_task(name).playable]
     player = _TaskPlayer(agent, settings, videos, make, workers, {n: get_task(n) for n in playable})
     unseen: dict[str, str] = {}
-    records, failed = _play_missing(player, kept, playable, on_task, unseen, progress)
+    with only_writer(*filter(None, [folder])):
+        records, failed = _play_missing(player, kept, playable, on_task, unseen, progress)
     read = [name for name in names if name not in playable]
     language, errors = _score_language(agent, read, expanded(data))
     failed |= errors

@@ -33,7 +33,7 @@ from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import whole_number
-from jatlab.utils.files import expanded
+from jatlab.utils.files import expanded, only_writer
 from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
@@ -114,6 +114,7 @@ def relabel(
     Raises:
         ValueError: a task has no teacher, a seed is outside the range, or a file that exists was
             written with another agent or other settings.
+        BlockingIOError: another process writes episodes of one of the tasks into ``root``.
     """
     names, root = expand(tasks), expanded(root)
     for name in names:
@@ -130,10 +131,11 @@ def relabel(
         for name in names
         for first, count, path in _files(root, name, seed, counts[name])
     ]
-    missing = [job for job in jobs if not _is_done(job)]
-    forget(Path(job.path) for job in missing)
-    _run(missing, workers, progress)
-    complete_folder(root)
+    with only_writer(*(root / name for name in names)):
+        missing = [job for job in jobs if not _is_done(job)]
+        forget(Path(job.path) for job in missing)
+        _run(missing, workers, progress)
+        complete_folder(root, names)
     timesteps = dict.fromkeys(names, 0)
     for job in jobs:
         timesteps[job.task] += read_notes(job.path)["timesteps"]

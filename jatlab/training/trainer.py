@@ -14,6 +14,7 @@ was stopped and resumed equals one that was not, on a CPU bit for bit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -54,7 +55,7 @@ from jatlab.training.state import (
 )
 from jatlab.training.validation import mean_losses
 from jatlab.utils.checks import require
-from jatlab.utils.files import atomic_folder
+from jatlab.utils.files import atomic_folder, only_writer
 from jatlab.utils.machine import installed_version, keep_memory
 from jatlab.utils.manifest import is_whole
 
@@ -82,10 +83,13 @@ def train(config: TrainConfig, on_report: Report | None = None) -> Path:
     Raises:
         ValueError: for data or a recipe that cannot be trained on, and a loss that is not finite.
         FileNotFoundError: if there is no data.
+        BlockingIOError: if another run writes into the output folder.
         OSError: if the disk is full.
         TrainingInterrupted: after Ctrl-C or SIGTERM, when everything is saved.
     """
-    return Trainer(config, on_report).fit()
+    is_first = os.environ.get("RANK", "0") == "0"  # of several processes
+    with only_writer(Path(config.output)) if is_first else nullcontext():
+        return Trainer(config, on_report).fit()
 
 
 class Trainer:
@@ -199,10 +203,7 @@ class Trainer:
         self._move(lr)
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """The model's loss of a batch, computed in bfloat16 where that was chosen.
-
-        The weights stay float32.
-        """
+        """The loss of a batch, in bfloat16 where that was chosen; the weights stay float32."""
         device = self.accelerator.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             return model(**to_tensors(batch, device))
@@ -236,10 +237,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The mean loss of each task on the held-out episodes.
-
-        It is computed with the averaged weights where there are some.
-        """
+        """The mean loss of each task on the held-out episodes; with EMA weights, if any."""
         self.model.eval()
         scored = self.scored if isinstance(self.scored, ShardedLoss) else LossOf(self.model)
         with self._averaged():

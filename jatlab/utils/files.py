@@ -1,4 +1,4 @@
-"""Files that are either complete or not there."""
+"""Files that are either complete or not there, and folders that have one writer at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     file (the umask), whatever its writer would give it.
 
     Raises:
-        OSError: as the file system raises it (full disk, no permission).
+        OSError: as the file system raises it (no permission); of a full disk, what to do.
     """
     path = expanded(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,6 +43,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(mode)
         os.replace(temporary, path)
+    except OSError as error:
+        raise explain_full_disk(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -80,6 +82,48 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise explain_full_disk(error, path) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def only_writer(*paths: Path) -> Iterator[None]:
+    """Be the only process that writes into these folders, which need not exist yet.
+
+    The locks are files beside the folders. The operating system releases them when the process
+    ends, however it ends.
+
+    Raises:
+        BlockingIOError: another process writes there.
+        OSError: as the file system raises it (no permission).
+    """
+    with ExitStack() as held:
+        for path in paths:
+            held.enter_context(_lock(expanded(path)))
+        yield
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # not before it is needed
+
+    made = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BlockingIOError(
+            f"another process is writing into {path}: wait until it has ended, or choose another "
+            "folder"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not delete what is open
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+        for folder in made:
+            with suppress(OSError):  # it has files by now
+                folder.rmdir()
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,7 @@ from jatlab.data.convert.minari import read_minari, write_minari
 from jatlab.data.episodes import episode_files, read_episodes, write_episodes
 from jatlab.tasks import Task, get_task, task_names
 from jatlab.utils.checks import require
-from jatlab.utils.files import atomic_folder, expanded, remove_leftovers
+from jatlab.utils.files import atomic_folder, expanded, only_writer, remove_leftovers
 
 FORMATS = ("jatlab", "minari", "lerobot")
 MARKS = {"lerobot": "meta/info.json", "minari": "data/metadata.json"}  # files of a data set
@@ -57,15 +57,17 @@ def convert(
         ValueError: for an unknown format, a folder without episodes, and episodes that are not the
             task's.
         FileExistsError: the output has the task already.
+        BlockingIOError: another process writes one of the tasks into the output.
     """
     require(to in FORMATS, f"a format is one of {', '.join(FORMATS)}, not {to!r}")
     # resolved: Minari's own paths go wrong with relative ones
     source, output = expanded(source).resolve(), expanded(output).resolve()
     found = find(source, get_task(task) if task else None)
     require(found, f"{source} has no recordings, and no data sets of Minari or LeRobot (v3)")
-    counts = {one.task.name: _write(one, output, to) for one in found}
-    if to == "jatlab":
-        complete_folder(output)
+    with only_writer(*(output / one.task.name for one in found)):
+        counts = {one.task.name: _write(one, output, to) for one in found}
+        if to == "jatlab":
+            complete_folder(output, counts)
     return counts
 
 

@@ -31,7 +31,7 @@ from jatlab.tasks import Task, expand
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
-from jatlab.utils.files import expanded, remove_leftovers
+from jatlab.utils.files import expanded, only_writer, remove_leftovers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,18 +72,21 @@ def fetch(
             are kept), and for a folder with other data in it.
         FileNotFoundError: as `jatlab.data.published.layout.find`.
         ConnectionError: as `jatlab.data.published.layout.find`, and when reading stops.
+        BlockingIOError: another process writes one of the tasks into ``root``.
         OSError: when the disk is full.
     """
     if episodes is not None:
         episodes = whole_number(episodes, "episodes", 1)
     facts: dict[str, dict[str, Facts]] = {}
-    for name in expand(tasks):
-        for split in splits:
-            copy = _Copy(find(name, source, split), expanded(root) / name / split)
-            facts.setdefault(name, {})[split] = copy.run(episodes, progress)
-            if progress:
-                say(copy.report_line())
-    complete_folder(expanded(root))
+    names, root = expand(tasks), expanded(root)
+    with only_writer(*(root / name for name in names)):
+        for name in names:
+            for split in splits:
+                copy = _Copy(find(name, source, split), root / name / split)
+                facts.setdefault(name, {})[split] = copy.run(episodes, progress)
+                if progress:
+                    say(copy.report_line())
+        complete_folder(root, names)
     return facts
 
 

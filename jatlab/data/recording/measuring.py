@@ -31,7 +31,7 @@ from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_t
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
-from jatlab.utils.files import ASSETS, expanded, explain_full_disk, write_json
+from jatlab.utils.files import ASSETS, expanded, write_json
 from jatlab.utils.workers import run_jobs
 
 Entry = dict[str, Any]  # one policy on one task
@@ -270,10 +270,7 @@ def _store(path: Path, job: MeasureJob, entry: Entry) -> Scores:
     scores.setdefault(job.task, {})[job.who] = entry
     order = {name: i for i, name in enumerate(task_names())}
     scores = dict(sorted(scores.items(), key=lambda item: order.get(item[0], len(order))))
-    try:
-        write_json(path, scores)
-    except OSError as error:
-        raise explain_full_disk(error, path) from error
+    write_json(path, scores)
     if job.who != "random":
         partial_file(path, job.task).unlink(missing_ok=True)
     return scores

@@ -38,7 +38,12 @@ from jatlab.teachers import HUMAN, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
-from jatlab.utils.files import expanded, explain_full_disk, remove_leftovers, write_json
+from jatlab.utils.files import (
+    expanded,
+    only_writer,
+    remove_leftovers,
+    write_json,
+)
 from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
@@ -84,6 +89,7 @@ def record(
     Raises:
         ValueError: for an unknown task, one without a teacher, bad numbers, a teacher that fails on
             most seeds, and a folder recorded with other settings.
+        BlockingIOError: another process records one of the tasks into ``root``.
         OSError: when the disk is full.
     """
     root, named = expanded(root), expand(tasks)
@@ -94,17 +100,15 @@ def record(
     names = [name for name in named if get_task(name).playable]
     workers = 0 if teacher == HUMAN else workers  # there is one keyboard
     _check_settings(names, [counts[name] for name in named], settings)
-    summaries: dict[str, Summary] = {}
-    try:
-        for name in named:
-            if name not in names:
-                summaries |= record_language([name], root, counts[name], workers, seed, progress)
-        if names:
-            summaries |= _record_episodes(names, root, counts, settings, workers, progress)
-    except KeyboardInterrupt:
-        complete_folder(root)
-        raise KeyboardInterrupt(_what_is_kept(named, root, counts)) from None
-    complete_folder(root)
+    with only_writer(*(root / name for name in named)):
+        try:
+            summaries = _record_language(named, root, counts, workers, seed, progress)
+            if names:
+                summaries |= _record_episodes(names, root, counts, settings, workers, progress)
+        except KeyboardInterrupt:
+            complete_folder(root, named)
+            raise KeyboardInterrupt(_what_is_kept(named, root, counts)) from None
+        complete_folder(root, named)
     return summaries
 
 
@@ -135,6 +139,21 @@ def _check_settings(names: list[str], episodes: list[int], settings: RecordSetti
     require(timeout > 0, f"timeout is a number of seconds above 0, got {timeout}")
     for name in names:  # now rather than after an hour of recording the others
         require_teacher(name, settings.teacher)
+
+
+def _record_language(
+    names: list[str],
+    root: Path,
+    counts: Mapping[str, int],
+    workers: int,
+    seed: int,
+    progress: bool,
+) -> dict[str, Summary]:
+    summaries: dict[str, Summary] = {}
+    for name in names:
+        if not get_task(name).playable:
+            summaries |= record_language([name], root, counts[name], workers, seed, progress)
+    return summaries
 
 
 def _record_episodes(
@@ -215,7 +234,9 @@ def finish(names: list[str], root: Path, settings: RecordSettings) -> dict[str, 
         notes = _recorded_notes(root / name / "train")
         if notes:
             summaries[name] = _summarise(name, notes, settings)
-            _write_summary(root / name / "recording.json", summaries[name])
+            path = root / name / "recording.json"
+            forget([path])
+            write_json(path, summaries[name])
     return summaries
 
 
@@ -251,11 +272,3 @@ def _summarise(name: str, notes: list[Notes], settings: RecordSettings) -> Summa
         "seeds": [outcome["seed"] for outcome in outcomes],
         "returns": returns.tolist(),
     }
-
-
-def _write_summary(path: Path, summary: Summary) -> None:
-    try:
-        forget([path])
-        write_json(path, summary)
-    except OSError as error:
-        raise explain_full_disk(error, path) from error

@@ -82,7 +82,7 @@ class Pad:
             ValueError: There is no such action.
         """
         require(
-            name in self._actions,
+            isinstance(name, str) and name in self._actions,
             f"{self.task.name} has no action {name!r}; it has {', '.join(self.names)}",
         )
         action = self._actions[name]

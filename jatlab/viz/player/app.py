@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from jatlab.agents.agent import Agent
 from jatlab.evaluation.playing import FIRST_SEED
 from jatlab.tasks.task import Action
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 from jatlab.viz.player.session import Session
 from jatlab.viz.player.timing import time_pictures
 from jatlab.viz.video import pillow
@@ -169,7 +169,8 @@ class Player(Session):
         self.choose(index=max(self.watch.moments[0].step, self.watch.moments[place].step - 1))
 
     def advance(self, timesteps: int) -> None:
-        """Pause, and take so many timesteps, or as many as are left; only the last is drawn."""
+        """Pause, and take so many timesteps (ValueError for a fraction); the last is drawn."""
+        timesteps = whole_number(timesteps, "timesteps")
         self.pause()
         if self.closed or not (self.watch.open or self.watch.done or self._attempt(self._begin)):
             return
@@ -259,10 +260,7 @@ class Player(Session):
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What a cell displays, and metadata.
-
-        The widgets, where there are any, and for pages without them a picture and a sentence.
-        """
+        """What a cell displays: widgets, if any, a picture and a sentence; and metadata."""
         buffer = io.BytesIO()
         pillow().Image.fromarray(self.picture).quantize(128).save(buffer, "PNG")
         step = self.watch.moments[self.place].step

@@ -17,7 +17,7 @@ import ipywidgets as widgets
 from jatlab.model.memory import POLICIES
 from jatlab.tasks import task_names
 from jatlab.viz.player.encoding import Encoder
-from jatlab.viz.player.session import Session
+from jatlab.viz.player.session import MOST_SEED, Session
 from jatlab.viz.player.view import frame_beside, views_of
 from jatlab.viz.web.page import asset
 
@@ -25,7 +25,7 @@ ALL = "all"  # what stands for None in a menu, where None means that nothing is 
 NOBODY = ("nobody", ALL)
 SPEEDS, TEMPERATURES = (1, 60), (0.0, 3.0)  # timesteps a second; 0: always the likeliest action
 CONTEXTS = (2, 4, 8, 16, 32, 64, 128)  # timesteps that the agent may remember
-MOST_SEED = 2**31 - 1
+
 VIEW = "application/vnd.jupyter.widget-view+json"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 BUTTONS = {  # name: icon, what it does and its key

@@ -10,9 +10,10 @@ import numpy as np
 
 from jatlab.agents.agent import Agent
 from jatlab.evaluation.playing import FIRST_SEED
-from jatlab.tasks import task_names
+from jatlab.model.memory import POLICIES
+from jatlab.tasks import get_task, task_names
 from jatlab.tasks.task import Action
-from jatlab.utils.checks import require
+from jatlab.utils.checks import checked, require
 from jatlab.viz.player.canvas import draw_moment
 from jatlab.viz.player.cast import Cast
 from jatlab.viz.player.saving import demonstration, film_suffix, rollout_of, save_film
@@ -26,6 +27,21 @@ if TYPE_CHECKING:
 # what `change` sets: what begins an episode anew, and what does not
 ANEW = ("task", "seed", "who", "beside", "context", "policy")
 LIVE = ("temperature", "speed", "endless", "layer", "head", "index")
+KINDS: dict[str, Any] = {
+    "task": str,
+    "seed": int,
+    "who": str,
+    "beside": str | None,
+    "context": int | None,
+    "policy": str,
+    "temperature": float,
+    "speed": float,
+    "endless": bool,
+    "layer": int | None,
+    "head": int | None,
+    "index": int,
+}
+MOST_SEED = 2**31 - 1
 
 
 class Session:
@@ -65,6 +81,7 @@ class Session:
         self.index = -1
         self.rival: Watch | None = None
         self.mine: dict[str, list[tuple[Episode, Outcome]]] = {}
+        self._check({name: checked(getattr(self, name), KINDS[name], name) for name in KINDS})
 
     @property
     def agent(self) -> Agent:
@@ -86,18 +103,38 @@ class Session:
         for name in choices:
             known = (*ANEW, *LIVE)
             require(name in known, f"the player has no {name!r}; it has {', '.join(known)}")
-        require(choices.get("beside") != "you", "you play alone: choose another player beside you")
+        anew = bool(set(choices) & set(ANEW))
+        choices = {name: checked(value, KINDS[name], name) for name, value in choices.items()}
+        if "who" in choices:  # another agent plays in its own way
+            agent = self.cast.agent(choices["who"])
+            own = dict(temperature=agent.temperature, policy=agent.cache_policy)
+            choices = own | dict(layer=None, head=None) | choices
+        self._check(vars(self) | choices)
         vars(self).update(choices)
         there = who_plays(self.task)
         if self.who == "teacher" not in there and "who" not in choices:
             self.who = "agent"  # the new task has no teacher
         if self.beside == "teacher" not in there and "beside" not in choices:
             self.beside = None
-        if "who" in choices:  # another agent plays in its own way
-            own = dict(temperature=self.agent.temperature, policy=self.agent.cache_policy)
-            vars(self).update(own | dict(layer=None, head=None) | choices)
         self.watch.temperature = self.temperature
-        return bool(set(choices) & set(ANEW))
+        return anew
+
+    def _check(self, then: dict[str, Any]) -> None:
+        """Raise unless the player can be so: all that `change` sets, as it would be."""
+        require(then["beside"] != "you", "you play alone: choose another player beside you")
+        require(get_task(then["task"]).playable, f"{then['task']} is not played, but read")
+        require(then["policy"] in POLICIES, f"policy is one of {', '.join(POLICIES)}")
+        for name, most in (("seed", MOST_SEED), ("temperature", 1e6), ("speed", 1000)):
+            value = then[name]
+            require(0 <= value <= most, f"{name} is {value!r}: expected 0 to {most:,}")
+        require(then["speed"] > 0, "speed is 0: expected timesteps a second")
+        config = self.cast.agent(then["who"]).model.config
+        limits = {"layer": (0, config.num_layers - 1), "head": (0, config.num_heads - 1)}
+        limits["context"] = (2, config.max_timesteps)
+        for name, (least, most) in limits.items():
+            value = then[name]
+            allowed = value is None or least <= value <= most
+            require(allowed, f"{name} is {value!r}: expected {least} to {most}, or None for all")
 
     # --- play ---
 

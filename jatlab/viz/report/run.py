@@ -11,7 +11,7 @@ from jatlab.evaluation.evaluate import evaluate
 from jatlab.evaluation.playing import EpisodeVideo, EvaluatedAgent
 from jatlab.evaluation.results import Results
 from jatlab.utils.console import say
-from jatlab.utils.files import expanded
+from jatlab.utils.files import expanded, only_writer
 from jatlab.viz.report.tables import summary
 from jatlab.viz.report.videos import save_grid, save_task_video
 from jatlab.viz.report.write import read_losses, write_report
@@ -43,6 +43,7 @@ def evaluate_and_report(
     Raises:
         FileNotFoundError: the log is not there.
         ValueError: as `jatlab.evaluate` raises it.
+        BlockingIOError: another process writes into `output`.
     """
     output = expanded(output)
     folder = output / "videos"
@@ -55,12 +56,13 @@ def evaluate_and_report(
             with _noted(unseen, task):
                 save_task_video(video, folder, task)
 
-    results = evaluate(agent, tasks, output=output, videos=videos, on_task=keep, **options)
-    if videos:
-        with _noted(unseen, "all tasks together"):
-            save_grid(results, folder)
-    results["without_video"] |= unseen
-    path = write_report(results, output, losses, folder)
+    with only_writer(output):
+        results = evaluate(agent, tasks, output=output, videos=videos, on_task=keep, **options)
+        if videos:
+            with _noted(unseen, "all tasks together"):
+                save_grid(results, folder)
+        results["without_video"] |= unseen
+        path = write_report(results, output, losses, folder)
     if options.get("progress", True):
         say(f"{summary(results)}\nreport: {path}")
     return results

@@ -17,6 +17,7 @@ from jatlab.data.recording import shards
 from jatlab.data.recording.record import record
 from jatlab.tasks import get_task
 from jatlab.utils.workers import run_jobs
+from tests.support.disks import on_disk
 from tests.support.helpers import group_is_alive, wait_for
 
 GO_TO = "babyai-go-to-obj"
@@ -243,22 +244,6 @@ if __name__ == "__main__":
 """
 
 
-def small_disk(folder, command):
-    """``command`` in a mount namespace with a tmpfs of 300 KB on ``folder``.
-
-    Root may make one, and who may map itself to root. None where neither is allowed.
-    """
-    mount = 'mount -t tmpfs -o size=300k tmpfs "$0" && exec "$@"'
-    for rights in ([], ["--user", "--map-root-user"]):
-        script = ["unshare", *rights, "--mount", "sh", "-c", mount, str(folder)]
-        try:
-            if subprocess.run([*script, "true"], stderr=subprocess.DEVNULL).returncode == 0:
-                return [*script, *command]
-        except FileNotFoundError:
-            pass
-    return None
-
-
 def limit_files():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -269,7 +254,7 @@ def test_a_full_disk_is_named_and_leaves_whole_files(tmp_path):
     (tmp_path / "fill.py").write_text(FILL)
     (tmp_path / "disk").mkdir()
     command = [sys.executable, str(tmp_path / "fill.py"), str(tmp_path / "disk")]
-    on_small_disk = small_disk(tmp_path / "disk", command)
+    on_small_disk = on_disk(tmp_path / "disk", "size=300k", 'exec "$@"', *command)
     options = {"capture_output": True, "text": True, "timeout": 60}
     if on_small_disk:
         run = subprocess.run(on_small_disk, **options)
