@@ -85,6 +85,7 @@ ALL = {
     "checked": guards.checked_cells,
     "machine": guards.machine_in_outputs,
     "alt": guards.alt_texts,
+    "frames": guards.left_without_scripts,
     "widgets": guards.widget_state,
 }
 
@@ -106,6 +107,11 @@ def replaced(number, old, new):
 
 def with_output(output):
     return lambda notebook: notebook["cells"][1]["outputs"].append(output)
+
+
+def with_page(html):
+    shown = {"output_type": "display_data", "data": {"text/html": html}, "metadata": {}}
+    return with_output(shown)
 
 
 def without(number):
@@ -163,6 +169,8 @@ FAULTS = [
     ("alt", with_output(picture({})), "cell 1 shows an image/png"),
     ("alt", replaced(2, "![a cat]", "![]"), "cell 2: image 'cat.png'"),
     ("alt", replaced(2, "![a cat](cat.png)", '<img src="cat.png">'), "has no alt text"),
+    ("frames", with_page("<div><iframe srcdoc='<p>a page</p>'></iframe></div>"), "shows nothing"),
+    ("frames", with_page(["<style>p {}</style>\n", "<script>run()</script>"]), "shows nothing"),
     ("widgets", without_widget_state, "no state"),
 ]
 

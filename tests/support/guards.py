@@ -244,6 +244,21 @@ def without_alt(markdown: str) -> list[str]:
     ]
 
 
+def left_without_scripts(notebook: dict) -> list[str]:
+    """GitHub takes frames, scripts and widgets out: a picture or a sentence stays."""
+    complaints = []
+    for number, output in outputs(notebook):
+        shown = output.get("data", {})
+        if "text/html" not in shown or any(kind.startswith("image/") for kind in shown):
+            continue
+        kept = re.sub(
+            r"<(iframe|script|style)\b.*?</\1>|<[^>]+>", "", joined(shown["text/html"]), flags=re.S
+        )
+        if not kept.strip():
+            complaints.append(f"cell {number} shows nothing where frames and scripts are taken out")
+    return complaints
+
+
 def widget_state(notebook: dict) -> list[str]:
     """Widget metadata has its state: GitHub shows nothing of a notebook without it."""
     widgets = notebook["metadata"].get("widgets")

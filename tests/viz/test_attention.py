@@ -116,5 +116,6 @@ def test_bertviz_stands_in_a_frame_that_says_when_it_stays_empty():
     attention = [torch.eye(3, dtype=torch.float64)[None, None]]
     frame = bertviz_frame({"attention": attention, "tokens": ["o0", "a0 left", "o1"]}).data
     assert frame.startswith("<div><iframe") and frame.count("<iframe") == 1
+    assert frame.endswith("where scripts may run.</p></div>")
     assert "could not be loaded" in frame
     assert "a0 left" in frame and "<script" not in frame  # escaped: the page around it runs nothing

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 TOKEN_PIXELS, OTHER_PIXELS = 23, 150  # the heights of a token, and of all else
 FRAME_TITLE = "bertviz: lines of attention between tokens"
+# seen where the frame is not, as on GitHub
+FRAME_CAPTION = "Lines of attention between tokens, which bertviz draws where scripts may run."
 FRAME_HEAD = """<style>body {font-family: sans-serif; font-size: 13px}</style>
 <p id="words">Point at a token to see its lines alone.</p>
 <script>window.onerror = () => {
@@ -46,5 +48,5 @@ def bertviz_frame(arguments: dict[str, Any], height: int | None = None) -> HTML:
         height = TOKEN_PIXELS * len(arguments["tokens"]) + OTHER_PIXELS
     return HTML(
         f'<div><iframe title="{FRAME_TITLE}" srcdoc="{page}" width="100%" height="{height}" '
-        'style="border: 0; background: white"></iframe></div>'
+        f'style="border: 0; background: white"></iframe><p>{FRAME_CAPTION}</p></div>'
     )

@@ -18,8 +18,8 @@ HEIGHT = 760  # of a frame in a notebook, in pixels
 # The sentence lies beneath the page. It is seen where the frame is not: on GitHub, and in a
 # notebook that JupyterLab does not trust yet.
 FRAME = (
-    '<div style="display: grid"><p style="grid-area: 1 / 1">{title}: this page of one episode '
-    "moves where HTML is shown: in nbviewer, in the documentation, and in a notebook that you "
+    '<div style="display: grid"><p style="grid-area: 1 / 1">{title}: this page moves where '
+    "HTML is shown: in nbviewer, in the documentation, and in a notebook that you "
     'trust.</p><iframe srcdoc=\'{page}\' sandbox="allow-scripts" title="{title}" '
     'style="grid-area: 1 / 1; width: 100%; height: {height}px; border: 0; border-radius: 10px">'
     "</iframe></div>"
