@@ -26,8 +26,6 @@ __all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "gym":  # `from jatlab import gym` registers the tasks with gymnasium
-        return import_module("jatlab.tasks.gym")
     if name not in _HOME:
         raise AttributeError(
             f"module 'jatlab' has no attribute {name!r}; it offers {', '.join(sorted(_HOME))}"

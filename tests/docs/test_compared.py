@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-import jatlab
+import jatlab.gym  # registers the names
 from jatlab.tasks import get_task
 from tests.support import ROOT
 
@@ -42,9 +42,7 @@ def test_one_network_plays_different_tasks_and_sb3s_does_not():
 
 
 def test_sb3_learns_from_rewards_and_plays_our_tasks():
-    from jatlab import gym  # registers the names
-
-    assert gym.gym_name("mujoco-pendulum") in gymnasium.registry
+    assert jatlab.gym.gym_name("mujoco-pendulum") in gymnasium.registry
     env = gymnasium.make("jatlab/mujoco-pendulum-v0")
     wrapped = gymnasium.wrappers.FlattenObservation(env)
     model = sb3.PPO("MlpPolicy", wrapped, n_steps=16, batch_size=8, device="cpu", seed=0)

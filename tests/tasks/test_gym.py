@@ -50,7 +50,7 @@ def test_every_task_has_a_name_of_gymnasiums():
 def test_a_fresh_process_finds_a_name_by_its_module():
     code = (
         "import gymnasium; "
-        "env = gymnasium.make('jatlab.tasks.gym:jatlab/babyai-go-to-local-v0'); "
+        "env = gymnasium.make('jatlab.gym:jatlab/babyai-go-to-local-v0'); "
         "print(env.reset(seed=0)[0]['text_observation'], env.render_mode)"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,10 +1,10 @@
 """Every task of control under a name of gymnasium's: ``jatlab/babyai-go-to-local-v0``.
 
-Importing this package registers the names, so ``gymnasium.make``, ``gymnasium.make_vec`` and the
+Importing this package, or `jatlab.gym`, registers the names, so ``gymnasium.make``, ``gymnasium.make_vec`` and the
 libraries that are built on them find the tasks::
 
     import gymnasium
-    from jatlab import gym
+    import jatlab.gym
 
     env = gymnasium.make("jatlab/mujoco-ant-v0", render_mode="rgb_array")
 
