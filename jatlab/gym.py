@@ -1,4 +1,4 @@
-"""`import jatlab.gym` registers every task with gymnasium, as ``jatlab/mujoco-ant-v0`` and so on."""
+"""`import jatlab.gym` registers every task with gymnasium: ``jatlab/mujoco-ant-v0`` and so on."""
 
 from jatlab.tasks.gym import WORDS, NumericMission, gym_name, register_tasks
 

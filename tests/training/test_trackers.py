@@ -1,6 +1,15 @@
-"""Trackers get every line of the log: TensorBoard's files are read back, others are stand-ins."""
+"""Trackers get every line of the log.
 
+What TensorBoard and Trackio keep is read back. Trackio asks for an older Pillow than the pinned
+one, so its test runs where it was installed by itself; W&B, which wants an account, is a stand-in.
+"""
+
+import json
+import os
+import sqlite3
+import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
@@ -9,6 +18,7 @@ import pytest
 from jatlab.training import log as module
 from jatlab.training.log import numbers, read_log
 from jatlab.training.recipe import TrainConfig
+from jatlab.training.recipe_file import write_recipe
 from jatlab.training.trainer import train
 
 LINE = {"step": 4, "lr": 0.5, "loss": {"babyai-a": 1.0, "babyai-b": 3.0}, "validation": {}}
@@ -76,3 +86,21 @@ def test_a_tracker_that_is_missing_is_named(recipe, monkeypatch):
 def test_an_unknown_tracker_is_refused():
     with pytest.raises(ValueError, match="tensorboard, trackio, wandb, not 'mlflow'"):
         TrainConfig(steps=1, track=["mlflow"])
+
+
+@pytest.mark.slow
+def test_trackio_itself_keeps_every_line(recipe, tmp_path):
+    """In a process of its own, because Trackio asks for its folder when it is imported."""
+    pytest.importorskip("trackio")
+    recipe = replace(recipe, steps=3, track=["trackio"], tasks=["metaworld-reach"])
+    path = write_recipe(recipe, tmp_path)
+    environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "kept")}
+    command = [sys.executable, "-m", "jatlab", "train", "--config", str(path)]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    [database] = (tmp_path / "kept").glob("jatlab*.db")
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT step, metrics FROM metrics ORDER BY step").fetchall()
+    told = [(step, json.loads(metrics)["loss/metaworld-reach"]) for step, metrics in rows]
+    log = read_log(recipe.output)
+    expected = [(line["step"], line["loss"]["metaworld-reach"]) for line in log]
+    assert told == [(step, pytest.approx(loss)) for step, loss in expected] and len(log) == 3

@@ -1,7 +1,7 @@
 """Every task of control under a name of gymnasium's: ``jatlab/babyai-go-to-local-v0``.
 
-Importing this package, or `jatlab.gym`, registers the names, so ``gymnasium.make``, ``gymnasium.make_vec`` and the
-libraries that are built on them find the tasks::
+Importing this package, or `jatlab.gym`, registers the names, so ``gymnasium.make``,
+``gymnasium.make_vec`` and the libraries that are built on them find the tasks::
 
     import gymnasium
     import jatlab.gym
