@@ -93,7 +93,7 @@ def test_a_writer_that_fails_leaves_only_the_old_file(tmp_path, monkeypatch, wri
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"jatlab.viz.video.{writer}", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="the disk is full"):
         save_video(video(4), path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [name]

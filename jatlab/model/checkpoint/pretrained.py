@@ -11,7 +11,8 @@ from torch import nn
 
 from jatlab.model.checkpoint.hub import find_folder
 from jatlab.model.checkpoint.official import read_config
-from jatlab.model.checkpoint.weights import build_from_file, save_weights
+from jatlab.model.checkpoint.weights import WeightFile, build_from_file, save_weights
+from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
 
 CARD = """\
@@ -73,5 +74,12 @@ class PretrainedModule(
         """
         folder = find_folder(name_or_folder, **hub)
         config = read_config(folder / "config.json")
-        model = build_from_file(lambda: cls(config), folder / "model.safetensors", dtype)
+        path = folder / "model.safetensors"
+        tensors = len(WeightFile(path).files)
+        require(
+            config.num_layers <= tensors,
+            f"config.json says {config.num_layers:,} layers, but {path} has {tensors} tensors: "
+            "they do not belong together; get both again",
+        )
+        model = build_from_file(lambda: cls(config), path, dtype)
         return model.to(device).eval()

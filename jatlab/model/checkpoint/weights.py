@@ -51,14 +51,14 @@ def save_weights(
         rename(name): value.detach().to(dtype or value.dtype).contiguous()
         for name, value in model.state_dict().items()
     }
-    try:
-        with atomic_write(path) as temporary:
+    with atomic_write(path) as temporary:
+        try:
             save_file(tensors, str(temporary), metadata={"format": "pt"})
-    except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"could not write {path}: {error}. The file that was there is unchanged; free some "
-            "space and save again"
-        ) from error
+        except SafetensorError as error:  # which does not say what it met
+            raise OSError(
+                f"could not write {path}: {error}. The file that was there is unchanged; free some "
+                "space and save again"
+            ) from error
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
