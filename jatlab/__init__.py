@@ -14,6 +14,7 @@ _HOME = {  # public name -> the module that defines it
     "JatModel": "jatlab.model",
     "TextTokenizer": "jatlab.model.tokenization",
     "Agent": "jatlab.agents.agent",
+    "RetrieveAndPlay": "jatlab.agents.retrieve",
     "rollout": "jatlab.agents.rollout",
     "load_agent": "jatlab.agents.checkpoints",
     "generate": "jatlab.agents.generation",

@@ -67,6 +67,14 @@ def add_mini(commands: Commands) -> None:
         help="one task of each kind, minutes instead of hours, to see that all works; the agent "
         "will be weak",
     )
+    add(
+        "--without",
+        nargs="+",
+        default=[],
+        metavar="SPLIT",
+        help="tasks and missions that the agent is not shown: ml45, bodies, pong, level, "
+        "verb-object (see jatlab.experiments.recipes.splits)",
+    )
     add_quiet(parser)
 
 

@@ -110,8 +110,14 @@ def add_play(commands: Commands) -> None:
         "play", play, "play one episode: print it, or save it as a video or as a page"
     )
     add = parser.add_argument
-    add("agent", help=AGENT)
+    add("agent", help=AGENT + "; or 'retrieve': the nearest timestep of DEMONSTRATIONS acts")
     add("task", help="the task's name")
+    add(
+        "--demonstrations",
+        metavar="FOLDER",
+        help="folder of `jatlab record` whose episodes of the task 'retrieve' plays from",
+    )
+    add("--count", type=int, help="use so many demonstrations, the first; all, if not given")
     add("--seed", type=int, default=1_000_000, help="which episode")
     add(
         "--output",
@@ -125,29 +131,57 @@ def add_play(commands: Commands) -> None:
 
 
 def play(
-    agent: str, task: str, device: str, dtype: str | None, output: str | None, **settings: Any
+    agent: str,
+    task: str,
+    device: str,
+    dtype: str | None,
+    output: str | None,
+    demonstrations: str | None = None,
+    count: int | None = None,
+    **settings: Any,
 ) -> None:
     """Play one episode; see `jatlab.viz.player.playback.play` and `jatlab.viz.web.playing`.
 
     Args:
-        agent: who plays, as `AGENT` describes.
+        agent: who plays, as `AGENT` describes, or "retrieve".
         task: the task's name.
         device: where the agent computes.
         dtype: how the weights are held in memory.
         output: the file to write, if any.
+        demonstrations: the folder that "retrieve" plays from.
+        count: of the demonstrations.
         **settings: of `jatlab.viz.player.playback.play`.
     """
     need("jatlab play", *for_tasks([task]), *_pictures(output))
+    _check_demonstrations(agent, demonstrations, count)
+    if demonstrations is not None:
+        from jatlab.agents.retrieve import RetrieveAndPlay
+
+        player: Any = RetrieveAndPlay(task, demonstrations, count)
+    else:
+        player = load(agent, dtype, device)
     if output is not None and output.lower().endswith(".html"):
         from jatlab.viz.web.playing import play_html
 
-        print(
-            f"written: {output}, {play_html(load(agent, dtype, device), task, output, **settings)}"
-        )
+        print(f"written: {output}, {play_html(player, task, output, **settings)}")
         return
     from jatlab.viz.player.playback import play
 
-    play(load(agent, dtype, device), task, output=output, **settings)
+    play(player, task, output=output, **settings)
+
+
+def _check_demonstrations(agent: str, demonstrations: str | None, count: int | None) -> None:
+    """Raise ValueError unless demonstrations are given to the one who plays from them."""
+    if agent == "retrieve" and demonstrations is None:
+        raise ValueError(
+            "retrieve plays from demonstrations: add --demonstrations FOLDER, the folder of "
+            "`jatlab record TASK`"
+        )
+    if agent != "retrieve" and (demonstrations is not None or count is not None):
+        raise ValueError(
+            f"{agent} does not play from demonstrations: use `jatlab play retrieve TASK "
+            "--demonstrations FOLDER`, or leave --demonstrations and --count out"
+        )
 
 
 def _pictures(output: str | None) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ argument names. The reward beside an observation is the one received on arriving
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,6 +153,18 @@ class WindowSource:
         """Which episodes these windows are from, for error messages."""
         episodes = np.unique(np.searchsorted(self.store.offsets, windows[:, 0], side="right") - 1)
         return describe_items(self.name, "episode", episodes)
+
+    def without_missions(self, patterns: Sequence[str]) -> WindowSource:
+        """The source without the episodes whose mission matches a regular expression.
+
+        A task without missions stays as it is. Raises ValueError if no episode is left.
+        """
+        texts = self.store.columns.get("text_observations")
+        if texts is None or not patterns:
+            return self
+        hidden = np.array([any(re.search(p, text) for p in patterns) for text in self.store.texts])
+        first = np.asarray(texts)[self.store.offsets[self.episodes]]
+        return self._subset(self.episodes[~hidden[first]], self.random_start)
 
     def split(self, fraction: float, seed: int) -> tuple[WindowSource, WindowSource | None]:
         """A source to train on, and one with ``fraction`` of the *episodes* held out.

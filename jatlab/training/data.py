@@ -64,7 +64,7 @@ def _open(name: str, setup: Setup, config: TrainConfig) -> TaskSource:
             loss_weight=loss_weight,
             buffer=16 * config.batch_timesteps,
         )
-    return open_source(
+    source = open_source(
         name,
         config.data,
         setup.model,
@@ -74,6 +74,9 @@ def _open(name: str, setup: Setup, config: TrainConfig) -> TaskSource:
         config.random_start,
         loss_weight,
     )
+    if hasattr(source, "without_missions"):
+        return source.without_missions(config.without_missions)
+    return source
 
 
 def arrange(sources: Sequence[TaskSource], setup: Setup, config: TrainConfig) -> TrainingData:

@@ -96,6 +96,8 @@ class TrainConfig:
     max_timesteps: int | None = None  # of a window; None: what the model and the task allow
     # draw each BabyAI window with its colours permuted and mirrored (jatlab.data.symmetries)
     symmetries: bool = False
+    # episodes whose mission matches one of these regular expressions are left out
+    without_missions: list[str] = field(default_factory=list)
     random_start: bool = False  # cut long episodes at other places in each epoch
     # pattern -> sampling weight: how often that task's batches come, beside 1
     task_weights: dict[str, float] = field(default_factory=dict)

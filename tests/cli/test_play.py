@@ -43,3 +43,18 @@ def test_evaluate_ends_with_1_where_a_task_failed(monkeypatch, failed, code):
     assert asked["name"] == "untrained:nano" and asked["tasks"] == ["all"]
     assert asked["output"] == "runs/evaluation/untrained-nano"
     assert asked["max_steps"] == 9 and asked["videos"] is False and asked["episodes"] == 1
+
+
+@pytest.mark.parametrize(
+    "command, message",
+    [
+        (["play", "retrieve", "mujoco-pendulum"], "add --demonstrations FOLDER"),
+        (
+            ["play", "random", "mujoco-pendulum", "--demonstrations", "data"],
+            "random does not play from demonstrations",
+        ),
+    ],
+)
+def test_retrieve_needs_demonstrations_and_no_one_else(capsys, command, message):
+    assert main(command) != 0
+    assert message in capsys.readouterr().err

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jatlab.experiments.recipes.splits import hidden_missions, remaining
 from jatlab.experiments.recipes.stages import loss_weights, stage, train_once
 from jatlab.tasks import get_task, task_names
 from jatlab.tasks.scores import task_scores
@@ -77,7 +78,11 @@ EPISODES = 30  # to play, of each task
 
 
 def mini(
-    output: str = "runs/mini", hours: float = HOURS, workers: int = 2, quick: bool = False
+    output: str = "runs/mini",
+    hours: float = HOURS,
+    workers: int = 2,
+    quick: bool = False,
+    without: Sequence[str] = (),
 ) -> Path:
     """Record, train, relabel, train on, evaluate and report.
 
@@ -88,9 +93,13 @@ def mini(
         hours: of training.
         workers: processes that record, train (on a CPU) and play.
         quick: one task of each kind for seconds, to see that everything works.
+        without: splits (`jatlab.experiments.recipes.splits`) that the agent is never shown.
 
     Returns:
         The report's path.
+
+    Raises:
+        ValueError: for an unknown split.
     """
     import torch
 
@@ -99,18 +108,21 @@ def mini(
 
     folder, started = expanded(output), time.monotonic()
     data, imitator, agent = (folder / name for name in ("data", "imitation", "agent"))
-    names = list(QUICK) if quick else all_tasks()
+    names = remaining(QUICK if quick else all_tasks(), without)
+    missions = hidden_missions(without)
     processes = 1 if torch.accelerator.is_available() else workers
     with stage(f"1/5 teachers show {len(names)} tasks"):
         record_all(names, data, workers, quick)
     with stage("2/5 one agent learns them all"):
         share = 1 - SHARE_AFTER_RELABELLING
-        train_once(recipe(names, data, imitator, hours * share, quick), processes)
+        shown = recipe(names, data, imitator, hours * share, quick, None, missions)
+        train_once(shown, processes)
     with stage("3/5 it plays, and its teachers say what they would have done"):
         relabel_all(names, imitator, data, workers, quick)
     with stage("4/5 it learns from that as well"):
         share = SHARE_AFTER_RELABELLING
-        train_once(recipe(names, data, agent, hours * share, quick, imitator), processes)
+        shown = recipe(names, data, agent, hours * share, quick, imitator, missions)
+        train_once(shown, processes)
     with stage("5/5 the agent plays seeds it has never seen"):
         evaluate_and_report(
             load_agent(agent),
@@ -119,7 +131,7 @@ def mini(
             log=agent,
             data=data,
             workers=workers,
-            command="jatlab mini",
+            command=" ".join(["jatlab mini", *(["--without", *without] if without else [])]),
             episodes=2 if quick else EPISODES,
             max_steps=20 if quick else None,
         )
@@ -235,6 +247,7 @@ def recipe(
     hours: float = HOURS,
     quick: bool = False,
     start: Path | None = None,
+    without_missions: Sequence[str] = (),
 ) -> TrainConfig:
     """jatlab-mini's training recipe.
 
@@ -249,6 +262,7 @@ def recipe(
         hours: of training.
         quick: 14 steps, to see that everything works.
         start: the folder of the agent to start from.
+        without_missions: regular expressions of missions to leave out.
     """
     from jatlab.training.recipe import TrainConfig
 
@@ -270,6 +284,7 @@ def recipe(
         average=0.999,
         symmetries=True,
         random_start=True,
+        without_missions=list(without_missions),
         task_weights=sampling_weights(names),
         loss_weights=loss_weights(names, data),
         val_every=5000,

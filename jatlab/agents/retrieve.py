@@ -1,0 +1,160 @@
+"""Retrieve and play: do what was done in the demonstration's timestep that looks most like this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from jatlab.agents.agent import Agent
+from jatlab.agents.checks import (
+    check_lengths,
+    check_observation,
+    checked_rewards,
+    checked_starts,
+)
+from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations, Encoder
+from jatlab.data.retrieval.search import Neighbours
+from jatlab.tasks import Task, get_task
+from jatlab.tasks.task import Action, Observation
+from jatlab.utils.checks import require
+
+
+class RetrieveAndPlay:
+    """Acts without any training, with the calls of `Agent`, in lockstep too.
+
+    Of each observation it finds the nearest demonstrated timestep and repeats its action. Where the
+    timestep that follows the last one retrieved is as near as the nearest, that one is taken, so
+    that a demonstration of its own is repeated to its end.
+
+    Args:
+        task: the task, or its name.
+        demonstrations: episodes, a store of them, or the folder of the data.
+        count: use so many demonstrations, the first; None: all.
+        encoder: an agent whose encoder compares frames; None: jatlab-mini, where the task observes
+            frames.
+
+    Attributes:
+        index: the demonstrations.
+        neighbours: of the last `act`, one for each environment.
+
+    Raises:
+        FileNotFoundError: if the folder has no episode of the task.
+        ValueError: as `jatlab.data.retrieval.index.DemonstrationIndex`.
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        demonstrations: Demonstrations,
+        count: int | None = None,
+        encoder: Agent | None = None,
+    ):
+        self.task = get_task(task) if isinstance(task, str) else task
+        encode = frame_encoder(encoder) if self.task.observation == "image" else None
+        self.index = DemonstrationIndex(self.task, demonstrations, count, encode)
+        self.info: dict[str, Any] = {
+            "name": f"retrieve-and-play-{self.index.episodes}-{self.index.store.fingerprint}"
+        }
+        self.neighbours: Neighbours | None = None
+
+    def reset(self, n: int = 1, task: str | Task | None = None) -> None:
+        """Get ready for ``n`` environments in lockstep.
+
+        Raises:
+            ValueError: for another task than that of the demonstrations.
+        """
+        name = self.task.name if task is None else getattr(task, "name", task)
+        require(
+            name == self.task.name,
+            f"these demonstrations are of {self.task.name}, so {name} cannot be played from them: "
+            f"make a RetrieveAndPlay({name!r}, …) with demonstrations of that task",
+        )
+        self._before: list[int | None] | None = [None] * n
+        self._fresh = True
+
+    @overload
+    def act(
+        self,
+        observations: Observation,
+        rewards: float = 0.0,
+        starts: bool | None = None,
+        greedy: bool = False,
+        temperature: float | None = None,
+        seeds: Sequence[int | None] | None = None,
+    ) -> Action: ...
+    @overload
+    def act(
+        self,
+        observations: Sequence[Observation],
+        rewards: float | Sequence[float] | np.ndarray = 0.0,
+        starts: bool | Sequence[bool] | np.ndarray | None = None,
+        greedy: bool = False,
+        temperature: float | None = None,
+        seeds: Sequence[int | None] | None = None,
+    ) -> list[Action]: ...
+    def act(
+        self,
+        observations: Sequence[Observation] | Observation,
+        rewards: float | Sequence[float] | np.ndarray = 0.0,
+        starts: bool | Sequence[bool] | np.ndarray | None = None,
+        greedy: bool = False,
+        temperature: float | None = None,
+        seeds: Sequence[int | None] | None = None,
+    ) -> list[Action] | Action:
+        """The next action of each environment, as `Agent.act`.
+
+        Nothing is sampled: ``greedy``, ``temperature`` and ``seeds`` change nothing.
+
+        Raises:
+            ValueError: for a wrong number, kind, size or value.
+        """
+        if isinstance(observations, dict):
+            one = None if starts is None else np.array([starts])
+            got: Any = [rewards]
+            return self.act([observations], got, one)[0]
+        before = self._ready()
+        begins = checked_starts([self._fresh] * len(before) if starts is None else starts)
+        check_lengths(len(before), observations, checked_rewards(rewards, begins), begins, seeds)
+        for observation in observations:
+            check_observation(observation, self.task)
+        self._fresh = False
+        return [self.index.action(row) for row in self._retrieve(observations, begins)]
+
+    def _ready(self) -> list[int | None]:
+        before = getattr(self, "_before", None)
+        if before is None:
+            raise ValueError("agent.act comes after agent.reset(n, task)")
+        return before
+
+    def _retrieve(self, observations: Sequence[Observation], starts: np.ndarray) -> list[int]:
+        """The row whose action each environment repeats."""
+        before = [None if start else row for start, row in zip(starts, self._ready(), strict=True)]
+        found = self.index.nearest(observations)
+        rows = self.index.going_on(observations, found, before)
+        self.neighbours = Neighbours(np.array(rows)[:, None], found.distances)
+        self._before = list(rows)
+        return rows
+
+
+def frame_encoder(agent: Agent | None = None) -> Encoder:
+    """What turns frames (n, 4, 84, 84) into features (n, H): the encoder of an agent's model.
+
+    Args:
+        agent: whose; None: jatlab-mini's.
+    """
+    if agent is None:
+        from jatlab.agents.checkpoints import load_agent
+
+        agent = load_agent("jatlab-mini")
+    model = agent.model
+
+    @torch.inference_mode()
+    def encode(frames: np.ndarray) -> np.ndarray:
+        device = model.text_embedding.weight.device
+        pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device).float() / 127.5 - 1
+        return model.image_encoder(pixels[:, None])[:, 0].float().cpu().numpy()
+
+    return encode

@@ -1,0 +1,235 @@
+"""The index of a task's demonstrations: which stored timesteps look most like an observation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from jatlab.data.columns import Episode
+from jatlab.data.episodes import read_episodes
+from jatlab.data.retrieval.search import GridSearch, Neighbours, VectorSearch
+from jatlab.data.storage import EpisodeStore
+from jatlab.tasks import Task, get_task
+from jatlab.tasks.task import Action, Observation
+from jatlab.utils.checks import require, whole_number
+from jatlab.utils.files import expanded
+
+Demonstrations = EpisodeStore | Sequence[Episode] | str | Path
+Encoder = Callable[[np.ndarray], np.ndarray]  # frames (n, 4, 84, 84) uint8 -> features (n, d)
+SCALE_QUERIES = 512  # stored timesteps by which distances are put on the task's scale
+FRAMES_AT_ONCE = 64  # that an encoder gets
+
+
+class DemonstrationIndex:
+    """Demonstrations of one task, by observation.
+
+    Vectors are compared as they are, grids by the integers that differ among demonstrations of the
+    same mission, and frames by the features of an encoder.
+
+    Args:
+        task: the task, or its name.
+        demonstrations: episodes, a store of them, or the folder of the data (`jatlab record`'s).
+        count: use so many, the first; None: all.
+        encode: of frames, see `Encoder`; needed where the task observes frames.
+
+    Raises:
+        FileNotFoundError: if the folder has no episode of the task.
+        ValueError: without a demonstration, with fewer than ``count``, for those of another task,
+            and for frames without an encoder.
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        demonstrations: Demonstrations,
+        count: int | None = None,
+        encode: Encoder | None = None,
+    ):
+        self.task = get_task(task) if isinstance(task, str) else task
+        require(
+            self.task.playable,
+            f"{self.task.name} is read, not played: only tasks with actions have demonstrations",
+        )
+        require(
+            self.task.observation != "image" or encode is not None,
+            f"{self.task.name} observes frames: give encode, which turns frames into vectors",
+        )
+        self.store, self.encode = _open(self.task, demonstrations, count), encode
+        self._search = self._make_search()
+
+    def __len__(self) -> int:
+        return int(self.store.offsets[-1])
+
+    @property
+    def episodes(self) -> int:
+        """How many demonstrations there are."""
+        return len(self.store.lengths)
+
+    def nearest(self, observations: Sequence[Observation], k: int = 1) -> Neighbours:
+        """The ``k`` stored timesteps nearest to each of n observations.
+
+        Args:
+            observations: of the task, as `jatlab.make_env` gives them.
+            k: how many; at most as many as are stored.
+
+        Raises:
+            ValueError: for another size, and for more neighbours than there are timesteps.
+        """
+        missions = [str(o.get("text_observation", "")) for o in observations]
+        return self._nearest(self._values(observations), missions, k, None)
+
+    def going_on(
+        self,
+        observations: Sequence[Observation],
+        found: Neighbours,
+        before: Sequence[int | None],
+    ) -> list[int]:
+        """The nearest row of each observation, or the one after ``before`` if it is as near.
+
+        Args:
+            observations: n of them.
+            found: their nearest rows, from `nearest`.
+            before: (n,) the row that each followed last; None where an episode begins.
+        """
+        rows = found.rows[:, 0].tolist()
+        for number, row in enumerate(before):
+            following = None if row is None else self._following(row)
+            if following is not None and following != rows[number]:
+                distance = self._distance(observations[number], following)
+                if distance <= found.distances[number, 0]:
+                    rows[number] = following
+        return rows
+
+    def nearest_elsewhere(self, rows: np.ndarray, k: int = 1) -> Neighbours:
+        """The ``k`` stored timesteps nearest to some stored ones, in other episodes than theirs.
+
+        If there is one episode, its other half is searched.
+
+        Args:
+            rows: (n,) of the stored timesteps.
+            k: how many.
+        """
+        skip = [self._own(int(row)) for row in rows]
+        missions = [self.mission(int(row)) for row in rows]
+        return self._nearest(self._stored(rows), missions, k, skip)
+
+    @cached_property
+    def scale(self) -> float:
+        """The task's unit of distance.
+
+        It is the 95th percentile of the distances of stored timesteps (at most `SCALE_QUERIES`,
+        evenly spread) to the nearest timestep of another episode; 1 where that is 0.
+        """
+        if len(self) < 2:
+            return 1.0
+        rows = np.unique(np.linspace(0, len(self) - 1, SCALE_QUERIES).astype(np.int64))
+        found = self.nearest_elsewhere(rows).distances[:, 0]
+        return float(np.percentile(found, 95)) or 1.0
+
+    def action(self, row: int) -> Action:
+        """What was done in a stored timestep: float32 (m,), or the number of a choice."""
+        action = self.store.columns[f"{self.task.action}_actions"][row]
+        return np.array(action) if self.task.action == "continuous" else int(action)
+
+    def mission(self, row: int) -> str:
+        """The mission of a stored timestep; "" where the task has none."""
+        if "text_observations" not in self.store.columns:
+            return ""
+        return self.store.texts[int(self.store.columns["text_observations"][row])]
+
+    def place(self, row: int) -> tuple[int, int]:
+        """The demonstration and the timestep in it of a stored timestep."""
+        episode = int(np.searchsorted(self.store.offsets, row, side="right")) - 1
+        return episode, int(row - self.store.offsets[episode])
+
+    # --- search
+
+    def _make_search(self) -> VectorSearch | GridSearch:
+        columns = self.store.columns
+        if self.task.observation == "discrete":
+            return GridSearch(
+                columns["discrete_observations"], columns["text_observations"], self.store.texts
+            )
+        values = columns[f"{self.task.observation}_observations"]
+        return VectorSearch(self._features(np.asarray(values)))
+
+    def _nearest(
+        self, features: np.ndarray, missions: list[str], k: int, skip: list[slice] | None
+    ) -> Neighbours:
+        if isinstance(self._search, GridSearch):
+            return self._search.nearest(features, missions, k, skip)
+        return self._search.nearest(features, k, skip)
+
+    def _features(self, values: np.ndarray) -> np.ndarray:
+        if self.encode is None or self.task.observation != "image":
+            return values
+        starts = range(0, len(values), FRAMES_AT_ONCE)
+        return np.concatenate([self.encode(values[i : i + FRAMES_AT_ONCE]) for i in starts])
+
+    def _values(self, observations: Sequence[Observation]) -> np.ndarray:
+        name = f"{self.task.observation}_observation"
+        return self._features(np.stack([np.asarray(o[name]) for o in observations]))
+
+    def _following(self, row: int) -> int | None:
+        """The next row of the same episode, if there is one."""
+        episode, _ = self.place(row)
+        return row + 1 if row + 1 < self.store.offsets[episode + 1] else None
+
+    def _distance(self, observation: Observation, row: int) -> float:
+        [values] = self._values([observation])
+        if isinstance(self._search, VectorSearch):
+            return float(self._search.distance(values, np.array([row]))[0])
+        if self.mission(row) != observation.get("text_observation", ""):
+            return np.inf
+        return float(np.sqrt(np.sum(self._stored(np.array([row]))[0] != values)))
+
+    def _stored(self, rows: np.ndarray) -> np.ndarray:
+        if isinstance(self._search, VectorSearch):
+            return self._search.vectors[rows]
+        return self.store.columns["discrete_observations"][rows]
+
+    def _own(self, row: int) -> slice:
+        """The rows of the episode that a row is in, or its half of the only episode."""
+        episode, _ = self.place(row)
+        first, last = map(int, self.store.offsets[episode : episode + 2])
+        if self.episodes > 1:
+            return slice(first, last)
+        half = last // 2
+        return slice(0, half) if row < half else slice(half, last)
+
+
+def _open(task: Task, demonstrations: Demonstrations, count: int | None) -> EpisodeStore:
+    if count is not None:
+        count = whole_number(count, "count", 1)
+    if isinstance(demonstrations, str | Path):
+        folder = expanded(demonstrations) / task.name / "train"
+        demonstrations = read_episodes(folder, task)
+    if isinstance(demonstrations, EpisodeStore):
+        require(
+            demonstrations.task.name == task.name,
+            f"these are demonstrations of {demonstrations.task.name}, not of {task.name}",
+        )
+        have = len(demonstrations.lengths)
+    else:
+        have = len(demonstrations)
+    require(have > 0, f"{task.name} has no demonstration: record some with `jatlab record`")
+    require(
+        count is None or count <= have,
+        f"count is {count}, but there are {have} demonstrations of {task.name}: record more",
+    )
+    if isinstance(demonstrations, EpisodeStore):
+        return demonstrations if count is None else _first(demonstrations, count)
+    return EpisodeStore.of_episodes(task, demonstrations[:count])
+
+
+def _first(store: EpisodeStore, count: int) -> EpisodeStore:
+    """A store of the first ``count`` episodes of another."""
+    offsets = store.offsets[: count + 1]
+    columns = {name: values[: offsets[-1]] for name, values in store.columns.items()}
+    return replace(
+        store, columns=columns, offsets=offsets, fingerprint=f"{store.fingerprint}-{count}"
+    )
