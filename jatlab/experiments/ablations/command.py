@@ -18,6 +18,7 @@ from typing import Any
 from jatlab.experiments.ablations.questions import ABLATIONS
 from jatlab.experiments.ablations.results import SHIPPED, AblationResults, assemble
 from jatlab.experiments.ablations.runs import run_point
+from jatlab.experiments.ablations.unseen import run_unseen
 from jatlab.experiments.ablations.variants import (
     AVERAGE,
     BATCH,
@@ -26,6 +27,8 @@ from jatlab.experiments.ablations.variants import (
     MODEL,
     SCALAR_BATCH,
     TUNED_LR,
+    UNSEEN_BASE,
+    UNSEEN_TUNING,
     Variant,
     demonstrations,
 )
@@ -98,7 +101,8 @@ def saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict[
     path = output / "runs" / f"{digest}.json"
     if path.exists():
         return json.loads(path.read_text()) | {"variant": variant.name}
-    run = run_point(variant, seed, episodes, output / "data")
+    make = run_unseen if variant.method else run_point
+    run = make(variant, seed, episodes, output / "data")
     write_json(path, run | {"settings": settings})
     return run
 
@@ -118,6 +122,8 @@ def _ingredients(variant: Variant) -> dict[str, Any]:
     """What a run depends on beside its variant: the demonstrations, and a shipped agent."""
     if variant.memory:
         return {"agent": fingerprint("jatlab-mini")}
+    if variant.method:
+        return {"unseen": [UNSEEN_BASE, UNSEEN_TUNING]}
     recordings = {"recordings": {task: demonstrations(task) for task in variant.tasks}}
     if variant.start is None:
         return recordings

@@ -16,10 +16,13 @@ from jatlab.experiments.ablations.variants import (
     STEPS,
     Variant,
 )
+from jatlab.experiments.recipes.splits import ML45
 from jatlab.model.config import JatConfig
 from jatlab.tasks import short_name
 
 SEEDS = (0, 1, 2)
+UNSEEN_SHOWN = (1, 5, 25, 100)  # demonstrations of a task that was never seen
+UNSEEN_STEPS = 150  # of training on them
 # learnt alone and together: two grids, two arms
 JOINT_TASKS = (OBJECT, REACH, "babyai-open-door", "metaworld-drawer-open")
 BODIES = ("mujoco-hopper", "mujoco-walker")
@@ -188,6 +191,25 @@ def _joint_training() -> tuple[Variant, ...]:
     return (*alone, *pairs, Variant("four together", JOINT_TASKS, 4, steps=2 * STEPS))
 
 
+def _unseen() -> tuple[Variant, ...]:
+    """Each method with a few demonstrations of each task, beside an agent that has none."""
+    methods = {
+        "retrieve and play": "retrieve",
+        "cloned": "clone",
+        "fine-tuned": "fine-tune",
+        "LoRA": "lora",
+    }
+    none = Variant("zero-shot", ML45, 0, method="zero-shot", shown=0)
+    some = [
+        Variant(
+            f"{shown} shown: {name}", ML45, shown, steps=UNSEEN_STEPS, method=method, shown=shown
+        )
+        for shown in UNSEEN_SHOWN
+        for name, method in methods.items()
+    ]
+    return (none, *some)
+
+
 ALL = (
     Ablation(
         "observation-loss",
@@ -238,6 +260,11 @@ ALL = (
         "generalists",
         "With equal training on each task, does joint training help or hurt?",
         _joint_training(),
+    ),
+    Ablation(
+        "unseen",
+        "What is made of a few demonstrations of a task that the agent was never shown?",
+        _unseen(),
     ),
 )
 ABLATIONS = {ablation.name: ablation for ablation in ALL}

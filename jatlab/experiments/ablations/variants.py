@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jatlab.experiments.recipes import mini
+from jatlab.experiments.recipes.splits import ML45
 
 if TYPE_CHECKING:
     from jatlab.training.recipe import TrainConfig
@@ -36,6 +37,15 @@ RECORDINGS: dict[str, tuple[int, float]] = {  # task: (episodes of demonstration
     "fetch": (500, 0.5),
     "highway": (300, 0.0),
     **dict.fromkeys(FRAMES.values(), (60, 0.2)),
+    **dict.fromkeys(ML45, (100, 0.0)),  # as a user would show them
+}
+# of tasks never seen: the agent that was shown the others, and what it is tuned with
+UNSEEN_BASE: dict[str, Any] = {"episodes": 20, "noise": 0.8, "steps": 2000}
+UNSEEN_TUNING: dict[str, Any] = {
+    "batch": 256,  # timesteps
+    "lr": 1e-3,
+    "window": 8,  # timesteps
+    "observations_predicted": 0.125,
 }
 
 
@@ -56,6 +66,8 @@ class Variant:
             (`jatlab.experiments.baselines.scalar_agent`, batches of `SCALAR_BATCH` timesteps).
         start: "jatlab-mini" to train that agent on, "nothing" for random weights of its size, None
             for random weights of the small `MODEL`.
+        method: of a task never seen, see `jatlab.experiments.ablations.unseen`; None elsewhere.
+        shown: how many demonstrations of it there are.
     """
 
     name: str
@@ -67,6 +79,8 @@ class Variant:
     memory: tuple[str, int] | None = None
     token: str = "timestep"
     start: str | None = None
+    method: str | None = None
+    shown: int | None = None
 
 
 def demonstrations(task: str) -> tuple[int, float]:

@@ -1,0 +1,92 @@
+"""Tasks never seen: adapters leave a model as it is until they learn, and runs hold their costs."""
+
+import numpy as np
+import pytest
+import torch
+
+from jatlab import Agent
+from jatlab.experiments.ablations import ABLATIONS, unseen
+from jatlab.experiments.ablations.lora import RANK, add_lora, merge_lora
+from jatlab.experiments.ablations.variants import RECORDINGS, Variant
+from jatlab.experiments.recipes.splits import ML45
+from jatlab.model import JatModel
+from jatlab.model.config import JatConfig
+
+TASK = "mujoco-pendulum"
+
+
+def little_model():
+    torch.manual_seed(0)
+    return JatModel(
+        JatConfig.preset(
+            "nano",
+            hidden_size=48,
+            num_heads=2,
+            num_layers=2,
+            attention_types=[[["global", "local"], 1]],
+        )
+    )
+
+
+def answer(model):
+    """The actions of a few timesteps."""
+    torch.manual_seed(1)
+    observations, rewards = torch.randn(2, 4, 4), torch.zeros(2, 4)
+    with torch.no_grad():
+        return model.eval()(
+            continuous_observations=observations,
+            continuous_actions=torch.zeros(2, 4, 1),
+            rewards=rewards,
+            return_loss=False,
+        ).pred_actions
+
+
+def test_adapters_change_nothing_until_they_learn():
+    model = little_model()
+    before = answer(model)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    layers = add_lora(model)
+    torch.testing.assert_close(answer(model), before)
+    learnt = [name for name, value in model.named_parameters() if value.requires_grad]
+    assert learnt and all(name.endswith((".a", ".b")) for name in learnt)
+    merge_lora(layers)
+    assert model.state_dict().keys() == weights.keys()
+
+
+def test_merged_adapters_act_as_before_the_merge():
+    model = little_model()
+    layers = add_lora(model)
+    with torch.no_grad():
+        for layer in layers:
+            layer.parametrizations.weight[0].b.normal_(std=0.05)
+    weight = layers[3].weight.detach().clone()
+    original = layers[3].parametrizations.weight.original
+    assert torch.linalg.matrix_rank(weight - original) == min(RANK, *weight.shape)
+    with_adapters = answer(model)
+    merge_lora(layers)
+    torch.testing.assert_close(answer(model), with_adapters)
+
+
+def test_variants_are_of_tasks_held_out():
+    variants = ABLATIONS["unseen"].variants
+    assert all(variant.tasks == ML45 and variant.method for variant in variants)
+    assert {variant.method for variant in variants} == set(unseen._METHODS)
+    assert variants[0].method == "zero-shot"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", sorted(unseen._METHODS))
+def test_a_run_of_each_method(monkeypatch, tmp_path, method):
+    monkeypatch.setitem(RECORDINGS, TASK, (3, 0.0))
+    monkeypatch.setattr(unseen, "OLD_TASKS", (TASK,))
+    monkeypatch.setattr(unseen, "OLD_EPISODES", 1)
+    base = Agent(little_model())
+    before = {name: value.clone() for name, value in base.model.state_dict().items()}
+    monkeypatch.setattr(unseen, "base_agent", lambda folder: base)
+    variant = Variant("v", (TASK,), steps=3, method=method, shown=2)
+    run = unseen.run_unseen(variant, 0, 2, tmp_path / "data")
+    assert len(run["tasks"][TASK]["scores"]) == 2 and np.isfinite(run["act_milliseconds"])
+    assert ("old" in run) == (method in ("zero-shot", "fine-tune", "lora"))
+    assert (run["training_minutes"] > 0) == (method in ("clone", "fine-tune", "lora"))
+    for name, value in base.model.state_dict().items():  # it is not trained itself
+        torch.testing.assert_close(value, before[name])
