@@ -16,6 +16,7 @@ generators of any number type count alike.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
@@ -79,8 +80,30 @@ class Exercise:
             return textwrap.dedent(self.shown).strip()
         answers = self.answers if step is None else self.answers[step - 1 : step]
         return "\n\n\n".join(
-            inspect.getsource(a).rstrip() if callable(a) else repr(a) for a in answers
+            _untyped(inspect.getsource(a).rstrip()) if callable(a) else repr(a) for a in answers
         )
+
+
+def _untyped(code: str) -> str:
+    """A function's code without types, whose names a notebook may lack."""
+    lines, nodes = code.splitlines(), list(ast.walk(ast.parse(code)))
+    for node in nodes:  # a variable: one line
+        if isinstance(node, ast.AnnAssign):
+            line, row = lines[node.lineno - 1], node.lineno - 1
+            lines[row] = line[: node.target.end_col_offset] + line[node.annotation.end_col_offset :]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    for node in sorted(functions, key=lambda node: node.lineno, reverse=True):
+        lines[node.lineno - 1 : node.body[0].lineno - 1] = [_head(node)]
+    return "\n".join(lines)
+
+
+def _head(node: ast.FunctionDef) -> str:
+    """The line of a function's name and arguments, without types."""
+    given = node.args
+    for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+        if one is not None:
+            one.annotation = None
+    return f"{' ' * node.col_offset}def {node.name}({ast.unparse(given)}):"
 
 
 def exercises(lesson: str) -> dict[str, Exercise]:

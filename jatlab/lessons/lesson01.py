@@ -10,7 +10,7 @@ from torch import Tensor
 
 from jatlab.lessons.answers import Answer, array, expect, near, number
 from jatlab.lessons.harness import Exercise
-from jatlab.lessons.lesson01_build import STEPS, check_bpe, count_pairs, encode, learn
+from jatlab.lessons.lesson01_build import STEPS, check_bpe, count_pairs, encode, learn, merge
 
 # --- 01.1: the reward beside an observation ---
 
@@ -91,16 +91,6 @@ def check_repeat(answer: Answer) -> None:
 
 
 # --- 01.3: one merge of BPE ---
-
-
-def merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
-    """Every neighbouring `pair` in `ids`, from left to right, becomes the one id `new`."""
-    merged, place = [], 0
-    while place < len(ids):
-        found = tuple(ids[place : place + 2]) == tuple(pair)
-        merged.append(new if found else ids[place])
-        place += 2 if found else 1
-    return merged
 
 
 def check_merge(answer: Answer) -> None:

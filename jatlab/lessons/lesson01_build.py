@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 from jatlab.lessons.answers import Answer, expect, kind, listed, whole
 
 Pair = tuple[str, str]
+One = TypeVar("One")
 
 # --- one right answer of each step
 
@@ -33,7 +35,7 @@ def learn(text: Sequence[str], count: int) -> list[Pair]:
             break
         pair = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(pair)
-        words = [join(pieces, pair) for pieces in words]
+        words = [merge(pieces, pair, "".join(pair)) for pieces in words]
     return merges
 
 
@@ -41,18 +43,18 @@ def encode(word: str, merges: Sequence[Pair]) -> list[str]:
     """The pieces of a word: letters, joined by the merges in the order of their learning."""
     pieces = list(word)
     for pair in merges:
-        pieces = join(pieces, pair)
+        pieces = merge(pieces, pair, "".join(pair))
     return pieces
 
 
-def join(pieces: Sequence[str], pair: Pair) -> list[str]:
-    """Every such pair of neighbours as one piece, from left to right (exercise 01.3)."""
-    joined, place = [], 0
-    while place < len(pieces):
-        found = tuple(pieces[place : place + 2]) == tuple(pair)
-        joined.append("".join(pair) if found else pieces[place])
+def merge(ids: Sequence[One], pair: tuple[One, One], new: One) -> list[One]:
+    """Every neighbouring `pair` in `ids`, from left to right, becomes the one id `new`."""
+    merged, place = [], 0
+    while place < len(ids):
+        found = tuple(ids[place : place + 2]) == tuple(pair)
+        merged.append(new if found else ids[place])
         place += 2 if found else 1
-    return joined
+    return merged
 
 
 STEPS = ("count pairs", "learn merges", "encode a word")

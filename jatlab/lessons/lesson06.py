@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,7 +21,7 @@ def rate(progress: float, peak: float, warmup: float) -> float:
     if progress < warmup:
         return peak * progress / warmup
     done = (progress - warmup) / (1 - warmup)
-    return peak * (1 + math.cos(math.pi * done)) / 2
+    return peak * (1 + np.cos(np.pi * done)) / 2
 
 
 def check_rate(answer: Answer) -> None:
@@ -68,7 +66,7 @@ def clip(gradients: list[Tensor], limit: float) -> list[Tensor]:
 
     They stay unchanged where it is less.
     """
-    norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
+    norm = sum(float((gradient**2).sum()) for gradient in gradients) ** 0.5
     return [gradient * (limit / max(limit, norm)) for gradient in gradients]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from jatlab.lessons.answers import Answer, array, expect, near
@@ -56,7 +55,7 @@ def read_token(model: Any, token: int, position: int, pasts: list[Past]) -> Tens
     for block, past in zip(trunk.blocks, pasts, strict=True):
         window = model.config.window_size if block.attention.kind == "local" else None
         x = x + attend_new(block.attention_norm(x), block.attention, past, window)
-        x = x + block.mlp.down(F.gelu(block.mlp.up(block.mlp_norm(x)), approximate="tanh"))
+        x = x + block.mlp(block.mlp_norm(x))
     return model.token_decoder(trunk.norm(x))
 
 

@@ -73,7 +73,8 @@ def _name(answer: Answer, ours: str) -> str:
 
 def interval(mean: float, std: float, random: float, expert: float) -> tuple[float, float]:
     """95 % interval of the normalised mean of ten episodes: (low, high)."""
-    score, half = (mean - random) / (expert - random), STUDENT * std / sqrt(10) / (expert - random)
+    score = (mean - random) / (expert - random)
+    half = 2.262 * std / 10**0.5 / (expert - random)
     return score - half, score + half
 
 

@@ -11,8 +11,6 @@ import numpy as np
 
 from jatlab.lessons.answers import Answer, array, expect, kind, named
 
-TYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "U8": np.uint8}
-
 # --- one right answer of each step
 
 
@@ -29,7 +27,8 @@ def tensor(content: bytes, name: str) -> np.ndarray:
     entry = header(content)[name]
     start = 8 + struct.unpack("<Q", content[:8])[0]
     first, end = (start + offset for offset in entry["data_offsets"])
-    values = np.frombuffer(content[first:end], TYPES[entry["dtype"]])
+    types = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "U8": np.uint8}
+    values = np.frombuffer(content[first:end], types[entry["dtype"]])
     return values.reshape(entry["shape"]).copy()
 
 

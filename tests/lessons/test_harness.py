@@ -142,6 +142,18 @@ def test_an_exercise_in_steps_takes_first_answers_alone(capsys):
     assert get_exercise("99.2").source(2).startswith("def again(x)")
 
 
+def typed(words: list[np.ndarray], *, level: float = 0.5) -> dict[str, int]:
+    """Counts."""
+    found: dict[str, int] = {}  # none yet
+    return found
+
+
+def test_a_solution_is_shown_without_types():
+    shown = exercise(typed, check_double).source().splitlines()
+    assert shown[0] == "def typed(words, *, level=0.5):"
+    assert shown[2] == "    found = {}  # none yet"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -8,8 +8,8 @@ import torch
 
 from jatlab.data.storage import arriving_rewards
 from jatlab.experiments.baselines.gato_tokens import encode_observation
-from jatlab.lessons.lesson01 import arriving, cut, gato_token, merge, repeat
-from jatlab.lessons.lesson01_build import count_pairs, encode, join, learn
+from jatlab.lessons.lesson01 import arriving, cut, gato_token, repeat
+from jatlab.lessons.lesson01_build import count_pairs, encode, learn, merge
 from jatlab.model.encoders import repeat_to
 from tests.support.exercises import exercise_tests
 
@@ -173,7 +173,7 @@ def learn_by_sorting(text, count):
             return
         best = sorted(counts, key=lambda pair: (-counts[pair], pair))[0]
         yield best
-        words = [join(pieces, best) for pieces in words]
+        words = [merge(pieces, best, "".join(best)) for pieces in words]
 
 
 def encode_by_ranks(word, merges):
@@ -183,7 +183,7 @@ def encode_by_ranks(word, merges):
         best = min(zip(pieces, pieces[1:], strict=False), key=lambda p: ranks.get(p, 1e9))
         if best not in ranks:
             break
-        pieces = join(pieces, best)
+        pieces = merge(pieces, best, "".join(best))
     return tuple(pieces)
 
 

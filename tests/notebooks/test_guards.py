@@ -29,6 +29,9 @@ EXERCISE = """### Exercise 01.{0} · a title
 <!-- end of solution -->"""
 
 
+PASTED = "Solution</summary>\n\n```python\ndef f(x):\n    return np.exp(x)\n```\n"
+
+
 def text(source):
     return {"cell_type": "markdown", "id": "a", "metadata": {}, "source": source}
 
@@ -85,6 +88,7 @@ ALL = {
     "checked": guards.checked_cells,
     "machine": guards.machine_in_outputs,
     "alt": guards.alt_texts,
+    "solutions": guards.solutions_run_here,
     "frames": guards.left_without_scripts,
     "widgets": guards.widget_state,
 }
@@ -169,6 +173,7 @@ FAULTS = [
     ("alt", with_output(picture({})), "cell 1 shows an image/png"),
     ("alt", replaced(2, "![a cat]", "![]"), "cell 2: image 'cat.png'"),
     ("alt", replaced(2, "![a cat](cat.png)", '<img src="cat.png">'), "has no alt text"),
+    ("solutions", replaced(3, "Solution</summary>look", PASTED), "solution 01.1 needs np"),
     ("frames", with_page("<div><iframe srcdoc='<p>a page</p>'></iframe></div>"), "shows nothing"),
     ("frames", with_page(["<style>p {}</style>\n", "<script>run()</script>"]), "shows nothing"),
     ("widgets", without_widget_state, "no state"),

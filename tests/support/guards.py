@@ -4,6 +4,7 @@ Complaints are a list of sentences, empty if there is nothing to say. They name 
 number, from 0. A notebook is its JSON, a dict.
 """
 
+import builtins
 import json
 import re
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from pathlib import Path
 from jatlab.lessons import exercises
 from scripts.badges import MARK, SETUP
 from scripts.lessons import header, lesson, source
+from scripts.sections import names_of
 
 MEGABYTES = 1.5
 EXERCISES, CHECKED = 3, 3  # the least
 LONGEST = 20  # minutes of a lesson's longest exercise, at least
 MARKER = "# NBVAL_CHECK_OUTPUT"
+SOLUTION = re.compile(r"<!-- solution (\S+).*?```python\n(.*?)\n```", re.DOTALL)
 SPEAKS_OF_A_MACHINE = {  # what an output shows -> what is wrong with it
     r"\b0x[0-9a-f]{6,}\b": "an address in memory",
     r"(?<![\w.])/(?:work|root|home|tmp|usr|opt|content|Users|var)/[\w.-]+": "a path of one machine",
@@ -242,6 +245,21 @@ def without_alt(markdown: str) -> list[str]:
     return empty + [
         f"{tag!r} has no alt text" for tag in tags if not re.search(r"\balt=[\"'][^\"']", tag)
     ]
+
+
+def solutions_run_here(notebook: dict) -> list[str]:
+    """A folded solution uses only names that the notebook has where it stands."""
+    known, complaints = set(dir(builtins)), []
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "code":
+            known |= names_of(source(cell))[1]
+            continue
+        for name, code in SOLUTION.findall(source(cell)):
+            uses, defines = names_of(code)
+            if missing := sorted(uses - known - defines):
+                complaints.append(f"cell {number}: solution {name} needs {', '.join(missing)}")
+            known |= defines
+    return complaints
 
 
 def left_without_scripts(notebook: dict) -> list[str]:
