@@ -64,7 +64,9 @@ def test_a_task_sees_each_window_once_in_each_of_its_epochs(
 ):
     mixture = mix(sources, batch_timesteps, weights, seed)
     seen = {s.name: [] for s in sources}
-    for plan in take(mixture, 60):
+    plans = take(mixture, 60)
+    assert [plan.number for plan in plans] == list(range(60))
+    for plan in plans:
         seen[plan.task] += plan.windows[:, 0].tolist()
     for source in sources:
         every = sorted(source.windows(None)[:, 0])
@@ -206,5 +208,6 @@ def test_a_plan_says_what_it_is():
     store = EpisodeStore.of_episodes(task, [make_episode(task, 5, rng) for _ in range(12)])
     source = WindowSource(store, 4)
     windows = source.windows(None)
+    assert BatchPlan(7, source, windows[2:5]).share == 1
     assert str(BatchPlan(7, source, windows[2:5])) == "batch 7 (metaworld-reach, episodes 1, 2)"
     assert str(BatchPlan(7, source, windows)).endswith("episodes 0, 1, 2, 3, 4, 5, 6, 7 …)")
