@@ -292,7 +292,7 @@ EXERCISES = {
         minutes=2,
         solution=(GATO_ANT, JAT_ANT),
         check=check_contexts,
-        shown="gato = 1024 // (27 + 1 + 8)  # 28\njat = 512 // 2  # 256",
+        shown="gato_timesteps = 1024 // (27 + 1 + 8)  # 28\njat_timesteps = 512 // 2  # 256",
     ),
     "01.7": Exercise(
         difficulty=3,
