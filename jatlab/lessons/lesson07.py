@@ -81,7 +81,7 @@ def _check_left_out(answer: Answer, random: float, reference: float) -> None:
 # --- 07.2: the interquartile mean ---
 
 
-def iqm(scores: np.ndarray) -> float:
+def my_iqm(scores: np.ndarray) -> float:
     """Mean of the middle half of all episodes of all tasks together.
 
     (episodes, tasks) -> one number.
@@ -276,7 +276,7 @@ EXERCISES = {
     "07.1": Exercise(
         difficulty=2, importance=5, minutes=5, solution=normalised, check=check_normalised
     ),
-    "07.2": Exercise(difficulty=2, importance=5, minutes=8, solution=iqm, check=check_iqm),
+    "07.2": Exercise(difficulty=2, importance=5, minutes=8, solution=my_iqm, check=check_iqm),
     "07.3": Exercise(
         difficulty=3, importance=4, minutes=8, solution=stratified_draw, check=check_stratified_draw
     ),

@@ -134,7 +134,7 @@ def _check_kept(kept: list[bool]) -> None:
 # --- 09.3: perplexity ---
 
 
-def perplexity(nats: list[Tensor]) -> float:
+def perplexity_of(nats: list[Tensor]) -> float:
     """The perplexity, per token, of several documents.
 
     `nats` are the negative log-likelihoods of their tokens, one tensor (tokens,) a document.
@@ -243,7 +243,7 @@ EXERCISES = {
         difficulty=3, importance=4, minutes=10, solution=keep_top_p, check=check_keep_top_p
     ),
     "09.3": Exercise(
-        difficulty=3, importance=4, minutes=8, solution=perplexity, check=check_perplexity
+        difficulty=3, importance=4, minutes=8, solution=perplexity_of, check=check_perplexity
     ),
     "09.4": Exercise(difficulty=2, importance=3, minutes=8, solution=to_map, check=check_to_map),
     "09.5": Exercise(

@@ -89,6 +89,7 @@ ALL = {
     "machine": guards.machine_in_outputs,
     "alt": guards.alt_texts,
     "solutions": guards.solutions_run_here,
+    "names": guards.solutions_are_named_as_asked,
     "frames": guards.left_without_scripts,
     "widgets": guards.widget_state,
 }
@@ -174,6 +175,7 @@ FAULTS = [
     ("alt", replaced(2, "![a cat]", "![]"), "cell 2: image 'cat.png'"),
     ("alt", replaced(2, "![a cat](cat.png)", '<img src="cat.png">'), "has no alt text"),
     ("solutions", replaced(3, "Solution</summary>look", PASTED), "solution 01.1 needs np"),
+    ("names", replaced(6, "Solution</summary>look", PASTED), "solution 01.2 is ['f'], not []"),
     ("frames", with_page("<div><iframe srcdoc='<p>a page</p>'></iframe></div>"), "shows nothing"),
     ("frames", with_page(["<style>p {}</style>\n", "<script>run()</script>"]), "shows nothing"),
     ("widgets", without_widget_state, "no state"),

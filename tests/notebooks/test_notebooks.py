@@ -31,6 +31,7 @@ GUARDS = {
     "nothing of a machine in outputs": lambda notebook, path: guards.machine_in_outputs(notebook),
     "alt texts": lambda notebook, path: guards.alt_texts(notebook),
     "solutions": lambda notebook, path: guards.solutions_run_here(notebook),
+    "names of solutions": lambda notebook, path: guards.solutions_are_named_as_asked(notebook),
     "what GitHub leaves": lambda notebook, path: guards.left_without_scripts(notebook),
     "widget state": lambda notebook, path: guards.widget_state(notebook),
     "size": lambda notebook, path: guards.size(path),

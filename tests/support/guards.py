@@ -262,6 +262,20 @@ def solutions_run_here(notebook: dict) -> list[str]:
     return complaints
 
 
+def solutions_are_named_as_asked(notebook: dict) -> list[str]:
+    """A folded solution defines the functions of the stub above it, so that it can stand there."""
+    complaints, stubs = [], []
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] == "code":
+            stubs = re.findall(r"^def (\w+)", source(cell), re.MULTILINE)
+            continue
+        for name, code in SOLUTION.findall(source(cell))[:1]:
+            defined = re.findall(r"^def (\w+)", code, re.MULTILINE)
+            if defined != stubs:
+                complaints.append(f"cell {number}: solution {name} is {defined}, not {stubs}")
+    return complaints
+
+
 def left_without_scripts(notebook: dict) -> list[str]:
     """GitHub takes frames, scripts and widgets out: a picture or a sentence stays."""
     complaints = []
