@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.disks import on_disk
-from tests.test_kills import MOMENTS, WORKS, finish
+from tests.test_kills import KINDS, MOMENTS, WORKS, finish
 
 PLACES = min(10, MOMENTS)
 # the work on a small disk; then the disk grows, the work goes on, and what it made is kept
@@ -39,7 +39,7 @@ def words(command: str, source: Path, out: Path) -> str:
     return f"{sys.executable} -m {command}".replace("IN", str(source)).replace("OUT", str(out))
 
 
-@pytest.fixture(params=["record", "train", "evaluate", "relabel", "convert", "fetch"])
+@pytest.fixture(params=KINDS)
 def work(request, tmp_path):
     """Some work, what it needs, and a folder for a disk. Skips where nothing can be mounted."""
     (tmp_path / "disk").mkdir()

@@ -147,6 +147,11 @@ WORKS = {
         parquet,
     ),
 }
+# of these every kind of fault is tried; `make test` tries it with the first three
+KINDS = [
+    *("record", "train", "evaluate"),
+    *(pytest.param(name, marks=pytest.mark.faults) for name in ("relabel", "convert", "fetch")),
+]
 
 
 def start(command: str, source: Path, out: Path) -> subprocess.Popen:

@@ -12,7 +12,7 @@ from jatlab.training.trainer import TrainConfig, train
 from jatlab.utils.files import only_writer
 from jatlab.utils.manifest import verify
 from tests.support.helpers import wait_for
-from tests.test_kills import WORKS, Work, finish, start
+from tests.test_kills import KINDS, WORKS, Work, finish, start
 
 REFUSED = "another process is writing into"
 
@@ -23,7 +23,7 @@ def locks(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["record", "train", "evaluate", "relabel", "convert", "fetch"])
+@pytest.mark.parametrize("name", KINDS)
 def test_a_second_process_is_refused_in_a_sentence(name, tmp_path):
     work: Work = WORKS[name]
     source, out = tmp_path / "in", tmp_path / "out"

@@ -29,6 +29,11 @@ from jatlab.viz import export_html
 agent, env = jatlab.load_agent("jatlab-mini"), jatlab.make_env("babyai-go-to-obj")
 episode = jatlab.rollout(agent, env, seed=1_000_000, max_steps=5, render=True)
 export_html(episode, agent=agent, limit=400_000)"""
+WINDOW = (1400, 1000)
+THEME = (
+    "jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {}'}})"
+    ".then(() => null)"
+)
 # a cell that runs for three seconds, started and not waited for
 KERNEL = "notebook.sessionContext.session.kernel"
 BUSY = f"{KERNEL}.requestExecute({{code: 'import time; time.sleep(3)'}}); null"
@@ -39,16 +44,25 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def player(tmp_path):
-    """A notebook whose last cell is the player, run."""
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A notebook whose first cell makes a player, in a JupyterLab that the tests share."""
+    folder = tmp_path_factory.mktemp("lab")
     cells = [nbformat.v4.new_code_cell(PLAYER), nbformat.v4.new_code_cell("len('still alive')")]
     metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-    nbformat.write(notebook, tmp_path / "player.ipynb")
-    with Lab(tmp_path / "player.ipynb", short=True) as lab:
-        assert lab.run_all(90) == []
+    nbformat.write(notebook, folder / "player.ipynb")
+    with Lab(folder / "player.ipynb", short=True) as lab:
         yield lab
+
+
+@pytest.fixture
+def player(lab):
+    """The notebook, run anew, in a window of the usual size and the light theme."""
+    lab.page.resize(*WINDOW)
+    lab.page.evaluate(THEME.format("Light"))
+    assert lab.run_all(90) == []
+    return lab
 
 
 def test_the_player_lives(player):
@@ -123,8 +137,7 @@ def test_nothing_is_cut_off_in_narrow_windows(player, width):
 
 
 def test_the_dark_theme_has_light_words(player):
-    change = "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
-    player.page.evaluate(f"{change}.then(() => null)")
+    player.page.evaluate(THEME.format("Dark"))
     light = """[...getComputedStyle(document.querySelector('.jl-player .jl-mission')).color
         .matchAll(/[0-9.]+/g)].slice(0, 3).every(c => Number(c[0]) > 180)"""
     player.page.wait_for(light, 20, "the words stay dark")
