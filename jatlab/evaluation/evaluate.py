@@ -120,7 +120,10 @@ def evaluate(
     player = _TaskPlayer(agent, settings, videos, make, workers, {n: get_task(n) for n in playable})
     unseen: dict[str, str] = {}
     with only_writer(*filter(None, [folder])):
-        records, failed = _play_missing(player, kept, playable, on_task, unseen, progress)
+        try:
+            records, failed = _play_missing(player, kept, playable, on_task, unseen, progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_what_is_kept(kept, playable)) from None
     read = [name for name in names if name not in playable]
     language, errors = _score_language(agent, read, expanded(data))
     failed |= errors
@@ -139,6 +142,15 @@ def evaluate(
         "language": language,
     }
     return assemble({name: records[name] for name in playable if name in records}, about)
+
+
+def _what_is_kept(kept: Records, tasks: list[str]) -> str:
+    """What a stop has left on the disk, in words."""
+    if kept.folder is None:
+        return "stopped"
+    done = len(kept.read(tasks))
+    goes_on = "The same command goes on from there"
+    return f"stopped; {kept.folder} has {done} of {len(tasks)} tasks. {goes_on}"
 
 
 def expected_cost(task: str) -> float:

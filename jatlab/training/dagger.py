@@ -14,6 +14,7 @@ trained on relabelled episodes has asked its teacher more questions than an agen
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -134,8 +135,12 @@ def relabel(
     with only_writer(*(root / name for name in names)):
         missing = [job for job in jobs if not _is_done(job)]
         forget(Path(job.path) for job in missing)
-        _run(missing, workers, progress)
-        complete_folder(root, names)
+        try:
+            _run(missing, workers, progress)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_what_is_kept(root, jobs)) from None
+        finally:
+            complete_folder(root, names)
     timesteps = dict.fromkeys(names, 0)
     for job in jobs:
         timesteps[job.task] += read_notes(job.path)["timesteps"]
@@ -173,6 +178,16 @@ def _is_done(job: RelabelJob) -> bool:
                 "choose other seeds, or delete that file"
             )
     return True
+
+
+def _what_is_kept(root: Path, jobs: list[RelabelJob]) -> str:
+    """What a stop has left on the disk, in words: files are written whole."""
+    kept, wanted = Counter[str](), Counter[str]()
+    for job in jobs:
+        wanted[job.task] += job.count
+        kept[job.task] += job.count if Path(job.path).exists() else 0
+    told = [f"{kept[task]:,} of {count:,} episodes of {task}" for task, count in wanted.items()]
+    return f"stopped; {root} has {', '.join(told)}. The same command goes on from there"
 
 
 def _run(jobs: list[RelabelJob], workers: int, progress: bool) -> None:

@@ -3,6 +3,8 @@
 Files that exist are kept, and training uses them beside the demonstrations.
 """
 
+import re
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,9 @@ from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task, make_env
 from jatlab.teachers import TeacherFailed, get_teacher
-from jatlab.training.dagger import relabel
+from jatlab.training import dagger
+from jatlab.training.dagger import relabel, relabel_one
+from jatlab.utils.manifest import verify
 
 ROOM, REACH = "babyai-go-to-obj", "metaworld-reach"
 
@@ -64,6 +68,24 @@ def test_what_is_there_is_kept_and_another_agent_is_refused(novice, tmp_path):
     assert relabelled_file(tmp_path, ROOM).stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="was recorded with agent = .*choose other seeds"):
         relabel("jatlab-mini", ROOM, tmp_path, 2, workers=0, max_steps=5)
+
+
+def test_a_stop_says_what_is_kept(novice, tmp_path, monkeypatch):
+    def stopped(job, report):
+        if job.first > 50_000:
+            raise KeyboardInterrupt
+        return relabel_one(job, report)
+
+    monkeypatch.setattr(dagger, "relabel_one", stopped)
+    monkeypatch.setattr(dagger, "EPISODES_PER_FILE", 2)
+    kept = f"{re.escape(str(tmp_path))} has 2 of 5 episodes of {ROOM}. The same command goes on"
+    with pytest.raises(KeyboardInterrupt, match=f"^stopped; {kept}"):
+        relabel(novice, ROOM, tmp_path, 5, workers=0, max_steps=3)
+    assert verify(tmp_path) == (1, {})
+    monkeypatch.undo()
+    monkeypatch.setattr(dagger, "EPISODES_PER_FILE", 2)
+    relabel(novice, ROOM, tmp_path, 5, workers=0, max_steps=3)
+    assert verify(tmp_path) == (3, {})
 
 
 def test_more_episodes_than_slots(novice, tmp_path):

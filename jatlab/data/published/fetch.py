@@ -79,14 +79,21 @@ def fetch(
         episodes = whole_number(episodes, "episodes", 1)
     facts: dict[str, dict[str, Facts]] = {}
     names, root = expand(tasks), expanded(root)
+    copy: _Copy | None = None
     with only_writer(*(root / name for name in names)):
-        for name in names:
-            for split in splits:
-                copy = _Copy(find(name, source, split), root / name / split)
-                facts.setdefault(name, {})[split] = copy.run(episodes, progress)
-                if progress:
-                    say(copy.report_line())
-        complete_folder(root, names)
+        try:
+            for name in names:
+                for split in splits:
+                    copy = _Copy(find(name, source, split), root / name / split)
+                    facts.setdefault(name, {})[split] = copy.run(episodes, progress)
+                    if progress:
+                        say(copy.report_line())
+        except KeyboardInterrupt:
+            told = copy.report_line() if copy else "nothing was fetched"
+            told = f"stopped; {told}. The same command goes on from there"
+            raise KeyboardInterrupt(told) from None
+        finally:
+            complete_folder(root, names)
     return facts
 
 

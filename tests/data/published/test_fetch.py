@@ -90,7 +90,7 @@ def test_fetching_goes_on_where_it_was_killed(tmp_path, monkeypatch):
         return write_table(path, *args)
 
     monkeypatch.setattr(fetching, "write_table", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="^stopped; .* train: 4 episodes, .*goes on from"):
         fetch_from(tmp_path / "repository", MUJOCO, tmp_path / "parts")
     assert len(content(tmp_path / "parts" / MUJOCO / "train")) == 2
     monkeypatch.setattr(fetching, "write_table", write_table)
