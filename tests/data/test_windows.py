@@ -86,6 +86,14 @@ def test_windows_hold_the_episodes_and_nothing_else(name, lengths, random_start)
     assert found["attention_mask"].all()
 
 
+def test_an_episode_that_just_fits_is_never_cut():
+    _, store = store_of(METAWORLD, [4, 4, 9])
+    source = source_for(store, CONFIG, max_timesteps=4, random_start=True)
+    for seed in range(20):
+        windows = source.windows(np.random.default_rng(seed)).tolist()
+        assert [0, 4] in windows and [4, 4] in windows
+
+
 def test_rewards_are_those_of_arriving_also_across_a_cut():
     episodes, store = store_of(METAWORLD, [10])
     source = source_for(store, CONFIG, max_timesteps=4)
