@@ -107,14 +107,14 @@ def _head(node: ast.FunctionDef) -> str:
 
 
 def exercises(lesson: str) -> dict[str, Exercise]:
-    """The exercises of a lesson, "00" to "12", by name.
+    """The exercises of a lesson, "00" to "13", by name.
 
     Raises:
         ValueError: There is no such lesson.
     """
     module = f"{__package__}.lesson{lesson}"
     if not lesson.isdigit() or find_spec(module) is None:
-        raise ValueError(f"there is no lesson {lesson!r} with exercises; lessons are 00 to 12")
+        raise ValueError(f"there is no lesson {lesson!r} with exercises; lessons are 00 to 13")
     return import_module(module).EXERCISES
 
 

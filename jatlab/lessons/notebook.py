@@ -51,7 +51,7 @@ def show_picture(data: bytes, caption: str = "", alt: str = "") -> None:
 
 
 def diagram(lesson: str) -> None:
-    """Display the diagram that opens a lesson, "00" to "12", as SVG.
+    """Display the diagram that opens a lesson, "00" to "13", as SVG.
 
     Without IPython nothing is displayed.
 

@@ -11,9 +11,9 @@ LETTER = 0.56  # the mean width of a letter, in parts of its size
 
 
 def test_every_lesson_has_one():
-    assert list(DIAGRAMS) == [f"{number:02d}" for number in range(13)]
-    with pytest.raises(ValueError, match="lesson '13'"):
-        diagram_of("13")
+    assert list(DIAGRAMS) == [f"{number:02d}" for number in range(14)]
+    with pytest.raises(ValueError, match="lesson '14'"):
+        diagram_of("14")
 
 
 @pytest.mark.parametrize("lesson", DIAGRAMS)

@@ -55,8 +55,8 @@ def test_format(path):
     nbformat.validate(nbformat.read(path, as_version=nbformat.NO_CONVERT))
 
 
-def test_thirteen_lessons():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(13)]
+def test_fourteen_lessons():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(14)]
 
 
 def name_of(page):

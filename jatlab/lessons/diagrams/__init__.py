@@ -19,15 +19,16 @@ DIAGRAMS = {
     "10": outside.ablation,
     "11": outside.file_layout,
     "12": outside.own_task,
+    "13": outside.retrieval,
 }
 
 
 def diagram_of(lesson: str) -> Drawing:
-    """The diagram of a lesson, "00" to "12".
+    """The diagram of a lesson, "00" to "13".
 
     Raises:
         ValueError: There is no such lesson.
     """
     if lesson not in DIAGRAMS:
-        raise ValueError(f"there is no diagram of lesson {lesson!r}; lessons are 00 to 12")
+        raise ValueError(f"there is no diagram of lesson {lesson!r}; lessons are 00 to 13")
     return DIAGRAMS[lesson]()

@@ -1,4 +1,4 @@
-"""The diagrams of lessons 07 to 12: judging an agent, and making one's own."""
+"""The diagrams of lessons 07 to 13: judging an agent, and making one's own."""
 
 from __future__ import annotations
 
@@ -200,4 +200,30 @@ def own_task() -> Drawing:
     d.text(504, 184, "where the pupil errs, the teacher shows what it would have done", 12, GREY)
     d.line([(692, 70), (692, 34), (570, 34), (570, 68)], BLUE, dashed=True)
     d.text(560, 34, "the same from nothing, with other seeds: a fair control", 12, GREY, "end")
+    return d
+
+
+def retrieval() -> Drawing:
+    """Lesson 13: the nearest demonstrated timestep acts."""
+    d = Drawing(
+        760,
+        230,
+        "On the left an observation. In the middle the timesteps of three demonstrations as rows "
+        "of dots; the one most like the observation is marked. On the right its action, which is "
+        "repeated. An arrow leads from the environment's next observation back to the left.",
+    )
+    d.box(14, 84, 120, 56, "what is\nseen now", GREEN)
+    d.text(390, 22, "demonstrations of the new task", 13, bold=True)
+    for row in range(3):
+        y = 62 + 50 * row
+        d.line([(236, y), (544, y)], head=False)
+        for step in range(11):
+            d.dot(240 + 30 * step, y, ORANGE if (row, step) == (1, 6) else GREY, 5)
+    d.line([(136, 112), (232, 112)], GREEN)
+    d.text(184, 98, "distance", 12, GREY)
+    d.text(420, 94, "the nearest", 12, ORANGE)
+    d.line([(552, 112), (612, 112)], ORANGE)
+    d.box(616, 84, 130, 56, "its action\nis repeated", ORANGE)
+    d.line([(680, 142), (680, 204), (74, 204), (74, 142)], BLUE, dashed=True)
+    d.text(390, 218, "the environment answers with the next observation", 12, GREY)
     return d
