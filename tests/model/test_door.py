@@ -361,3 +361,17 @@ def test_a_device_is_asked_once_for_all_values(monkeypatch):
     with pytest.raises(ValueError, match="loss_weight holds nan"):
         door.check_values()
     assert transfers == [8]
+
+
+def test_only_beside_a_picture_may_there_be_no_words():
+    ids = torch.zeros(2, 0, dtype=torch.long)
+    nothing = {"input_ids": ids, "attention_mask": torch.ones(2, 0)}
+    picture = {"pixel_values": torch.zeros(2, 3, 16, 16)}
+    words = {"input_ids": torch.ones(2, 3, dtype=torch.long), "attention_mask": torch.ones(2, 3)}
+    alone = model()(**picture).logits
+    torch.testing.assert_close(model()(**picture, **nothing).logits, alone)
+    model()(**picture, **words)
+    with pytest.raises(ValueError, match="input_ids"):
+        model()(**nothing)
+    with pytest.raises(ValueError, match="attention_mask"):
+        model()(input_ids=words["input_ids"], attention_mask=nothing["attention_mask"])
