@@ -148,6 +148,10 @@ class TrainConfig:
         self._check_numbers()
         require(self.steps or self.minutes, "say how long to train: steps or minutes")
         require(self.tasks or not self.stream, f"name the tasks to stream from {self.stream}")
+        require(
+            not (self.stream and self.without_missions),
+            "without_missions needs recorded episodes: a stream does not tell their missions first",
+        )
         check_device_name(self.device)
         for name, known in (("decay", DECAYS), ("precision", PRECISIONS)):
             value, names = getattr(self, name), ", ".join(map(repr, known))

@@ -92,3 +92,8 @@ class TestAutomaticPrecision:
     def test_none_where_torch_is_held_to_avx2(self, monkeypatch):
         assert not self.uses(monkeypatch, "AVX2", BF16_INSTRUCTIONS)
         assert self.uses(monkeypatch, "AVX2", BF16_INSTRUCTIONS, precision="bf16")
+
+
+def test_a_stream_cannot_leave_missions_out():
+    with pytest.raises(ValueError, match="without_missions needs recorded episodes"):
+        TrainConfig(steps=1, tasks="babyai-go-to", stream="a/b", without_missions=["box"])

@@ -106,6 +106,12 @@ class DeviceTrainer:
             )
             for name in tasks
         ]
+        opened = [
+            source.without_missions(config.without_missions)
+            if isinstance(source, WindowSource)
+            else source
+            for source in opened
+        ]
         for source in opened:
             _check_grid(source)
         mixed, sampling = mix_alike(opened, by_task(config.task_weights, tasks))
