@@ -76,10 +76,25 @@ def names_of(code: str) -> tuple[set[str], set[str]]:
     uses: set[str] = set()
     defines: set[str] = set()
     for statement in _in_order(ast.parse(code).body):
-        table = symtable.symtable(ast.unparse(statement), "cell", "exec")
+        plain = ast.unparse(ast.fix_missing_locations(_OwnScopes().visit(statement)))
+        table = symtable.symtable(plain, "cell", "exec")
         uses |= _globals_of(table) - defines
         defines |= {one.get_name() for one in table.get_symbols() if _is_defined(one)}
     return uses, defines
+
+
+class _OwnScopes(ast.NodeTransformer):
+    """Comprehensions as generators: from Python 3.12 on, only those have a scope of their own."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        return ast.GeneratorExp(node.elt, node.generators)
+
+    visit_SetComp = visit_ListComp  # noqa: N815
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        return ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators)
 
 
 def _in_order(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

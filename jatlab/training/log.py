@@ -29,6 +29,7 @@ from jatlab.training.recipe_file import write_recipe
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded, write_text
+from jatlab.utils.machine import installed_version
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -237,10 +238,19 @@ def _check_installed(name: str) -> None:
         raise ImportError(f'tracking with {name} needs it: pip install "jatlab[{name}]"', name=name)
 
 
+def _tells_trackio_the_step() -> bool:
+    """Whether Accelerate is new enough: before 1.14 it left the step out."""
+    major, minor = (installed_version("accelerate") or "0.0").split(".")[:2]
+    return (int(major), int(minor)) >= (1, 14)
+
+
 def _begin(name: str, config: TrainConfig) -> Any:
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
-    require(name in LOGGER_TYPE_TO_CLASS, f"this Accelerate does not know {name}: upgrade it")
+    require(
+        name in LOGGER_TYPE_TO_CLASS and (name != "trackio" or _tells_trackio_the_step()),
+        f"this Accelerate is too old for {name}: pip install --upgrade accelerate",
+    )
     kind = LOGGER_TYPE_TO_CLASS[name]
     folder = str(Path(config.output) / FOLDER)
     tracker = kind(PROJECT, **({"logging_dir": folder} if kind.requires_logging_directory else {}))
