@@ -133,7 +133,7 @@ EXTRAS_all := all
 compat: compat-oldest compat-newest
 
 compat-oldest:
-	$(MAKE) VENV=.venv-oldest PYTHON=$(PYTHON_OLDEST) CONSTRAINTS=constraints-oldest.txt EXTRAS_test=test fast notebooks
+	JATLAB_GIGABYTES=2 $(MAKE) VENV=.venv-oldest PYTHON=$(PYTHON_OLDEST) CONSTRAINTS=constraints-oldest.txt EXTRAS_test=test fast notebooks
 
 compat-newest:
 	$(MAKE) VENV=.venv-newest PYTHON=$(PYTHON_NEWEST) CONSTRAINTS=constraints-newest.txt EXTRAS_test=test fast notebooks

@@ -26,7 +26,9 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def numbers(root: Path) -> dict[str, str]:
     """What is counted, by name."""
     package, tests = python(root, "jatlab"), python(root, "tests")
-    entries = [one for one in (root / "jatlab").iterdir() if one.name != "__pycache__"]
+    entries = [
+        one for one in (root / "jatlab").iterdir() if one.name not in ("__pycache__", "py.typed")
+    ]
     lengths = [length(one) for one in functions(package)]
     long, longest = lines_over(package + tests)
     typed, public = annotated(package)
