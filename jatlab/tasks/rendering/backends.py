@@ -14,11 +14,13 @@ import atexit
 import ctypes
 import functools
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
 import weakref
 from abc import ABC, abstractmethod
+from contextlib import suppress
 
 import mujoco
 import numpy as np
@@ -123,6 +125,17 @@ def works(backend: str) -> bool:
     return probe.returncode == 0
 
 
+def _import_triton() -> None:
+    """Load Triton, which comes with PyTorch's CUDA builds, before OpenGL.
+
+    Both it and Mesa bring LLVM. Training imports Triton, and after Mesa that ended the process
+    (Triton of PyTorch 2.15, Python 3.13); the other order works.
+    """
+    if importlib.util.find_spec("triton") is not None:
+        with suppress(ImportError, RuntimeError):  # a broken one is not ours to report
+            importlib.import_module("triton")
+
+
 def loads(library: str | None) -> bool:
     """Whether a shared library can be opened; None always can."""
     try:
@@ -185,6 +198,7 @@ class OpenGLRenderer(Renderer):
     ):
         super().__init__(model, width, height, camera)
         self.backend = backend
+        _import_triton()
         self.gl = importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
         self.gl.make_current()
         self.context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
