@@ -11,8 +11,7 @@ from jatlab.data.recording.record import record
 from jatlab.training.trainer import TrainConfig, train
 from jatlab.utils.files import only_writer
 from jatlab.utils.manifest import verify
-from tests.support.helpers import wait_for
-from tests.test_kills import KINDS, WORKS, Work, finish, start
+from tests.test_kills import KINDS, TASKS, WORKS, Work, finish, start
 
 REFUSED = "another process is writing into"
 
@@ -29,20 +28,14 @@ def test_a_second_process_is_refused_in_a_sentence(name, tmp_path):
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     work.prepare(source)
-    finish(work, source, tmp_path / "alone")
-    first = start(work.command, source, out)
-    wait_for(lambda: locks(tmp_path))
-    second = start(work.command, source, out)
-    errors = second.communicate(timeout=120)[1]
-    assert first.wait(timeout=300) == 0, first.stderr.read()
-    if second.returncode == 0:  # the first had ended by then
-        assert errors == ""
-    else:
-        assert second.returncode == 2 and errors.count("\n") == 1, errors
-        assert errors.startswith("error: ") and (REFUSED in errors or "already" in errors), errors
-    assert work.result(out) == work.result(tmp_path / "alone")
+    with only_writer(out, *(out / task for task in TASKS)):
+        refused = start(work.command, source, out)
+        errors = refused.communicate(timeout=120)[1]
+        assert refused.returncode == 2 and errors.count("\n") == 1, errors
+        assert errors.startswith(f"error: {REFUSED} {out}"), errors
+        assert not [path for path in out.rglob("*") if path.suffix != ".lock"]
+    finish(work, source, out)
     assert not locks(tmp_path)
-    first.stderr.close()
 
 
 def test_the_lock_names_the_folder_and_leaves_nothing(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from jatlab.agents.checks import (
 from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations, Encoder
 from jatlab.data.retrieval.search import Neighbours
 from jatlab.tasks import Task, get_task
-from jatlab.tasks.task import Action, Observation
+from jatlab.tasks.task import Observation
 from jatlab.utils.checks import require
 
 
@@ -75,26 +75,6 @@ class RetrieveAndPlay:
         self._before: list[int | None] | None = [None] * n
         self._fresh = True
 
-    @overload
-    def act(
-        self,
-        observations: Observation,
-        rewards: float = 0.0,
-        starts: bool | None = None,
-        greedy: bool = False,
-        temperature: float | None = None,
-        seeds: Sequence[int | None] | None = None,
-    ) -> Action: ...
-    @overload
-    def act(
-        self,
-        observations: Sequence[Observation],
-        rewards: float | Sequence[float] | np.ndarray = 0.0,
-        starts: bool | Sequence[bool] | np.ndarray | None = None,
-        greedy: bool = False,
-        temperature: float | None = None,
-        seeds: Sequence[int | None] | None = None,
-    ) -> list[Action]: ...
     def act(
         self,
         observations: Sequence[Observation] | Observation,
@@ -103,8 +83,8 @@ class RetrieveAndPlay:
         greedy: bool = False,
         temperature: float | None = None,
         seeds: Sequence[int | None] | None = None,
-    ) -> list[Action] | Action:
-        """The next action of each environment, as `Agent.act`.
+    ) -> Any:
+        """The next action of each environment, as `Agent.act`; of one observation one action.
 
         Nothing is sampled: ``greedy``, ``temperature`` and ``seeds`` change nothing.
 

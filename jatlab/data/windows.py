@@ -202,6 +202,7 @@ def open_source(
     cache: str | Path | None = None,
     random_start: bool = False,
     loss_weight: float | None = None,
+    without_missions: Sequence[str] = (),
 ) -> WindowSource | TextSource | PictureSource:
     """The source of task ``name`` under ``root``, for a model of ``config``.
 
@@ -214,6 +215,7 @@ def open_source(
         cache: another folder for the flat files, for data that lies where nothing can be written.
         random_start: whether each epoch cuts long episodes at other places.
         loss_weight: the weight of the losses; default the task's.
+        without_missions: regular expressions of the missions whose episodes are left out.
 
     Raises:
         FileNotFoundError: without data.
@@ -225,7 +227,8 @@ def open_source(
     task = get_task(name)
     if task.playable:
         store = EpisodeStore.open(task, root, cache=cache)
-        return source_for(store, config, tokenizer, max_timesteps, random_start, loss_weight)
+        source = source_for(store, config, tokenizer, max_timesteps, random_start, loss_weight)
+        return source.without_missions(without_missions)
     check_no_weight(name, loss_weight)
     if task.observation == "picture":
         return open_pictures(name, root, config, tokenizer, max_timesteps, cache)

@@ -31,7 +31,7 @@ from jatlab.evaluation.records import Record, Records, identity
 from jatlab.evaluation.results import LanguageScores, Results, assemble
 from jatlab.tasks import Task, expand, get_task, make_env, modules_of, task_scores
 from jatlab.utils.bars import progress_bar
-from jatlab.utils.console import encodable
+from jatlab.utils.console import encodable, stopped
 from jatlab.utils.files import expanded, only_writer
 from jatlab.utils.machine import cores
 from jatlab.utils.workers import run_jobs
@@ -123,7 +123,10 @@ def evaluate(
         try:
             records, failed = _play_missing(player, kept, playable, on_task, unseen, progress)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_what_is_kept(kept, playable)) from None
+            if folder is None:
+                raise
+            kept_tasks = len(kept.read(playable))
+            raise stopped(f"{folder} has {kept_tasks} of {len(playable)} tasks") from None
     read = [name for name in names if name not in playable]
     language, errors = _score_language(agent, read, expanded(data))
     failed |= errors
@@ -142,15 +145,6 @@ def evaluate(
         "language": language,
     }
     return assemble({name: records[name] for name in playable if name in records}, about)
-
-
-def _what_is_kept(kept: Records, tasks: list[str]) -> str:
-    """What a stop has left on the disk, in words."""
-    if kept.folder is None:
-        return "stopped"
-    done = len(kept.read(tasks))
-    goes_on = "The same command goes on from there"
-    return f"stopped; {kept.folder} has {done} of {len(tasks)} tasks. {goes_on}"
 
 
 def expected_cost(task: str) -> float:

@@ -34,6 +34,7 @@ from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import whole_number
+from jatlab.utils.console import stopped
 from jatlab.utils.files import expanded, only_writer
 from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
@@ -138,7 +139,7 @@ def relabel(
         try:
             _run(missing, workers, progress)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_what_is_kept(root, jobs)) from None
+            raise stopped(_what_is_kept(root, jobs)) from None
         finally:
             complete_folder(root, names)
     timesteps = dict.fromkeys(names, 0)
@@ -187,7 +188,7 @@ def _what_is_kept(root: Path, jobs: list[RelabelJob]) -> str:
         wanted[job.task] += job.count
         kept[job.task] += job.count if Path(job.path).exists() else 0
     told = [f"{kept[task]:,} of {count:,} episodes of {task}" for task, count in wanted.items()]
-    return f"stopped; {root} has {', '.join(told)}. The same command goes on from there"
+    return f"{root} has {', '.join(told)}"
 
 
 def _run(jobs: list[RelabelJob], workers: int, progress: bool) -> None:

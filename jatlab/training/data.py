@@ -12,7 +12,7 @@ from jatlab.data.mixed import MixedSource, mix_alike
 from jatlab.data.mixture import BatchPlan, Mixture, cut_batches
 from jatlab.data.sources import Source
 from jatlab.data.symmetries import GridSymmetries
-from jatlab.data.windows import WindowSource, open_source
+from jatlab.data.windows import open_source
 from jatlab.training.recipe import TrainConfig
 from jatlab.training.setup import Setup, is_recorded
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jatlab.data.language.pictures import PictureSource
     from jatlab.data.language.text import TextSource
     from jatlab.data.published.streams import StreamSource
+    from jatlab.data.windows import WindowSource
 
     TaskSource: TypeAlias = WindowSource | TextSource | PictureSource | StreamSource
 
@@ -63,7 +64,7 @@ def _open(name: str, setup: Setup, config: TrainConfig) -> TaskSource:
             loss_weight=loss_weight,
             buffer=16 * config.batch_timesteps,
         )
-    source = open_source(
+    return open_source(
         name,
         config.data,
         setup.model,
@@ -72,10 +73,8 @@ def _open(name: str, setup: Setup, config: TrainConfig) -> TaskSource:
         config.cache,
         config.random_start,
         loss_weight,
+        config.without_missions,
     )
-    if isinstance(source, WindowSource):
-        return source.without_missions(config.without_missions)
-    return source
 
 
 def arrange(sources: Sequence[TaskSource], setup: Setup, config: TrainConfig) -> TrainingData:

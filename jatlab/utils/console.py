@@ -17,6 +17,11 @@ def say(text: object, flush: bool = False) -> None:
     print(encodable(str(text)), flush=flush)
 
 
+def stopped(kept: str) -> KeyboardInterrupt:
+    """What a stopped command raises: what is ``kept``, and how to go on."""
+    return KeyboardInterrupt(f"stopped; {kept}. The same command goes on from there")
+
+
 def encodable(text: str) -> str:
     """The text with characters that standard output can show."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"

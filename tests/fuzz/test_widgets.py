@@ -54,7 +54,7 @@ def test_choices_are_taken_whole_or_refused(player, choices):
     if kind == "refused":
         assert repr(state(player)) == repr(before)
     else:
-        assert {name: getattr(player, name) for name in choices}.keys() == choices.keys()
+        assert {name: getattr(player, name) for name in choices} == choices
         assert math.isfinite(player.temperature) and 0 < player.speed <= 1000
         assert isinstance(player.seed, int) and player.policy in POLICIES
     is_alive(player)

@@ -30,7 +30,7 @@ from jatlab.data.published.reading import (
 from jatlab.tasks import Task, expand
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
-from jatlab.utils.console import say
+from jatlab.utils.console import say, stopped
 from jatlab.utils.files import expanded, only_writer, remove_leftovers
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def fetch(
                     if progress:
                         say(copy.report_line())
         except KeyboardInterrupt:
-            told = copy.report_line() if copy else "nothing was fetched"
-            told = f"stopped; {told}. The same command goes on from there"
-            raise KeyboardInterrupt(told) from None
+            raise stopped(copy.report_line() if copy else "nothing was fetched") from None
         finally:
             complete_folder(root, names)
     return facts

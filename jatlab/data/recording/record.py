@@ -37,7 +37,7 @@ from jatlab.tasks import expand, get_task
 from jatlab.teachers import HUMAN, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
-from jatlab.utils.console import say
+from jatlab.utils.console import say, stopped
 from jatlab.utils.files import (
     expanded,
     only_writer,
@@ -107,7 +107,7 @@ def record(
                 summaries |= _record_episodes(names, root, counts, settings, workers, progress)
         except KeyboardInterrupt:
             complete_folder(root, named)
-            raise KeyboardInterrupt(_what_is_kept(named, root, counts)) from None
+            raise stopped(_what_is_kept(named, root, counts)) from None
         complete_folder(root, named)
     return summaries
 
@@ -116,10 +116,10 @@ def _what_is_kept(names: list[str], root: Path, counts: Mapping[str, int]) -> st
     """What a stop has left on the disk, in words."""
     kept = {task.name: task.rows.get("train", 0) for task in recorded_tasks(root)}
     if not any(name in kept for name in names):
-        return f"stopped before anything was finished: {root} has nothing of it"
+        return f"{root} has nothing of it"
     wanted = {name: f" of {counts[name]:,}" if get_task(name).playable else "" for name in names}
     told = [f"{kept.get(name, 0):,}{wanted[name]} {_unit(name)} of {name}" for name in names]
-    return f"stopped; {root} has {', '.join(told)}. The same command goes on from there"
+    return f"{root} has {', '.join(told)}"
 
 
 def _unit(name: str) -> str:

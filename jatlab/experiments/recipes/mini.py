@@ -115,7 +115,7 @@ def mini(
         record_all(names, data, workers, quick)
     with stage("2/5 one agent learns them all"):
         share = 1 - SHARE_AFTER_RELABELLING
-        shown = recipe(names, data, imitator, hours * share, quick, None, missions)
+        shown = recipe(names, data, imitator, hours * share, quick, without_missions=missions)
         train_once(shown, processes)
     with stage("3/5 it plays, and its teachers say what they would have done"):
         relabel_all(names, imitator, data, workers, quick)

@@ -74,12 +74,12 @@ class PretrainedModule(
         """
         folder = find_folder(name_or_folder, **hub)
         config = read_config(folder / "config.json")
-        path = folder / "model.safetensors"
-        tensors = len(WeightFile(path).files)
+        file = WeightFile(folder / "model.safetensors")
+        layers, tensors = config.num_layers, len(file.files)
         require(
-            config.num_layers <= tensors,
-            f"config.json says {config.num_layers:,} layers, but {path} has {tensors} tensors: "
-            "they do not belong together; get both again",
+            layers <= tensors,
+            f"config.json says {layers:,} layers, but {file.path} has {tensors} tensors: they do "
+            "not belong together; get both again",
         )
-        model = build_from_file(lambda: cls(config), path, dtype)
+        model = build_from_file(lambda: cls(config), file, dtype)
         return model.to(device).eval()

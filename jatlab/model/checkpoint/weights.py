@@ -76,20 +76,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def build_from_file(
-    build: Callable[[], ModuleT], path: Path, dtype: torch.dtype | str | None = None
+    build: Callable[[], ModuleT], file: WeightFile, dtype: torch.dtype | str | None = None
 ) -> ModuleT:
     """A model with the weights of a file, without the time and memory of initial weights.
 
     Args:
         build: makes the model.
-        path: of the safetensors file.
+        file: the weights.
         dtype: float32 or bfloat16; None: see `WeightFile.usual_dtype`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
         ValueError: as `load_weights`, or for another dtype.
     """
-    file = WeightFile(path)
     with torch.device("meta"):
         model = build()
     tensors = file.read(file.match(model), _known_dtype(dtype) or file.usual_dtype)

@@ -103,14 +103,9 @@ class DeviceTrainer:
                 config.cache,
                 config.random_start,
                 weights.get(name),
+                config.without_missions,
             )
             for name in tasks
-        ]
-        opened = [
-            source.without_missions(config.without_missions)
-            if isinstance(source, WindowSource)
-            else source
-            for source in opened
         ]
         for source in opened:
             _check_grid(source)

@@ -25,7 +25,6 @@ ALL = "all"  # what stands for None in a menu, where None means that nothing is 
 NOBODY = ("nobody", ALL)
 SPEEDS, TEMPERATURES = (1, 60), (0.0, 3.0)  # timesteps a second; 0: always the likeliest action
 CONTEXTS = (2, 4, 8, 16, 32, 64, 128)  # timesteps that the agent may remember
-
 VIEW = "application/vnd.jupyter.widget-view+json"
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 BUTTONS = {  # name: icon, what it does and its key

@@ -122,8 +122,10 @@ class Session:
     def _check(self, then: dict[str, Any]) -> None:
         """Raise unless the player can be so: all that `change` sets, as it would be."""
         require(then["beside"] != "you", "you play alone: choose another player beside you")
-        require(get_task(then["task"]).playable, f"{then['task']} is not played, but read")
-        require(then["policy"] in POLICIES, f"policy is one of {', '.join(POLICIES)}")
+        task, policy = then["task"], then["policy"]
+        require(get_task(task).playable, f"{task} is read, not played: choose a task with actions")
+        known = ", ".join(POLICIES)
+        require(policy in POLICIES, f"policy is {policy!r}: expected one of {known}")
         for name, most in (("seed", MOST_SEED), ("temperature", 1e6), ("speed", 1000)):
             value = then[name]
             require(0 <= value <= most, f"{name} is {value!r}: expected 0 to {most:,}")

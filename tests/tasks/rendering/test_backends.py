@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -159,3 +160,20 @@ def test_programs_end_quietly_with_open_renderers():
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "(32, 32, 3)"
     assert "Error" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_triton_is_loaded_before_opengl(monkeypatch):
+    """The other way round, PyTorch's CUDA builds end the process at the first training."""
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        if name != "triton":
+            raise ImportError("far enough")
+
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(backends.importlib, "import_module", load)
+    model = mujoco.MjModel.from_xml_string("<mujoco/>")
+    with pytest.raises(ImportError, match="far enough"):
+        backends.OpenGLRenderer(model, 16, 16, None, "egl")
+    assert loaded == ["triton", "mujoco.egl"]
