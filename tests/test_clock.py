@@ -12,7 +12,7 @@ import jatlab
 from jatlab.data.recording.record import record
 from jatlab.training.log import read_log
 from jatlab.training.trainer import TrainConfig, train
-from tests.test_kills import parquet, weights
+from tests.support.works import parquet, weights
 
 TASK = "metaworld-reach"
 

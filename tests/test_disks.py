@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.disks import on_disk
-from tests.test_kills import KINDS, MOMENTS, WORKS, finish
+from tests.support.works import KINDS, MOMENTS, WORKS, finish
 
 PLACES = min(10, MOMENTS)
 # the work on a small disk; then the disk grows, the work goes on, and what it made is kept

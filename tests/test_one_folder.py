@@ -11,7 +11,7 @@ from jatlab.data.recording.record import record
 from jatlab.training.trainer import TrainConfig, train
 from jatlab.utils.files import only_writer
 from jatlab.utils.manifest import verify
-from tests.test_kills import KINDS, TASKS, WORKS, Work, finish, start
+from tests.support.works import KINDS, TASKS, WORKS, Work, finish, start
 
 REFUSED = "another process is writing into"
 
