@@ -106,6 +106,7 @@ def test_the_whole_loss_is_one_graph(kind):
     config = JatConfig.preset("nano", num_layers=2, attention_types=[[["global", "local"], 1]])
     model = JatModel(config).train()
     batch = make_batch(config, kind, 5, 2)
+    torch._dynamo.reset()  # what other tests compiled counts towards a limit
     compiled = torch.compile(static_loss, backend="aot_eager", fullgraph=True, dynamic=False)
     torch.manual_seed(1)
     loss = compiled(model, batch)
