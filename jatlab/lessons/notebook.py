@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import os
 from typing import TYPE_CHECKING
@@ -43,9 +45,14 @@ def show_picture(data: bytes, caption: str = "", alt: str = "") -> None:
         from IPython.display import Markdown, display
     except ImportError:
         return
-    kind = "image/gif" if data[:3] == b"GIF" else "image/png"
     text = alt or caption
-    display({kind: data, "text/plain": text}, raw=True, metadata={kind: {"alt": text}})
+    if data[:3] == b"GIF":  # nbconvert shows none that is not in HTML
+        source = f"data:image/gif;base64,{base64.b64encode(data).decode()}"
+        shown = f'<img src="{source}" alt="{html.escape(text)}">'
+        display({"text/html": shown, "text/plain": text}, raw=True)
+    else:
+        looks = {"image/png": {"alt": text}}
+        display({"image/png": data, "text/plain": text}, raw=True, metadata=looks)
     if caption:
         display(Markdown(f"*{caption}*"))
 

@@ -29,3 +29,14 @@ def test_show_displays_picture_alt_text_and_caption(monkeypatch):
     assert options["metadata"] == {"image/png": {"alt": "a line that rises"}}
     assert caption.data == "*a line*"
     assert figure.number not in plt.get_fignums()
+
+
+def test_a_film_is_in_html_which_every_viewer_shows(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *what, **how: shown.append(what[0]))
+    jatlab.lessons.notebook.show_picture(b"GIF89a", alt='two "arms"')
+    [data] = shown
+    assert data["text/plain"] == 'two "arms"'
+    assert data["text/html"] == (
+        '<img src="data:image/gif;base64,R0lGODlh" alt="two &quot;arms&quot;">'
+    )

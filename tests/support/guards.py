@@ -283,9 +283,8 @@ def left_without_scripts(notebook: dict) -> list[str]:
         shown = output.get("data", {})
         if "text/html" not in shown or any(kind.startswith("image/") for kind in shown):
             continue
-        kept = re.sub(
-            r"<(iframe|script|style)\b.*?</\1>|<[^>]+>", "", joined(shown["text/html"]), flags=re.S
-        )
+        described = re.sub(r'<img\b[^>]*\balt="([^"]+)"[^>]*>', r"\1", joined(shown["text/html"]))
+        kept = re.sub(r"<(iframe|script|style)\b.*?</\1>|<[^>]+>", "", described, flags=re.S)
         if not kept.strip():
             complaints.append(f"cell {number} shows nothing where frames and scripts are taken out")
     return complaints
