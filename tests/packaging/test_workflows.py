@@ -43,7 +43,9 @@ class TestEachWorkflow:
     def test_ends_in_time_and_runs_once(self, path):
         workflow = yaml.safe_load(path.read_text())
         assert workflow["concurrency"]["group"]
-        assert all(0 < job["timeout-minutes"] <= 90 for job in workflow["jobs"].values())
+        most = {"reliability": 350}  # `make faults` takes hours; a runner has six
+        for name, job in workflow["jobs"].items():
+            assert 0 < job["timeout-minutes"] <= most.get(name, 90), name
 
     def test_pins_actions_by_major_version(self, path):
         for step in steps(yaml.safe_load(path.read_text())):
