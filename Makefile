@@ -40,13 +40,16 @@ demo: $(VENV)/installed-demo
 # two processes of pytest, each with one thread: on two cores that is faster than one with two
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
+# without nbval, which takes each process two seconds to load
+CODE := --dist worksteal -p no:nbval
+
 test: lint $(VENV)/installed-test
-	$(PYTEST) --dist worksteal -m "not release and not faults"
+	$(PYTEST) $(CODE) -m "not release and not faults"
 	@$(MAKE) notebooks
 	$(BIN)/jatlab bench
 
 fast: $(VENV)/installed-test
-	$(PYTEST) --dist worksteal -m "not slow"
+	$(PYTEST) $(CODE) -m "not slow"
 
 # the whole demo, with the floor that the README's promise allows: before a release
 check-demo: $(VENV)/installed-test
@@ -66,7 +69,7 @@ format: $(VENV)/installed-test
 
 # forty times the generated cases of `make test`: what any door says to any input
 fuzz: $(VENV)/installed-test
-	JATLAB_FUZZ=40 $(PYTEST) --dist worksteal -p tests.support.fuzz_report -m fuzz
+	JATLAB_FUZZ=40 $(PYTEST) $(CODE) -p tests.support.fuzz_report -m fuzz
 
 # kill -9 at fifty random moments of each kind of work
 faults: $(VENV)/installed-test

@@ -69,9 +69,8 @@ INSTALLATION = re.compile(r'(%pip install .*"jatlab\[colab\] @ git\+)[^"]*(?=")'
 def stamped(notebook: dict[str, Any], name: str, home: str) -> dict[str, Any]:
     """A notebook (as JSON) with badges and set-up address of `home`; everything else is kept."""
     number = name[:2]
-    notebook = _changed(
-        notebook, lambda text: sections.stamped(text, notebook, number), lambda code: code
-    )
+    needed = sections.needs(notebook, number)
+    notebook = _changed(notebook, lambda text: sections.stamped(text, needed), lambda code: code)
     return _changed(  # with the lines above, whose words count among the minutes
         notebook,
         lambda text: exercises.stamped(

@@ -28,9 +28,8 @@ class Section:
     uses: set[str] = field(default_factory=set)  # of what it has not defined before
 
 
-def stamped(text: str, notebook: dict[str, Any], number: str) -> str:
-    """A text cell of lesson ``number`` with what its section needs under the heading."""
-    needed = needs(notebook, number)
+def stamped(text: str, needed: dict[int, set[int]]) -> str:
+    """A text cell with what its section needs, as `needs` found it, under the heading."""
     return HEADING.sub(lambda m: f"{m[1]}\n\n*Run first: {told(needed[int(m[2])])}.*", text)
 
 

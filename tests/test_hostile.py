@@ -130,6 +130,7 @@ def test_a_bomb_of_pixels_is_not_unpacked(tmp_path):
         open_pictures("ok-vqa", tmp_path, JatConfig.preset("nano"), TextTokenizer.load())
 
 
+@pytest.mark.slow
 def test_a_bomb_of_a_policy_is_not_unpacked(tmp_path):
     from jatlab.teachers.sb3 import read_zip
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jatlab.model.config import GRID_CLASSES, GRID_INTEGERS, JatConfig
-from jatlab.model.encoders import IMAGE_SIDES, SqueezeExcite
+from jatlab.model.encoders import IMAGE_SIDES, SqueezeExcite, symexp
 
 
 class DiscreteObservationDecoder(nn.Module):
@@ -60,6 +60,39 @@ class ImageDecoder(nn.Module):
             x = _resize(F.leaky_relu(F.instance_norm(convolve(x))), side)  # 22 -> 21, then 42
             x = gate(x)
         return last(x).tanh().unflatten(0, hidden.shape[:2])
+
+
+class Decoding(nn.Module):
+    """What `JatModel` does with its four decoders: a hidden state becomes a prediction."""
+
+    config: JatConfig
+    token_decoder: nn.Linear
+    continuous_decoder: nn.Linear
+    discrete_decoder: DiscreteObservationDecoder
+    image_decoder: ImageDecoder
+
+    def decode(self, name: str, hidden: Tensor) -> Tensor:
+        """Predictions of ``name`` in the form that the loss takes, of hidden states (B, T, H).
+
+        Repeated values (B, T, 377), logits (B, T, V) or (B, T, 148, 8), or frames.
+        """
+        if name.startswith("continuous"):
+            return self.continuous_decoder(hidden)
+        if name == "discrete_actions":
+            return self.token_decoder(hidden)
+        grid = name == "discrete_observations"
+        return self.discrete_decoder(hidden) if grid else self.image_decoder(hidden)
+
+    def decode_observations(self, name: str, hidden: Tensor) -> Tensor | None:
+        """As `decode`, of observations; None for grids where the model does not predict them."""
+        if name == "discrete_observations" and not self.config.predict_discrete_observations:
+            return None
+        return self.decode(name, hidden)
+
+    def denormalise(self, name: str, values: Tensor) -> Tensor:
+        """A predicted observation in the observation's units."""
+        as_symlog = self.config.continuous_symlog and name == "continuous_observations"
+        return symexp(values) if as_symlog else values
 
 
 def _resize(x: Tensor, side: int) -> Tensor:

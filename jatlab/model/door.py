@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jatlab.model.config import GRID_CLASSES, GRID_INTEGERS, JatConfig
-from jatlab.model.inputs import ACTIONS, OBSERVATIONS, TEXT, exactly_one
+from jatlab.model.inputs import ACTIONS, OBSERVATIONS, TEXT, exactly_one, native
 from jatlab.utils.checks import require
 
 FRAMES = (4, 84, 84)
@@ -158,6 +158,21 @@ class Door:
         if self.config.predict_discrete_observations:
             expected = f"grid integers from 0 to {GRID_CLASSES - 1}, which the model predicts"
             self._between(name, value[..., :GRID_INTEGERS], 0, GRID_CLASSES - 1, expected)
+
+    # --- one argument of a call of its own
+
+    def of_observations(self, name: str, value: Any, rewards: Any, sizes: Any) -> Tensor:
+        """The observations that `embed_observations` was given, checked and in our types."""
+        self.observations(name, value, sizes)
+        self.rewards(rewards)
+        self.check_values()
+        return native(name, value)
+
+    def of_actions(self, name: str, value: Any, sizes: Any) -> Tensor:
+        """The actions that `embed_actions` was given, checked and in our types."""
+        self.actions(name, value, sizes)
+        self.check_values()
+        return native(name, value)
 
     # --- kinds of arguments
 

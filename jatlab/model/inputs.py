@@ -1,6 +1,6 @@
-"""The inputs of a forward pass: a batch of timesteps, or of text with or without a picture.
+"""What goes into a forward pass, a batch of timesteps or of text, and what comes out.
 
-`jatlab.model.door` checks them.
+`jatlab.model.door` checks the inputs.
 
 Letters: B batch, T timesteps, S text tokens, n and m values of a vector, k integers of a grid and
 its mission.
@@ -105,6 +105,37 @@ class TextBatch:
             assert pixels is not None
             ids = torch.zeros(len(pixels), 0, dtype=torch.long, device=pixels.device)
         return cls(ids.long(), pixels, torch.ones_like(ids) if mask is None else mask)
+
+
+@dataclass
+class JatOutput:
+    """Losses, predictions and, where asked for, what happened inside.
+
+    Fields that do not apply are None. Letters: B batch, T timesteps, P picture patches, S text
+    tokens, L tokens, N heads, H hidden size, V vocabulary.
+
+    Attributes:
+        loss: the weighted sum of the two losses below, or the loss of text.
+        action_loss: of the actions.
+        observation_loss: of the observations that follow.
+        pred_actions: (B, T, m) values or (B, T, V) logits.
+        pred_observations: the observation that follows each action: (B, T, n) values,
+            (B, T, 4, 84, 84) frames or (B, T, 148, 8) logits of the grid.
+        logits: of text, (B, P + S, V).
+        attentions: for each layer (B, N, L, L).
+        hidden_states: (B, L, H), the input of each layer and the normalised output of the last.
+        last_hidden_state: (B, L, H).
+    """
+
+    loss: Tensor | None = None
+    action_loss: Tensor | None = None
+    observation_loss: Tensor | None = None
+    pred_actions: Tensor | None = None
+    pred_observations: Tensor | None = None
+    logits: Tensor | None = None
+    attentions: tuple[Tensor, ...] | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    last_hidden_state: Tensor | None = None
 
 
 def exactly_one(names: tuple[str, ...], inputs: Mapping[str, Tensor | None]) -> tuple[str, Tensor]:

@@ -11,61 +11,22 @@ heads, V vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from jatlab.model.attention import DualAttention
 from jatlab.model.checkpoint.pretrained import PretrainedModule
 from jatlab.model.config import JatConfig
-from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
+from jatlab.model.decoders import Decoding, DiscreteObservationDecoder, ImageDecoder
 from jatlab.model.door import Door, check_inputs
-from jatlab.model.encoders import (
-    ContinuousEncoder,
-    DiscreteEncoder,
-    ImageEncoder,
-    PatchEncoder,
-    symexp,
-)
-from jatlab.model.inputs import TextBatch, Timesteps, first_copy, native, with_reward
+from jatlab.model.encoders import ContinuousEncoder, DiscreteEncoder, ImageEncoder, PatchEncoder
+from jatlab.model.inputs import JatOutput, TextBatch, Timesteps, first_copy, with_reward
 from jatlab.model.losses import action_loss, next_token_loss, observation_loss
 from jatlab.model.objectives import EVERYTHING, Objective
 from jatlab.model.transformer import Transformer, sequence_masks
 
 
-@dataclass
-class JatOutput:
-    """Losses, predictions and, where asked for, what happened inside.
-
-    Fields that do not apply are None. Letters: B batch, T timesteps, P picture patches, S text
-    tokens, L tokens, N heads, H hidden size, V vocabulary.
-
-    Attributes:
-        loss: the weighted sum of the two losses below, or the loss of text.
-        action_loss: of the actions.
-        observation_loss: of the observations that follow.
-        pred_actions: (B, T, m) values or (B, T, V) logits.
-        pred_observations: the observation that follows each action: (B, T, n) values,
-            (B, T, 4, 84, 84) frames or (B, T, 148, 8) logits of the grid.
-        logits: of text, (B, P + S, V).
-        attentions: for each layer (B, N, L, L).
-        hidden_states: (B, L, H), the input of each layer and the normalised output of the last.
-        last_hidden_state: (B, L, H).
-    """
-
-    loss: Tensor | None = None
-    action_loss: Tensor | None = None
-    observation_loss: Tensor | None = None
-    pred_actions: Tensor | None = None
-    pred_observations: Tensor | None = None
-    logits: Tensor | None = None
-    attentions: tuple[Tensor, ...] | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    last_hidden_state: Tensor | None = None
-
-
-class JatModel(PretrainedModule):
+class JatModel(Decoding, PretrainedModule):
     """The agent's network: `JatModel(JatConfig.preset("nano"))`.
 
     `objective` says what a training batch predicts; it has no effect in evaluation. `check_inputs`
@@ -101,8 +62,6 @@ class JatModel(PretrainedModule):
             for projection in (module.query, module.key):
                 nn.init.normal_(projection.weight, std=min(self.config.initializer_range, 0.02))
 
-    # --- forward
-
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -133,8 +92,7 @@ class JatModel(PretrainedModule):
             rewards: (B, T), the one that came with each observation.
             attention_mask: (B, S) or (B, T), 1 where there is a token or timestep.
             loss_weight: (B, T), by which the losses are multiplied.
-            continuous_sizes: (B, 2), how many values each row's observations and actions have,
-                where vectors of different sizes are in one batch.
+            continuous_sizes: (B, 2), the sizes of each row's observation and action vectors.
             return_loss: compute the losses too.
             output_attentions: return the attention weights too.
             output_hidden_states: return the hidden states too.
@@ -183,8 +141,8 @@ class JatModel(PretrainedModule):
         return output
 
     def _forward_timesteps(self, batch: Timesteps, return_loss: bool, record: bool) -> JatOutput:
-        subsampled = return_loss and self.training
-        action_only = subsampled and self.objective.draw_action_only(self.config)
+        objective = self.objective if return_loss and self.training else EVERYTHING
+        action_only = objective.draw_action_only(self.config)
         tokens = self._embed(batch, action_only)
         hidden, attentions, streams = self._run_trunk(tokens, batch.mask, action_only, record)
         output = JatOutput(last_hidden_state=hidden, attentions=attentions, hidden_states=streams)
@@ -192,7 +150,7 @@ class JatModel(PretrainedModule):
         output.pred_actions = first_copy(batch.action_name, batch.actions, actions)
         observations, kept = None, None
         if not action_only:
-            kept = self.objective.draw_frames(batch) if subsampled else None
+            kept = objective.draw_frames(batch)
             after = hidden[:, 1::2] if kept is None else hidden[:, 1::2][:, kept]
             observations = self.decode_observations(batch.observation_name, after)
             if observations is not None and kept is None:
@@ -200,32 +158,21 @@ class JatModel(PretrainedModule):
                 output.pred_observations = self.denormalise(batch.observation_name, first)
         if return_loss:
             output.action_loss = action_loss(batch, actions)
-            output.observation_loss = observation_loss(
-                batch, observations, kept, self.config.continuous_symlog
-            )
-            objective = self.objective if self.training else EVERYTHING
-            output.loss = (
-                objective.observation_coefficient(self.config) * output.observation_loss
-                + self.config.action_loss_coef * output.action_loss
-            )
+            as_symlog = self.config.continuous_symlog
+            output.observation_loss = observation_loss(batch, observations, kept, as_symlog)
+            kappa = objective.observation_coefficient(self.config)
+            of_actions = self.config.action_loss_coef * output.action_loss
+            output.loss = kappa * output.observation_loss + of_actions
         return output
-
-    # --- embed
 
     def _embed(self, batch: Timesteps, action_only: bool) -> Tensor:
         """o0 a0 o1 a1 …, (B, L, H); of an action-only batch o0 o1 …, (B, T, H)."""
-        observations = self.embed_observations(
-            batch.observation_name,
-            batch.observations,
-            batch.rewards,
-            batch.observation_sizes,
-            checked=True,
-        )
+        observed = batch.observations, batch.rewards, batch.observation_sizes
+        observations = self.embed_observations(batch.observation_name, *observed, checked=True)
         if action_only:
             return observations
-        actions = self.embed_actions(
-            batch.action_name, batch.actions, batch.action_sizes, checked=True
-        )
+        acted = batch.actions, batch.action_sizes
+        actions = self.embed_actions(batch.action_name, *acted, checked=True)
         return self.interleave(observations, actions)
 
     def embed_observations(
@@ -250,10 +197,7 @@ class JatModel(PretrainedModule):
         """
         if self.check_inputs and not checked:
             door = Door(self.config, self.text_embedding.weight.device, sizes="sizes")
-            door.observations(name, observations, sizes)
-            door.rewards(rewards)
-            door.check_values()
-            observations = native(name, observations)
+            observations = door.of_observations(name, observations, rewards, sizes)
         if name == "continuous_observations":
             return self.continuous_encoder(*with_reward(observations, rewards, sizes))
         if name == "discrete_observations":
@@ -276,9 +220,7 @@ class JatModel(PretrainedModule):
         """
         if self.check_inputs and not checked:
             door = Door(self.config, self.text_embedding.weight.device, sizes="sizes")
-            door.actions(name, actions, sizes)
-            door.check_values()
-            actions = native(name, actions)
+            actions = door.of_actions(name, actions, sizes)
         if name == "continuous_actions":
             return self.continuous_encoder(actions, sizes)
         return self.text_embedding(actions)
@@ -288,8 +230,6 @@ class JatModel(PretrainedModule):
         """o0 a0 o1 a1 …: two of (B, T, H) -> (B, L, H)."""
         return torch.stack([observations, actions], dim=2).flatten(1, 2)
 
-    # --- trunk
-
     def _run_trunk(
         self, tokens: Tensor, mask: Tensor | None, action_only: bool, record: bool
     ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -297,39 +237,10 @@ class JatModel(PretrainedModule):
         every = 2 if action_only else 1
         length = every * tokens.shape[1]
         padding = None if mask is None else mask.repeat_interleave(2, dim=1)  # (B, T) -> (B, L)
-        hidden = self._hidden_actions(len(tokens), tokens.device)
+        hidden = self.objective.draw_hidden_actions(
+            self.config, self.training, len(tokens), tokens.device
+        )
         masks = sequence_masks(self.config, length, padding, hidden, tokens.device)
         masks = {kind: mask[..., ::every, ::every] for kind, mask in masks.items()}
         positions = torch.arange(self.trunk.fitting(length), device=tokens.device)[::every]
         return self.trunk(tokens, masks, positions, record=record)
-
-    def _hidden_actions(self, batch: int, device: torch.device) -> Tensor | None:
-        """(B,) True where observations must not see past actions; None: nowhere."""
-        if self.config.hide_past_actions:
-            return torch.ones(batch, dtype=torch.bool, device=device)
-        return self.objective.draw_hidden_actions(batch, device) if self.training else None
-
-    # --- heads
-
-    def decode(self, name: str, hidden: Tensor) -> Tensor:
-        """Predictions of ``name`` in the form that the loss takes.
-
-        Repeated values (B, T, 377), logits (B, T, V) or (B, T, 148, 8), or frames.
-        """
-        if name.startswith("continuous"):
-            return self.continuous_decoder(hidden)
-        if name == "discrete_actions":
-            return self.token_decoder(hidden)
-        grid = name == "discrete_observations"
-        return self.discrete_decoder(hidden) if grid else self.image_decoder(hidden)
-
-    def decode_observations(self, name: str, hidden: Tensor) -> Tensor | None:
-        """As `decode`, of observations; None for grids where the model does not predict them."""
-        if name == "discrete_observations" and not self.config.predict_discrete_observations:
-            return None
-        return self.decode(name, hidden)
-
-    def denormalise(self, name: str, values: Tensor) -> Tensor:
-        """A predicted observation in the observation's units."""
-        as_symlog = self.config.continuous_symlog and name == "continuous_observations"
-        return symexp(values) if as_symlog else values

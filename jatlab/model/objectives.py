@@ -66,9 +66,23 @@ class Objective:
         self.check(config)
         return torch.rand(()).item() >= self.observations_predicted
 
-    def draw_hidden_actions(self, batch: int, device: torch.device) -> Tensor | None:
-        """The windows whose observations cannot see past actions, (B,); None: no window."""
-        if self.past_action_dropout == 0:
+    def draw_hidden_actions(
+        self, config: JatConfig, training: bool, batch: int, device: torch.device
+    ) -> Tensor | None:
+        """The windows whose observations cannot see past actions.
+
+        Args:
+            config: the model's; it may hide them always.
+            training: only then are windows drawn.
+            batch: how many windows there are, B.
+            device: where to put the result.
+
+        Returns:
+            (B,) booleans; None: no window.
+        """
+        if config.hide_past_actions:
+            return torch.ones(batch, dtype=torch.bool, device=device)
+        if self.past_action_dropout == 0 or not training:
             return None
         return torch.rand(batch, device=device) < self.past_action_dropout
 

@@ -69,6 +69,7 @@ def test_an_evaluation_as_json(capsys, tmp_path):
     assert task == stored["tasks"]["babyai-go-to-obj"] and len(task["returns"]) == 2
 
 
+@pytest.mark.slow
 def test_cost_as_json(capsys):
     found = run_json(capsys, "cost", "--preset", "nano", "--steps", "1000", "--device", "T4")
     assert found == plain(cost("nano", 1000, device="T4"))
@@ -79,6 +80,7 @@ def test_cost_as_json(capsys):
     assert main(["cost", "--steps", "0", "--json"]) == 2
 
 
+@pytest.mark.slow
 def test_ratios_as_json(capsys, monkeypatch):
     ratio = algorithms.Ratio("a", 1.0, 2.0, "why")
     names = "discrete_encoder few_rows acting_with_the_cache lockstep batches door"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def test_any_mission_is_read_or_refused(mission):
         assert isinstance(mission, str) and action in range(3)
 
 
+@pytest.mark.slow
 def test_ten_megabytes_are_read():
     text = "the quick red fox, 42 times! " * 350_000
     with limit(10 * LIMIT):

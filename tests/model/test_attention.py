@@ -73,6 +73,7 @@ configurations = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(drawn=configurations, length=st.integers(1, 32), batch=st.integers(1, 3), data=st.data())
 @torch.no_grad()

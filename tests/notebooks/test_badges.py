@@ -118,6 +118,7 @@ def test_the_same_address_everywhere():
             assert address == home
 
 
+@pytest.mark.slow
 def test_the_script_runs_from_anywhere(tmp_path):
     """Importing scripts/badges.py finds its neighbours; nothing is stamped here."""
     code = "from scripts import badges; print(badges.homepage())"

@@ -53,11 +53,12 @@ def test_names_of_a_cell(code, uses, defines):
 
 def test_the_line_is_written_once_and_kept_up_to_date():
     text = "Some text.\n\n## 4 · At work\n\nMore."
-    once = stamped(text, LESSON, "99")
+    needed = needs(LESSON, "99")
+    once = stamped(text, needed)
     line = "*Run first: the cells above section 1, and sections 1 and 3.*"
     assert once == f"Some text.\n\n## 4 · At work\n\n{line}\n\nMore."
-    assert stamped(once, LESSON, "99") == once
-    assert stamped(once.replace("1 and 3", "2"), LESSON, "99") == once
+    assert stamped(once, needed) == once
+    assert stamped(once.replace("1 and 3", "2"), needed) == once
 
 
 def test_in_words():

@@ -92,6 +92,7 @@ def test_tasks_weights_and_window_lengths_are_obeyed(recipe):
     assert plan.windows[:, 1].max() == 5 and (plan.load()["loss_weight"] == 7).all()
 
 
+@pytest.mark.slow
 def test_tasks_of_one_shape_are_mixed_and_the_log_says_so(recipe):
     """Validation stays by task, the agent knows the data of each, and going on is the run that was
     not stopped.

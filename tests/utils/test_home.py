@@ -95,6 +95,7 @@ def test_the_package_writes_and_reads_below_the_home(home):
     }
 
 
+@pytest.mark.slow
 def test_results_and_videos_go_below_the_home(home):
     evaluate(RandomAgent(), PUSH, episodes=1, output="~/records", progress=False)
     evaluate_and_report(RandomAgent(), PUSH, "~/report", episodes=1, progress=False)

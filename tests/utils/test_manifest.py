@@ -211,6 +211,7 @@ def test_a_training_state_with_another_byte_is_refused(tmp_path):
     assert jatlab.load_agent(output).info["step"] == 2
 
 
+@pytest.mark.slow
 def test_a_report_lists_what_it_wrote(tmp_path):
     from jatlab.viz.report.write import write_report
     from tests.viz.report.samples import results

@@ -101,6 +101,7 @@ def kill_itself(number):
     os.kill(os.getpid(), number)
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_at_the_start_fail_their_jobs():
     deadly = Deadly((kill_itself, (signal.SIGKILL,)))
     with pytest.raises(ChildProcessError, match="killed .exit code -9"):

@@ -69,6 +69,7 @@ def test_one_picture_is_shown_and_then_replaced(screen, monkeypatch):
     assert Image.open(io.BytesIO(screen.updates[-1]["image/png"])).size[0] > 500
 
 
+@pytest.mark.slow
 def test_updates_are_rare_but_the_last_step_is_always_shown(screen, monkeypatch):
     monkeypatch.setattr(live.time, "monotonic", lambda: 0.0)
     curves = LiveCurves("losses fall", total=40, every=1000)

@@ -101,9 +101,11 @@ def demo(
 def _record(names: list[str], data: Path, workers: int, quick: bool) -> None:
     from jatlab.data.recording.record import record
 
-    for task in names:
-        count = max(EPISODES[task] // 100, 4) if quick else EPISODES[task]
-        record([task], data, count, workers, noise=NOISE[domain_of(task)])
+    counts = {task: max(EPISODES[task] // 100, 4) if quick else EPISODES[task] for task in names}
+    for domain, noise in NOISE.items():
+        some = [task for task in names if domain_of(task) == domain]
+        # to start workers takes longer than what a quick demo records
+        record(some, data, counts, 0 if quick else workers, noise=noise)
 
 
 def recipe(names: list[str], data: Path, agent: Path, steps: int = STEPS) -> TrainConfig:

@@ -112,7 +112,8 @@ def mini(
     missions = hidden_missions(without)
     processes = 1 if torch.accelerator.is_available() else workers
     with stage(f"1/5 teachers show {len(names)} tasks"):
-        record_all(names, data, workers, quick)
+        # to start workers takes longer than what a quick run records
+        record_all(names, data, 0 if quick else workers, quick)
     with stage("2/5 one agent learns them all"):
         share = 1 - SHARE_AFTER_RELABELLING
         shown = recipe(names, data, imitator, hours * share, quick, without_missions=missions)

@@ -139,6 +139,7 @@ def test_what_cannot_be_is_named(data, converted, tmp_path, capsys):
     assert "mujoco-ant needs observation.state of the shape" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_relative_folders_will_do(data, tmp_path, monkeypatch):
     pytest.importorskip("minari")
     (tmp_path / "data").symlink_to(data)

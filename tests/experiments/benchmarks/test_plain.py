@@ -9,8 +9,7 @@ from jatlab.model import JatModel
 from jatlab.model.checkpoint.names import official_name
 from jatlab.model.config import JatConfig
 
-pytest.importorskip("transformers")
-from jatlab.experiments.benchmarks.plain import PlainJat
+pytestmark = pytest.mark.slow  # to import transformers takes seconds
 
 CPU = torch.device("cpu")
 WITHOUT_VARIANTS = dict(  # what the plain model ignores
@@ -19,6 +18,13 @@ WITHOUT_VARIANTS = dict(  # what the plain model ignores
     discrete_encoder_layers=0,
     hide_past_actions=False,
 )
+
+
+def plain_model(config):
+    pytest.importorskip("transformers")
+    from jatlab.experiments.benchmarks.plain import PlainJat
+
+    return PlainJat(config)
 
 
 def small(**changes):
@@ -60,7 +66,7 @@ def count(model):
 def test_the_same_weights_have_the_same_loss_and_gradients(kind, padded):
     torch.manual_seed(0)
     model = JatModel(small(**WITHOUT_VARIANTS))
-    plain = PlainJat(model.config)
+    plain = plain_model(model.config)
     plain.load_state_dict({plain_name(name): x for name, x in model.state_dict().items()})
     batch = batch_of(model.config, kind)
     batch = with_padding(batch) if padded else batch
@@ -77,7 +83,7 @@ def test_the_same_weights_have_the_same_loss_and_gradients(kind, padded):
 
 
 def test_every_parameter_is_reached_by_some_kind():
-    plain = PlainJat(small())
+    plain = plain_model(small())
     for kind in KINDS:
         loss = plain(**batch_of(plain.config, kind)).loss
         assert loss.isfinite()
@@ -87,7 +93,7 @@ def test_every_parameter_is_reached_by_some_kind():
 
 def test_it_predicts_grids_only_where_the_preset_does():
     """The published model has a decoder of grids that it does not use."""
-    plain = PlainJat(small(predict_discrete_observations=False))
+    plain = plain_model(small(predict_discrete_observations=False))
     output = plain(**batch_of(plain.config, "discrete"))
     assert output.observation_loss == 0
     output.loss.backward()
@@ -97,7 +103,7 @@ def test_it_predicts_grids_only_where_the_preset_does():
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_learns_a_batch_in_bfloat16(kind):
     torch.manual_seed(0)
-    plain = PlainJat(small())
+    plain = plain_model(small())
     batch = batch_of(plain.config, kind)
     optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, fused=True)
     losses = []
@@ -113,14 +119,14 @@ def test_it_learns_a_batch_in_bfloat16(kind):
 
 def test_the_paper_s_size_is_the_published_one():
     with torch.device("meta"):
-        plain = PlainJat(JatConfig.preset("paper"))
+        plain = plain_model(JatConfig.preset("paper"))
     assert count(plain) == sum(parameters(plain.config).values()) == 192_701_771
 
 
 @pytest.mark.parametrize("preset", ["nano", "mini"])
 def test_a_small_one_lacks_the_variants_parameters_alone(preset):
     with torch.device("meta"):
-        plain, model = PlainJat(JatConfig.preset(preset)), JatModel(JatConfig.preset(preset))
+        plain, model = plain_model(JatConfig.preset(preset)), JatModel(JatConfig.preset(preset))
     variants = count(model.discrete_encoder.gates) + count(model.discrete_encoder.layers)
     assert count(plain) == count(model) - variants
     assert variants < 0.2 * count(model)

@@ -72,6 +72,7 @@ def test_it_learns_and_the_agent_loads(data, tmp_path):
     assert agent.settings.windows == {"metaworld": 8, "babyai": 6}
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_weights(data, tmp_path):
     def weights(seed):
         trainer = DeviceTrainer(recipe(data, tmp_path, seed=seed), TASKS, CPU)

@@ -16,6 +16,7 @@ from tests.support.little_tasks import GAME, GRID, PUSH
 from tests.viz.player.driving import change, click
 
 
+@pytest.mark.slow
 def test_buttons_write_a_film_and_a_page(player, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     player.advance(4)

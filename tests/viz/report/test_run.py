@@ -47,6 +47,7 @@ def files(folder):
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
 
 
+@pytest.mark.slow
 def test_an_evaluation_becomes_a_report(tmp_path):
     run, out = tmp_path / "run", tmp_path / "out"
     run.mkdir()

@@ -124,6 +124,7 @@ def test_nothing_half_written_is_left(written):
     assert not [path for path in folder.rglob("*") if ".tmp" in path.name]
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_finished_keeps_the_old_page(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
