@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 ROOT_ENTRIES = 16  # of jatlab/, folders included
 FOLDER_MODULES = 12  # `__init__.py` is not counted
 MODULE_LINES = 350
+FEWER_LINES = {"jatlab/model/jat.py": 250}  # it is read first, and as a whole
 TEST_NAME_CHARACTERS = 60
 MANY_MODULES = {"jatlab/lessons"}  # a module for each lesson
 # not of one folder of the package
@@ -46,13 +47,15 @@ def folder_modules(root: Path = ROOT) -> list[str]:
 def module_lines(root: Path = ROOT) -> list[str]:
     """Complain about each module of the package, and each script, that is too long."""
     modules = [*(root / "jatlab").rglob("*.py"), *(root / "scripts").rglob("*.py")]
-    counts = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sorted(modules)}
-    return [
-        f"{path.relative_to(root).as_posix()} has {count} lines, at most {MODULE_LINES} are "
-        "allowed: split it by subject"
-        for path, count in counts.items()
-        if count > MODULE_LINES
-    ]
+    complaints = []
+    for path in sorted(modules):
+        name, count = path.relative_to(root).as_posix(), len(path.read_text("utf-8").splitlines())
+        most = FEWER_LINES.get(name, MODULE_LINES)
+        if count > most:
+            complaints.append(
+                f"{name} has {count} lines, at most {most} are allowed: split it by subject"
+            )
+    return complaints
 
 
 def long_test_names(root: Path = ROOT) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 
 from scripts.check_layout import (
     CHECKS,
+    FEWER_LINES,
     FOLDER_MODULES,
     MODULE_LINES,
     ROOT_ENTRIES,
@@ -13,6 +14,7 @@ from scripts.check_layout import (
     module_lines,
     root_entries,
 )
+from tests.support import ROOT
 
 
 @pytest.fixture
@@ -54,6 +56,14 @@ def test_lines_of_a_module_are_counted(tree):
     assert module_lines(tree) == []
     path.write_text("x = 1\n" * (MODULE_LINES + 1))
     assert module_lines(tree)[0].startswith("scripts/long.py has 351 lines")
+
+
+def test_the_model_has_fewer_lines(tree):
+    [(name, most)] = FEWER_LINES.items()
+    assert most < MODULE_LINES and (ROOT / name).exists()
+    (tree / "jatlab" / "model").mkdir()
+    (tree / name).write_text("x = 1\n" * (most + 1))
+    assert module_lines(tree)[0].startswith(f"{name} has {most + 1} lines, at most {most}")
 
 
 @pytest.mark.parametrize("indent", ["", "class TestIt:\n    "])
