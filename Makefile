@@ -13,7 +13,7 @@ CONSTRAINTS := constraints.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test pyproject.toml
 
-.PHONY: demo check-demo test lint format fast fuzz faults notebooks twice browser badges lab bench compat compat-oldest
+.PHONY: demo check-demo test lint format fast coverage fuzz faults notebooks twice browser badges lab bench compat compat-oldest
 .PHONY: compat-newest constraints dist ship agent language clean help docs links
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make check-demo  the whole demo, with a floor for its scores"
 	@echo "make test   everything that CI checks (about 17 minutes)"
 	@echo "make fast   the tests that take seconds"
+	@echo "make coverage  the tests once more, and which branches they run (about 40 minutes)"
 	@echo "make fuzz   20,000 generated cases: any input at any door (about 10 minutes)"
 	@echo "make faults kill -9 at 350 random moments: nothing is lost (hours)"
 	@echo "make lint   style, types, imports, spelling and the layout's limits (under a minute)"
@@ -70,6 +71,14 @@ format: $(VENV)/installed-test
 # forty times the generated cases of `make test`: what any door says to any input
 fuzz: $(VENV)/installed-test
 	JATLAB_FUZZ=40 $(PYTEST) $(CODE) -p tests.support.fuzz_report -m fuzz
+
+# which lines and branches the tests run, also in the processes that they start; build/coverage/index.html shows them
+coverage: $(VENV)/installed-test
+	rm -rf build/coverage
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest --numprocesses 2 --dist worksteal -m "not release and not faults"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report --fail-under 92
 
 # kill -9 at fifty random moments of each kind of work
 faults: $(VENV)/installed-test

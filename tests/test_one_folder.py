@@ -11,7 +11,7 @@ from jatlab.data.recording.record import record
 from jatlab.training.trainer import TrainConfig, train
 from jatlab.utils.files import only_writer
 from jatlab.utils.manifest import verify
-from tests.support.works import KINDS, TASKS, WORKS, Work, finish, start
+from tests.support.works import KINDS, PLAYED, TASKS, WORKS, Work, finish, start
 
 REFUSED = "another process is writing into"
 
@@ -28,7 +28,7 @@ def test_a_second_process_is_refused_in_a_sentence(name, tmp_path):
     source, out = tmp_path / "in", tmp_path / "out"
     source.mkdir()
     work.prepare(source)
-    with only_writer(out, *(out / task for task in TASKS)):
+    with only_writer(out, *(out / task for task in (*TASKS, *PLAYED))):
         refused = start(work.command, source, out)
         errors = refused.communicate(timeout=120)[1]
         assert refused.returncode == 2 and errors.count("\n") == 1, errors

@@ -22,9 +22,11 @@ from tests.support.helpers import group_is_alive, wait_for
 from tests.support.hub import make_shards, write_card
 from tests.support.little_tasks import make_agent
 from tests.support.synthetic import write_task
+from tests.support.warm import Warm
 
 MOMENTS = int(os.environ.get("JATLAB_FAULTS", "2"))
 TASKS = ("metaworld-reach", "metaworld-drawer-open")
+PLAYED = ("babyai-go-to-local", "babyai-go-to-red-ball")  # their environments start at once
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ TRAIN = (
 TWO = "torch.distributed.run --standalone --nproc-per-node 2 --no-python"
 WORKS = {
     "record": Work(
-        f"jatlab record {' '.join(TASKS)} --episodes 60 --output OUT --workers 2 --quiet",
+        f"jatlab record {' '.join(PLAYED)} --episodes 60 --output OUT --workers 2 --quiet",
         lambda folder: None,
         parquet,
     ),
@@ -118,13 +120,13 @@ WORKS = {
         is_trained,
     ),
     "evaluate": Work(
-        f"jatlab evaluate IN --tasks {' '.join(TASKS)} --episodes 4 --max-steps 60 --workers 2 "
+        f"jatlab evaluate IN --tasks {' '.join(PLAYED)} --episodes 4 --max-steps 60 --workers 2 "
         "--no-videos --output OUT --quiet",
         prepare_agent,
         scores,
     ),
     "relabel": Work(
-        f"jatlab relabel IN {TASKS[0]} --episodes 60 --max-steps 30 --output OUT --workers 2 "
+        f"jatlab relabel IN {PLAYED[0]} --episodes 60 --max-steps 30 --output OUT --workers 2 "
         "--quiet",
         prepare_agent,
         parquet,
@@ -148,12 +150,21 @@ KINDS = [
 ]
 
 
+def words(command: str, source: Path, out: Path) -> list[str]:
+    """What stands after `python -m`."""
+    return command.replace("IN", str(source)).replace("OUT", str(out)).split()
+
+
+def next_command(work: Work, out: Path) -> str:
+    """How the work begins, or goes on."""
+    return work.again if work.again and list(out.glob("checkpoints/step-*")) else work.command
+
+
 def start(command: str, source: Path, out: Path) -> subprocess.Popen:
     """Begin in a process group of its own."""
-    words = command.replace("IN", str(source)).replace("OUT", str(out)).split()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", *words],
+        [sys.executable, "-m", *words(command, source, out)],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -162,26 +173,29 @@ def start(command: str, source: Path, out: Path) -> subprocess.Popen:
     )
 
 
-def finish(work: Work, source: Path, out: Path) -> float:
+def finish(work: Work, source: Path, out: Path, warm: Warm | None = None) -> float:
     """Do the work, going on where it stands; the seconds that it took."""
     began = time.monotonic()
-    goes_on = work.again if work.again and list(out.glob("checkpoints/step-*")) else work.command
-    process = start(goes_on, source, out)
-    errors = process.communicate(timeout=300)[1]
-    assert process.returncode == 0, errors
+    goes_on = next_command(work, out)
+    if warm is None:
+        process = start(goes_on, source, out)
+        errors, code = process.communicate(timeout=300)[1], process.returncode
+    else:
+        forked = warm.start(words(goes_on, source, out))
+        code, errors = forked.wait(300), forked.errors
+    assert code == 0, errors
     return time.monotonic() - began
 
 
-def kill(work: Work, source: Path, out: Path, moment: float, whole_group: bool) -> None:
-    """Begin, or go on, and kill after so many seconds: all processes, or the first alone."""
-    goes_on = work.again if work.again and list(out.glob("checkpoints/step-*")) else work.command
-    process = start(goes_on, source, out)
-    try:
-        process.communicate(timeout=moment)
-    except subprocess.TimeoutExpired:
+def kill(work: Work, source: Path, out: Path, moment: float, whole_group: bool, warm: Warm) -> bool:
+    """Begin, and kill after so many seconds: all processes, or the first alone; whether it was."""
+    process = warm.start(words(next_command(work, out), source, out))
+    lasts = process.wait(moment) is None
+    if lasts:
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait(60)
     wait_for(lambda: not group_is_alive(process.pid), 60)
+    return lasts
 
 
 def shared_memory() -> set[str]:
