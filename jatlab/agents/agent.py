@@ -24,6 +24,7 @@ from jatlab.agents.sampling import tempered
 from jatlab.agents.settings import AgentSettings
 from jatlab.agents.travelling import Travelling
 from jatlab.model import JatModel
+from jatlab.model.checkpoint.int8 import to_int8
 from jatlab.model.config import JatConfig
 from jatlab.model.memory import Memory, Recall
 from jatlab.model.tokenization import TextTokenizer
@@ -324,9 +325,12 @@ def _rebuild(
     context: int | None,
     device: str,
 ) -> Agent:
+    tensors = safetensors.torch.load(weights)
     with torch.device("meta"):
         model = model_kind(config)
-    model.load_state_dict(safetensors.torch.load(weights), assign=True)
+    if any(tensor.dtype == torch.int8 for tensor in tensors.values()):
+        to_int8(model)
+    model.load_state_dict(tensors, assign=True)
     agent = kind.__new__(kind)
     Agent.__init__(agent, model.to(device), tokenizer, info, settings, context)
     return agent

@@ -18,6 +18,7 @@ from jatlab.agents.settings import AgentSettings
 from jatlab.agents.travelling import SEALED
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.hub import find_folder, is_repository
+from jatlab.model.checkpoint.int8 import to_int8
 from jatlab.model.checkpoint.names import official_name
 from jatlab.model.checkpoint.official import inexpressible, official_values, read_config
 from jatlab.model.checkpoint.weights import save_weights
@@ -60,17 +61,23 @@ def load_agent(
         device: where the weights go: auto, cpu, cuda, cuda:1, … or mps, see
             `jatlab.utils.devices`. On a CPU they are mapped from the file, not copied.
         dtype: float32 or bfloat16; None: that of the file in the published layout, else float32.
+            int8 acts fastest on a CPU, see `jatlab.model.checkpoint.int8`; such an agent can
+            neither be trained nor saved.
         hub: options of `huggingface_hub.snapshot_download` (revision, token, …).
 
     Raises:
         FileNotFoundError: if there is no such agent; the message says how to go on.
         ValueError: if its files are damaged, do not belong together or are not what the folder's
-            manifest lists, or there is no such device.
+            manifest lists, there is no such device or dtype, or it cannot compute in int8.
     """
     place = choose_device(device)
     folder = _folder(name_or_folder, **hub)
     check_files(folder, SEALED)
-    model = JatModel.from_pretrained(folder, dtype=dtype, device=str(place))
+    int8 = dtype in ("int8", torch.int8)
+    wanted = torch.float32 if int8 else dtype
+    model = JatModel.from_pretrained(folder, dtype=wanted, device=str(place))
+    if int8:
+        to_int8(model)
     own = (folder / "tokenizer.json").is_file()
     tokenizer = TextTokenizer.load(folder if own else model.config.tokenizer)
     require(

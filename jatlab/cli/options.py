@@ -89,12 +89,15 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
 
 
-def add_dtype(parser: argparse.ArgumentParser) -> None:
-    """Add `--dtype`."""
+def add_dtype(parser: argparse.ArgumentParser, stored: bool = False) -> None:
+    """Add `--dtype`, of the weights in memory, or of those that are ``stored``."""
+    choices = ("float32", "bfloat16")
     parser.add_argument(
         "--dtype",
-        choices=("float32", "bfloat16"),
-        help="how the weights are held in memory (as they are stored)",
+        choices=choices if stored else (*choices, "int8"),
+        help="how the weights are stored (as they are)"
+        if stored
+        else "how the weights are held in memory (as they are stored); int8 acts fastest on a CPU",
     )
 
 
@@ -136,7 +139,8 @@ def load(name: str, dtype: str | None = None, device: str = "cpu") -> Agent | Ra
         device: where the agent computes, see `jatlab.utils.devices.choose_device`.
 
     Raises:
-        ValueError: no agent or preset has this name, or there is no such device.
+        ValueError: no agent or preset has this name, there is no such device, or it cannot
+            compute in int8.
     """
     from jatlab.utils.devices import choose_device
 
@@ -149,9 +153,13 @@ def load(name: str, dtype: str | None = None, device: str = "cpu") -> Agent | Ra
         import torch
 
         from jatlab.agents.agent import Agent
+        from jatlab.model.checkpoint.int8 import to_int8
 
         agent = Agent.untrained(name.removeprefix("untrained:"))
-        agent.model.to(place, None if dtype is None else getattr(torch, dtype))
+        if dtype == "int8":
+            to_int8(agent.model.to(place))
+        else:
+            agent.model.to(place, None if dtype is None else getattr(torch, dtype))
         return agent
     from jatlab.agents.checkpoints import load_agent
 

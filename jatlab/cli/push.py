@@ -24,7 +24,7 @@ def add_push(commands: Commands) -> None:
     add("--dry-run", action="store_true", help="list what would go, and send nothing")
     add("--private", action="store_true", help="a repository made now is seen by its owner only")
     add("--report", help="folder of the agent's evaluation, whose card and scores go along")
-    add_dtype(parser)
+    add_dtype(parser, stored=True)
 
 
 def push(

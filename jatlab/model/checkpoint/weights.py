@@ -45,8 +45,14 @@ def save_weights(
         rename: a tensor's name in the file, from its name in the model.
 
     Raises:
+        ValueError: the weights are 8-bit integers, which only act.
         OSError: if the disk is full or not writable; the file at ``path`` is then unchanged.
     """
+    require(
+        all(value.dtype != torch.int8 for value in model.state_dict().values()),
+        "the agent holds its weights as 8-bit integers, for acting alone: load it without "
+        "dtype='int8' and save that",
+    )
     tensors = {
         rename(name): value.detach().to(dtype or value.dtype).contiguous()
         for name, value in model.state_dict().items()
