@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
 from typing import Any
 
-from jatlab.cli.needs import DATA, NEW_TASKS, PICTURES, TRAINING, for_tasks, need
+from jatlab.cli.needs import DATA, NEW_TASKS, PICTURES, PLAIN, TRAINING, for_tasks, need
 from jatlab.cli.options import Commands, add_json, add_quiet, as_typed, print_json
 
 
@@ -22,7 +23,7 @@ def add_demo(commands: Commands) -> None:
         help="folder for data, agent and report; what is finished there is not done again",
     )
     add("--workers", type=int, default=2, help="processes")
-    add("--pair", action="store_true", help="one room and one arm alone, in two minutes")
+    add("--pair", action="store_true", help="one room and one arm alone, in a minute or two")
     add("--seed", type=int, default=0, help="of the training")
     add(
         "--quick",
@@ -148,6 +149,12 @@ def add_bench(commands: Commands) -> None:
         help="instead: how soon this agent is loaded, how fast it acts on one core, and its "
         "memory, as a table",
     )
+    add(
+        "--reference",
+        action="store_true",
+        help="instead: acting, training and memory against the published model's way on "
+        "transformers, and against the limits of one thread, as tables; about ten minutes",
+    )
     add_json(parser)
     parser.set_defaults(output=None, device=None, presets=None, agent=None)
 
@@ -158,16 +165,18 @@ def bench(
     device: str | None,
     presets: list[str] | None,
     agent: str | None,
+    reference: bool,
     json: bool,
 ) -> int:
-    """Measure an agent, a device or, without either, the algorithms.
+    """Measure an agent, a device, the published way or, without any, the algorithms.
 
     Args:
         output: JSON file for what was measured.
         check: return 1 where a target is missed.
         device: measure training on this device, "cuda" or "cpu".
-        presets: sizes of model for `device`.
+        presets: sizes of model for `device` and `reference`.
         agent: measure how fast this agent acts.
+        reference: compare with the published model's way.
         json: print JSON in place of tables.
     """
     if agent:
@@ -178,6 +187,8 @@ def bench(
         lines = [asdict(line) | {"met": line.met} for line in found]
         print_json(lines) if json else print(acting.as_table(agent, found))
         return int(check and not all(line.met for line in found))
+    if reference:
+        return _bench_reference(presets or ["paper"], output, json)
     if device:
         return _bench_device(device, presets or ["mini", "paper"], output, json)
     need("jatlab bench", *DATA)
@@ -200,6 +211,17 @@ def _bench_device(device: str, presets: list[str], output: str | None, json: boo
     print_json(found)
     if output:
         write_json(output, found)
+    return 0
+
+
+def _bench_reference(presets: list[str], output: str | None, json: bool) -> int:
+    need("jatlab bench --reference", *PLAIN)
+    from jatlab.experiments.benchmarks.reference import as_tables, run
+
+    if len(presets) > 1:
+        raise ValueError(f"--reference measures one size, and --presets names {', '.join(presets)}")
+    found = run(output, presets[0], say=lambda text: print(text, file=sys.stderr))
+    print_json(found) if json else print(as_tables(found))
     return 0
 
 

@@ -27,6 +27,7 @@ PACKAGES = {  # module: its package, the extra that installs it
     "tensorboard": ("tensorboard", "tensorboard"),
     "trackio": ("trackio", "trackio"),
     "wandb": ("wandb", "wandb"),
+    "transformers": ("transformers", "notebooks"),
     "Box2D": ("gymnasium[box2d]", "new-tasks"),
     "gymnasium_robotics": ("gymnasium-robotics", "new-tasks"),
     "highway_env": ("highway-env", "new-tasks"),
@@ -41,6 +42,7 @@ DOMAINS = {  # what plays, or draws, the tasks of a domain
 DATA = ("pyarrow",)
 PICTURES = ("PIL",)
 TRAINING = ("accelerate", "pyarrow")
+PLAIN = ("transformers",)  # the published network's trunk
 NEW_TASKS = ("Box2D", "gymnasium_robotics", "highway_env")
 
 

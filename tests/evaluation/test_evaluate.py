@@ -207,7 +207,8 @@ def test_text_and_picture_tasks_go_to_their_own_scores(monkeypatch):
 def test_an_untrained_agent_comes_through_every_simulation(name):
     from jatlab.agents.agent import Agent
 
-    results = evaluate(Agent.untrained("nano"), name, 1, progress=False)
+    steps = 1000 if name == "mujoco-ant" else 100
+    results = evaluate(Agent.untrained("nano"), name, 1, max_steps=steps, progress=False)
     task = results["tasks"][name]
     assert results["failed"] == {}
-    assert np.isfinite(task["returns"]).all() and 1 <= task["lengths"][0] <= 1000
+    assert np.isfinite(task["returns"]).all() and 1 <= task["lengths"][0] <= steps

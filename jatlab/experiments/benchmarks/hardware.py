@@ -73,6 +73,18 @@ def measured_peak(size: int = 768, repeats: int = 5) -> float:
     return 2 * size**3 / fastest / 1e12
 
 
+def measured_bandwidth(megabytes: int = 512, repeats: int = 5) -> float:
+    """GB/s at which torch's threads read memory: the fastest of some sums."""
+    import torch
+
+    numbers, fastest = torch.ones(megabytes * 2**18), float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        numbers.sum()
+        fastest = min(fastest, time.perf_counter() - start)
+    return numbers.nbytes / fastest / 1e9
+
+
 def hours(flops: float, device: Device, utilisation: float = UTILISATION) -> float:
     """How long so many FLOPs take on the device, at this share of its peak."""
     return flops / (device.peak * 1e12 * utilisation) / 3600

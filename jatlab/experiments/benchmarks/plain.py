@@ -157,6 +157,40 @@ class PlainJat(nn.Module):
         return self.discrete_decoder(hidden) if self.config.predict_discrete_observations else None
 
 
+class PlainActor:
+    """Acts as published: the last two timesteps are fed again behind a cache of the earlier ones.
+
+    Every prediction is computed at every step, over the whole vocabulary.
+
+    Args:
+        model: who acts.
+        context: timesteps; those before the last two are random.
+    """
+
+    def __init__(self, model: PlainJat, context: int) -> None:
+        self.model = model
+        before = torch.randn(1, 2 * context - 4, model.config.hidden_size)
+        with torch.no_grad():
+            output = model.transformer(inputs_embeds=before, use_cache=True)
+        self.past = output.past_key_values
+
+    @torch.no_grad()
+    def act(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """The predicted action and observation after the last of two timesteps.
+
+        ``batch`` is as `JatModel.forward` takes it. The cache is as before afterwards.
+        """
+        model, steps = self.model, Timesteps.of(batch)
+        tokens = torch.stack([model._observations(steps), model._actions(steps)], 2).flatten(1, 2)
+        hidden = model.transformer(
+            inputs_embeds=tokens, past_key_values=self.past, use_cache=True
+        ).last_hidden_state
+        self.past.crop(-tokens.shape[1])
+        actions = model._decode_actions(steps, hidden[:, ::2])
+        observations = model._decode_observations(steps, hidden[:, 1::2])
+        return actions[:, -1], None if observations is None else observations[:, -1]
+
+
 def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=INITIAL)

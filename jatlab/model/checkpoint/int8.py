@@ -57,10 +57,10 @@ class Int8Linear(nn.Module):
             "8-bit weights have no gradients: load the agent with dtype='float32'",
         )
         rows = x.reshape(-1, x.shape[-1]).float()
-        largest = rows.abs().amax(1, keepdim=True).clamp(min=SMALLEST)
-        y = _product()(rows / largest, 1 / LEVELS, LEVELS + 1, self._pack()) * largest
-        y = y.reshape(*x.shape[:-1], -1)
-        return y if self.bias is None else y + self.bias
+        largest = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True)
+        y = _product()(rows / (largest + SMALLEST), 1 / LEVELS, LEVELS + 1, self._pack())
+        y = y * largest if self.bias is None else torch.addcmul(self.bias, y, largest)
+        return y.reshape(*x.shape[:-1], -1)
 
     def _pack(self) -> Any:
         if self._packed is None:

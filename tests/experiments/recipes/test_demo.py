@@ -47,7 +47,7 @@ def scores_of(folder) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_one_room_and_one_arm_are_learnt_in_earnest(tmp_path):
-    """In two minutes; scores on new seeds, far above random play, which is 0."""
+    """Scores on new seeds, far above random play, which is 0."""
     assert main(["demo", "--pair", "--output", str(tmp_path)]) == 0
     scores = scores_of(tmp_path)
     assert set(scores) == {"babyai", "metaworld"}

@@ -75,9 +75,10 @@ def test_the_agent_that_ships():
 @pytest.mark.slow
 @pytest.mark.parametrize("task", SURE)
 def test_it_plays_as_reported(task):
-    """In tasks that it does well, two of the evaluated episodes reach half of its score."""
+    """In tasks that it does well, the first evaluated episodes reach half of its score."""
     report = json.loads((SHIPPED / "jatlab-mini" / "report.json").read_text())
-    played = evaluate(jatlab.load_agent("jatlab-mini"), task, 2, progress=False)
+    episodes = 1 if task.startswith("atari") else 2
+    played = evaluate(jatlab.load_agent("jatlab-mini"), task, episodes, progress=False)
     reported, reached = (r["tasks"][task]["by_teacher"]["mean"] for r in (report, played))
     assert reached > reported / 2 > 0.2
 

@@ -1,0 +1,279 @@
+"""`jatlab bench --reference`: jatlab against the published way, and against the machine's limits.
+
+Somebody without this package would act and train with `PlainJat`
+(`jatlab.experiments.benchmarks.plain`), which has the published network on the GPT-Neo of
+transformers. Both have the paper's size, compute on one thread and are measured in turn, so that a
+slow moment of the machine affects both.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from jatlab.agents.agent import Agent
+from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
+from jatlab.experiments.benchmarks.cost import full_window
+from jatlab.experiments.benchmarks.device import made_up
+from jatlab.experiments.benchmarks.hardware import measured_bandwidth, measured_peak
+from jatlab.experiments.benchmarks.tables import table
+from jatlab.model import JatModel
+from jatlab.model.checkpoint.int8 import Int8Linear, to_int8
+from jatlab.model.config import JatConfig
+from jatlab.model.tokenization import TextTokenizer
+from jatlab.utils.files import write_json
+
+Call = Callable[[], object]  # what is timed
+TASKS = {"continuous": "metaworld-reach", "discrete": "babyai-go-to", "image": "atari-pong"}
+FORMS = ("float32", "bfloat16", "int8")  # of our weights in acting
+CONTEXT = {"continuous": 128, "discrete": 128, "image": 16}  # timesteps, as published
+TIMES, TRAININGS = 15, 2  # that each is measured, after a warm-up
+MODULE = "jatlab.experiments.benchmarks.reference"
+CPU = torch.device("cpu")
+Found = dict[str, Any]
+
+
+def run(output: str | Path | None = None, preset: str = "paper", say: Any = print) -> Found:
+    """Measure acting, training and memory for each kind of task; about ten minutes.
+
+    Args:
+        output: a JSON file to write.
+        preset: the size of both models.
+        say: is called with what is measured next.
+
+    Returns:
+        What the JSON file holds.
+
+    Raises:
+        OSError: a measurement failed; the message has the reason.
+    """
+    found: Found = {
+        "processor": processor(),
+        "torch": torch.__version__,
+        "date": date.today().isoformat(),
+        "preset": preset,
+        "limits": call_apart(MODULE, "limits"),
+    }
+    for name in ("acting", "training", "memory"):
+        found[name] = {}
+        for kind in TASKS:
+            say(f"{name}, {kind} …")
+            found[name][kind] = call_apart(MODULE, name, kind, preset)
+    if output:
+        write_json(output, found)
+    return found
+
+
+def processor() -> str:
+    """The processor's name and the instructions that matter here."""
+    path = Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    sets = [one for one in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {one}" in text]
+    return ", ".join([name[1] if name else platform.processor(), *sets])
+
+
+def limits() -> Found:
+    """What one thread can do: TFLOP/s of matrix products, and GB/s that are read."""
+    torch.set_num_threads(1)
+    return {"tflops": measured_peak(), "gigabytes_per_second": measured_bandwidth()}
+
+
+# --- acting ---------------------------------------------------------------------------------------
+
+
+def acting(kind: str, preset: str) -> Found:
+    """Milliseconds of a step when the memory is full, by who acts; and megabytes of its weights."""
+    torch.set_num_threads(1)
+    calls, weights = {"plain": _plain_actor(kind, preset)}, {}
+    for form in FORMS:
+        model = _model(preset, form)
+        calls[form] = _actor(model, kind)
+        weights[form] = trunk_megabytes(model)
+    return {"milliseconds": in_turn(calls, TIMES, 1e3), "weights": weights}
+
+
+def _model(preset: str, form: str) -> JatModel:
+    torch.manual_seed(0)
+    model = JatModel(JatConfig.preset(preset)).eval()
+    if form == "int8":
+        to_int8(model)
+        return model
+    return model.to(getattr(torch, form))
+
+
+def trunk_megabytes(model: JatModel) -> float:
+    """The trunk's matrices, all of which a step reads."""
+    layers = (m for m in model.trunk.modules() if isinstance(m, torch.nn.Linear | Int8Linear))
+    return sum(layer.weight.nbytes for layer in layers) / 1e6
+
+
+def timesteps_of(kind: str, config: JatConfig) -> int:
+    """How many timesteps are remembered: as published, where the model has so many positions."""
+    return min(CONTEXT[kind], config.max_timesteps)
+
+
+def observation(kind: str) -> dict[str, Any]:
+    """One observation of a kind, with random content."""
+    rng = np.random.default_rng(0)
+    if kind == "continuous":
+        return {"continuous_observation": rng.normal(size=39).astype(np.float32)}
+    if kind == "discrete":
+        grid = rng.integers(0, 8, 148)
+        return {"discrete_observation": grid, "text_observation": "go to the red ball"}
+    return {"image_observation": rng.integers(0, 256, (4, 84, 84), dtype=np.uint8)}
+
+
+@torch.inference_mode()
+def _actor(model: JatModel, kind: str) -> Call:
+    """A step of `Agent` whose memory is full of random keys and values."""
+    agent, seen, config = Agent(model, TextTokenizer.load()), observation(kind), model.config
+    agent.context = timesteps_of(kind, config)
+    agent.reset(1, TASKS[kind])
+    cache, full = agent.memory.cache, agent.memory.context - 1
+    index = torch.arange(2 * full - 1)[None]
+    agent.act(seen)
+    cache.reserve(index)
+    shape = (2, 1, config.num_heads, index.shape[1], config.hidden_size // config.num_heads)
+    for layer in range(config.num_layers):
+        cache.extend(layer, *torch.randn(shape))
+
+    def step() -> None:
+        agent.memory.time = torch.tensor([full])
+        agent.act(seen, 0.0, False)
+
+    return step
+
+
+def _plain_actor(kind: str, preset: str) -> Call:
+    """A step of the published way: the last two timesteps again, behind a growing cache."""
+    from jatlab.experiments.benchmarks.plain import PlainActor, PlainJat
+
+    torch.manual_seed(0)
+    config = JatConfig.preset(preset)
+    actor = PlainActor(PlainJat(config).eval(), timesteps_of(kind, config))
+    batch = made_up(config, full_window(config, kind, 2), 1, CPU)
+    return lambda: actor.act(batch)
+
+
+def in_turn(calls: dict[str, Call], times: int, unit: float) -> dict[str, float]:
+    """Median seconds of each call times ``unit``; they are called in turn, after a warm-up."""
+    for call in calls.values():
+        call()
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(times):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: unit * float(np.median(one)) for name, one in seconds.items()}
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def training(kind: str, preset: str) -> Found:
+    """Timesteps a second of training on full windows, by who trains."""
+    torch.set_num_threads(1)
+    config = JatConfig.preset(preset)
+    window = full_window(config, kind)
+    forms = ("plain", "float32", "bfloat16")
+    found = in_turn({form: Training(form, kind, preset) for form in forms}, TRAININGS, 1)
+    return {form: window.timesteps / seconds for form, seconds in found.items()}
+
+
+class Training:
+    """One step of AdamW on one full window at each call.
+
+    Args:
+        form: "plain", or ours in "float32" or "bfloat16".
+        kind: of the window.
+        preset: of the model.
+    """
+
+    def __init__(self, form: str, kind: str, preset: str):
+        from jatlab.experiments.benchmarks.plain import PlainJat
+
+        torch.manual_seed(0)
+        config = JatConfig.preset(preset)
+        model = PlainJat(config) if form == "plain" else JatModel(config)
+        self.model, self.bfloat16 = model.train(), form == "bfloat16"
+        window = full_window(config, kind)
+        self.batch = made_up(config, window, 1, CPU) | {"rewards": torch.randn(1, window.timesteps)}
+        self.optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+
+    def __call__(self) -> None:
+        """Forward, backward and AdamW."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            loss = self.model(**self.batch).loss
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def megabytes(self) -> float:
+        """Of gradients and AdamW's moments, after a step."""
+        return sum(3 * parameter.nbytes for parameter in self.optimizer.state) / 2**20
+
+
+def memory(kind: str, preset: str) -> Found:
+    """Megabytes beside weights, gradients and moments at the peak of training, by who trains."""
+    return {form: call_apart(MODULE, "peak", form, kind, preset) for form in ("plain", "float32")}
+
+
+def peak(form: str, kind: str, preset: str) -> float:
+    """Megabytes that two steps add to what was there before, less what AdamW must hold."""
+    torch.set_num_threads(1)
+    step, before = Training(form, kind, preset), peak_megabytes()
+    step()
+    step()
+    return peak_megabytes() - before - step.megabytes()
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def as_tables(found: Found) -> str:
+    """The tables in Markdown."""
+    rates = found["limits"]["gigabytes_per_second"]
+    return "\n\n".join(
+        [
+            f"One thread of {found['processor']}, torch {found['torch']}, {found['date']}; "
+            f"{1e3 * found['limits']['tflops']:.0f} GFLOP/s in matrix products, {rates:.1f} GB/s "
+            "read.",
+            table(*_acting_rows(found["acting"], rates)),
+            table(*_training_rows(found["training"], found["memory"])),
+        ]
+    )
+
+
+def _acting_rows(acting: Found, rate: float) -> tuple[list[str], list[list[str]]]:
+    head = ["a step, ms", "plain", *FORMS, *(f"ratio, {form}" for form in FORMS), "int8, reading"]
+    rows = []
+    for kind, one in acting.items():
+        times = one["milliseconds"]
+        ratios = [f"{times['plain'] / times[form]:.1f}" for form in FORMS]
+        reading = one["weights"]["int8"] / rate
+        shown = [f"{times[form]:.0f}" for form in ("plain", *FORMS)]
+        rows.append([kind, *shown, *ratios, f"{reading:.0f}"])
+    return head, rows
+
+
+def _training_rows(training: Found, memory: Found) -> tuple[list[str], list[list[str]]]:
+    forms = ("float32", "bfloat16")
+    head = ["timesteps/s", "plain", *forms, *(f"ratio, {form}" for form in forms)]
+    head += ["MB, plain", "MB, float32", "ratio"]
+    rows = []
+    for kind, speed in training.items():
+        ratios = [f"{speed[form] / speed['plain']:.2f}" for form in forms]
+        held = [memory[kind]["plain"], memory[kind]["float32"]]
+        row = [kind, *(f"{speed[form]:.1f}" for form in ("plain", *forms)), *ratios]
+        rows.append([*row, *(f"{one:,.0f}" for one in held), f"{held[1] / held[0]:.2f}"])
+    return head, rows

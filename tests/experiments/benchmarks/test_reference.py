@@ -1,0 +1,106 @@
+"""The comparison with the published way measures what it says, and says it in tables."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from jatlab.cli import main
+from jatlab.experiments.benchmarks import reference
+from jatlab.experiments.benchmarks.cost import full_window
+from jatlab.experiments.benchmarks.device import made_up
+from jatlab.experiments.benchmarks.hardware import measured_bandwidth
+from jatlab.model.checkpoint.int8 import _has_products
+from jatlab.model.config import JatConfig
+from jatlab.model.inputs import Timesteps
+
+CPU = torch.device("cpu")
+needs_products = pytest.mark.skipif(not _has_products(), reason="no products of 8 bits here")
+FOUND = {
+    "processor": "a processor",
+    "torch": "2.13.0",
+    "date": "2026-11-27",
+    "preset": "paper",
+    "limits": {"tflops": 0.05, "gigabytes_per_second": 10.0},
+    "acting": {
+        "image": {
+            "milliseconds": {"plain": 120.0, "float32": 60.0, "bfloat16": 40.0, "int8": 20.0},
+            "weights": {"float32": 340.0, "bfloat16": 170.0, "int8": 85.0},
+        }
+    },
+    "training": {"image": {"plain": 10.0, "float32": 15.0, "bfloat16": 25.0}},
+    "memory": {"image": {"plain": 2000.0, "float32": 1000.0}},
+}
+
+
+def test_tables_have_times_and_ratios():
+    text = reference.as_tables(FOUND)
+    assert "a processor, torch 2.13.0, 2026-11-27; 50 GFLOP/s in matrix products, 10.0 GB/s" in text
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert ["image", "120", "60", "40", "20", "2.0", "3.0", "6.0", "8"] in rows  # 85 MB at 10 GB/s
+    assert ["image", "10.0", "15.0", "25.0", "1.50", "2.50", "2,000", "1,000", "0.50"] in rows
+
+
+def test_calls_are_measured_in_turn():
+    told = []
+    calls = {name: lambda name=name: told.append(name) for name in "ab"}
+    found = reference.in_turn(calls, 3, 1e3)
+    assert told == ["a", "b"] * 4
+    assert set(found) == {"a", "b"} and all(0 <= one < 1000 for one in found.values())
+
+
+def test_memory_is_read_at_some_speed():
+    assert 0.1 < measured_bandwidth(megabytes=8, repeats=2) < 5000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", reference.TASKS)
+def test_the_plain_way_gives_what_a_whole_pass_gives(kind):
+    """Behind the cache of earlier tokens, the last two timesteps see what they would see."""
+    pytest.importorskip("transformers")
+    from jatlab.experiments.benchmarks.plain import PlainActor, PlainJat
+
+    torch.manual_seed(0)
+    config = JatConfig.preset("nano")
+    model = PlainJat(config).eval()
+    batch = made_up(config, full_window(config, kind, 2), 1, CPU)
+    batch["rewards"] = torch.zeros(1, 2)
+    torch.manual_seed(1)
+    actor = PlainActor(model, context=6)
+    torch.manual_seed(1)
+    before = torch.randn(1, 8, config.hidden_size)
+    once, again = actor.act(batch), actor.act(batch)
+    assert torch.equal(once[0], again[0])  # the cache is as before
+    with torch.no_grad():
+        steps = Timesteps.of(batch)
+        tokens = torch.stack([model._observations(steps), model._actions(steps)], 2).flatten(1, 2)
+        hidden = model._hidden(torch.cat([before, tokens], 1), None)[:, -4:]
+        wanted = model._decode_actions(steps, hidden[:, ::2])[:, -1]
+    torch.testing.assert_close(once[0], wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@needs_products
+def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
+    """In this process, to be quicker."""
+    pytest.importorskip("transformers")
+    here = lambda module, name, *given: getattr(reference, name)(*given)  # noqa: E731
+    monkeypatch.setattr(reference, "call_apart", here)
+    path = tmp_path / "found.json"
+    words = ["bench", "--reference", "--presets", "nano", "--output", str(path)]
+    assert main(words) == 0
+    found = json.loads(path.read_text())
+    for kind in reference.TASKS:
+        times = found["acting"][kind]["milliseconds"]
+        assert set(times) == {"plain", *reference.FORMS} and min(times.values()) > 0
+        assert min(found["training"][kind].values()) > 0
+        assert all(np.isfinite(one) for one in found["memory"][kind].values())
+    weights = found["acting"]["discrete"]["weights"]
+    assert weights["float32"] == 2 * weights["bfloat16"] == 4 * weights["int8"]
+    assert "ratio, int8" in capsys.readouterr().out
+
+
+def test_the_reference_is_measured_at_one_size(capsys):
+    assert main(["bench", "--reference", "--presets", "nano", "mini"]) == 2
+    assert "measures one size, and --presets names nano, mini" in capsys.readouterr().err
