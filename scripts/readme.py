@@ -16,6 +16,7 @@ PAGES = {
     "bench": RESULTS / "speed.md",
     "recording-speed": RESULTS / "speed.md",
     "gpu": RESULTS / "speed.md",
+    "reference": RESULTS / "speed.md",
     "numbers": ROOT / "docs" / "design" / "numbers.md",
 }
 

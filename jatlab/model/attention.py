@@ -32,7 +32,7 @@ class Linear(nn.Linear):
 
     Acting multiplies two rows with each matrix, and F.linear reads the weights at a third of the
     memory's speed then. W times x transposed is the same product and reads them two to three times
-    as fast (docs/results/speed.md). The numbers agree to rounding.
+    as fast, if x lies in memory row by row (docs/results/speed.md). The numbers agree to rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,7 +41,8 @@ class Linear(nn.Linear):
             return F.linear(x, self.weight, self.bias)
         if not 1 < x.numel() // self.in_features <= FEW:
             return F.linear(x, self.weight, self.bias)
-        y = (self.weight @ x.reshape(-1, self.in_features).T).T.reshape(*x.shape[:-1], -1)
+        rows = x.reshape(-1, self.in_features).contiguous()  # transposed already, it is slow
+        y = (self.weight @ rows.T).T.contiguous().view(*x.shape[:-1], -1)
         return y if self.bias is None else y + self.bias
 
 

@@ -1,5 +1,7 @@
 """Rollout: environments in gymnasium's wrappers, and seeds of any kind of integer."""
 
+import functools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from jatlab.training.recipe import TrainConfig
 from jatlab.viz.player.playback import play
 from tests.support.little_tasks import GAME, GRID, PUSH
 
+made = functools.cache(make_env)  # an environment of each task is enough
 WRAPPERS = [
     lambda env: gym.wrappers.TimeLimit(env, 5),
     gym.wrappers.OrderEnforcing,
@@ -54,7 +57,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array])
 def test_seeds_may_be_numpys(name, kind):
-    key, env = f"{get_task(name).observation}_observation", make_env(name, seed=kind(7))
+    key, env = f"{get_task(name).observation}_observation", made(name)
     drawn = [env.reset(seed=seed)[0][key] for seed in (kind(7), 7)]
     fresh = make_env(name, seed=kind(7)).reset()[0][key]
     np.testing.assert_array_equal(drawn[0], drawn[1])
@@ -71,9 +74,9 @@ def test_other_seeds_are_refused_by_name(name, seed):
     with pytest.raises(ValueError, match=message):
         make_env(name, seed=seed)
     with pytest.raises(ValueError, match=message):
-        make_env(name).reset(seed=seed)
+        made(name).reset(seed=seed)
     with pytest.raises(ValueError, match=message):
-        rollout(RandomAgent(), make_env(name), seed=seed)
+        rollout(RandomAgent(), made(name), seed=seed)
     with pytest.raises(ValueError, match=message):
         play(RandomAgent(), name, seed)
 

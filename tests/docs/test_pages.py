@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from jatlab.cli import build_parser
-from scripts import readme, structure
+from scripts import readme, reference, structure
 from scripts.docs import pages
 from scripts.gpu import table
 
@@ -48,12 +48,16 @@ def test_an_unchanged_page_is_not_written_again(tmp_path):
 
 @pytest.mark.parametrize("mark", sorted(readme.PAGES))
 def test_the_pages_have_the_marks_of_the_scripts(mark):
-    assert readme.inserted(mark).startswith(("|", "Means", "100", "`make", "27", "Imitated"))
+    assert readme.inserted(mark).startswith(("|", "Means", "100", "`make", "27", "Imitated", "One"))
 
 
 def test_the_gpus_tables_are_those_of_the_measurements():
     measured = json.loads((readme.RESULTS / "gpu.json").read_text(encoding="utf-8"))
     assert readme.inserted("gpu") == table.tables(measured)
+
+
+def test_the_references_tables_are_those_of_the_measurements():
+    assert readme.inserted("reference") == reference.tables()
 
 
 def test_insert_replaces_what_stands_between_the_marks(tmp_path):

@@ -262,5 +262,7 @@ def _open(path: Path) -> safe_open:
 def _known_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     known = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if dtype is not None and known not in DTYPES.values():
-        raise ValueError(f"dtype {dtype!r}: weights are loaded in {' or '.join(DTYPES)}")
+        raise ValueError(
+            f"dtype {dtype!r}: weights are loaded in {' or '.join(DTYPES)}, an agent's also in int8"
+        )
     return known
