@@ -4,10 +4,17 @@ The public names are loaded on first use, so `import jatlab` takes milliseconds 
 torch nor any environment.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+# Torch's threads wait for each other at every operation. By default they wait by computing, which
+# takes the cores from each other where other programs use them too: acting was then up to eighteen
+# times slower (docs/results/speed.md). So they soon sleep. OpenMP reads this when torch is first loaded.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _HOME = {  # public name -> the module that defines it
     "JatConfig": "jatlab.model.config",

@@ -10,6 +10,7 @@ import torch
 
 from jatlab import __version__
 from jatlab.utils import machine
+from tests.support import ROOT
 
 
 @pytest.fixture
@@ -101,3 +102,20 @@ def test_a_copy_that_was_never_installed_knows_its_version(monkeypatch):
     monkeypatch.setattr(machine, "version", unknown)
     assert machine.installed_version("jatlab") == __version__
     assert machine.installed_version("torch") is None
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, "1000"),
+        ({"GOMP_SPINCOUNT": "5"}, "5"),
+        ({"OMP_WAIT_POLICY": "active"}, "None"),
+    ],
+)
+def test_waiting_threads_soon_sleep_unless_the_user_says_how(given, wanted):
+    named = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+    environment = {name: value for name, value in os.environ.items() if name not in named}
+    code = "import os, jatlab; print(os.environ.get('GOMP_SPINCOUNT'))"
+    command = [sys.executable, "-c", code]
+    said = subprocess.check_output(command, env=environment | given, text=True, cwd=ROOT)
+    assert said.strip() == wanted

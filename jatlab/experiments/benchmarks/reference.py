@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import platform
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -30,12 +32,14 @@ from jatlab.model.checkpoint.int8 import Int8Linear, to_int8
 from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.files import write_json
+from jatlab.utils.machine import cores
 
 Call = Callable[[], object]  # what is timed
 TASKS = {"continuous": "metaworld-reach", "discrete": "babyai-go-to", "image": "atari-pong"}
 FORMS = ("float32", "bfloat16", "int8")  # of our weights in acting
 CONTEXT = {"continuous": 128, "discrete": 128, "image": 16}  # timesteps, as published
 TIMES, TRAININGS = 15, 2  # that each is measured, after a warm-up
+DEFAULT_SPINS = "300000"  # of OpenMP, where nobody says how threads shall wait
 MODULE = "jatlab.experiments.benchmarks.reference"
 CPU = torch.device("cpu")
 Found = dict[str, Any]
@@ -67,6 +71,8 @@ def run(output: str | Path | None = None, preset: str = "paper", say: Any = prin
         for kind in TASKS:
             say(f"{name}, {kind} …")
             found[name][kind] = call_apart(MODULE, name, kind, preset)
+    say("beside other load …")
+    found["load"] = beside_load(preset)
     if output:
         write_json(output, found)
     return found
@@ -237,6 +243,39 @@ def peak(form: str, kind: str, preset: str) -> float:
     return peak_megabytes() - before - step.megabytes()
 
 
+# --- beside other load ----------------------------------------------------------------------------
+
+
+def beside_load(preset: str) -> Found:
+    """Milliseconds of acting and of a training step with all threads.
+
+    "alone"; "beside load", as many endless loops as there are cores; and "as by default", the same
+    with threads that wait as OpenMP lets them.
+    """
+    found = {"alone": call_apart(MODULE, "with_all_threads", preset)}
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores())]
+    try:
+        found["beside load"] = call_apart(MODULE, "with_all_threads", preset)
+        found["as by default"] = call_apart(
+            MODULE, "with_all_threads", preset, GOMP_SPINCOUNT=DEFAULT_SPINS
+        )
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+    return found
+
+
+def with_all_threads(preset: str) -> Found:
+    """Milliseconds of acting with ``preset``, and of a training step of `nano` on arms."""
+    torch.set_num_threads(cores())
+    config = JatConfig.preset("nano")
+    step = Training("float32", "continuous", "nano")
+    step.batch = made_up(config, full_window(config, "continuous", 8), 64, CPU)
+    acting = in_turn({"acting": _actor(_model(preset, "float32"), "continuous")}, 5, 1e3)
+    return acting | in_turn({"training": step}, 5, 1e3)
+
+
 # --- tables ---------------------------------------------------------------------------------------
 
 
@@ -250,6 +289,7 @@ def as_tables(found: Found) -> str:
             "read.",
             table(*_acting_rows(found["acting"], rates)),
             table(*_training_rows(found["training"], found["memory"])),
+            table(*_load_rows(found["load"])),
         ]
     )
 
@@ -276,4 +316,13 @@ def _training_rows(training: Found, memory: Found) -> tuple[list[str], list[list
         held = [memory[kind]["plain"], memory[kind]["float32"]]
         row = [kind, *(f"{speed[form]:.1f}" for form in ("plain", *forms)), *ratios]
         rows.append([*row, *(f"{one:,.0f}" for one in held), f"{held[1] / held[0]:.2f}"])
+    return head, rows
+
+
+def _load_rows(load: Found) -> tuple[list[str], list[list[str]]]:
+    head = ["all threads, ms", *load, "beside load against alone"]
+    rows = []
+    for what in ("acting", "training"):
+        ratio = load["beside load"][what] / load["alone"][what]
+        rows.append([what, *(f"{one[what]:,.0f}" for one in load.values()), f"{ratio:.1f}"])
     return head, rows

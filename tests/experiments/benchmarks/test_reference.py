@@ -31,6 +31,11 @@ FOUND = {
     },
     "training": {"image": {"plain": 10.0, "float32": 15.0, "bfloat16": 25.0}},
     "memory": {"image": {"plain": 2000.0, "float32": 1000.0}},
+    "load": {
+        "alone": {"acting": 20.0, "training": 100.0},
+        "beside load": {"acting": 50.0, "training": 250.0},
+        "as by default": {"acting": 2000.0, "training": 900.0},
+    },
 }
 
 
@@ -39,6 +44,7 @@ def test_tables_have_times_and_ratios():
     assert "a processor, torch 2.13.0, 2026-11-27; 50 GFLOP/s in matrix products, 10.0 GB/s" in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     assert ["image", "120", "60", "40", "20", "2.0", "3.0", "6.0", "8"] in rows  # 85 MB at 10 GB/s
+    assert ["acting", "20", "50", "2,000", "2.5"] in rows
     assert ["image", "10.0", "15.0", "25.0", "1.50", "2.50", "2,000", "1,000", "0.50"] in rows
 
 
@@ -85,8 +91,9 @@ def test_the_plain_way_gives_what_a_whole_pass_gives(kind):
 def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
     """In this process, to be quicker."""
     pytest.importorskip("transformers")
-    here = lambda module, name, *given: getattr(reference, name)(*given)  # noqa: E731
+    here = lambda module, name, *given, **_: getattr(reference, name)(*given)  # noqa: E731
     monkeypatch.setattr(reference, "call_apart", here)
+    monkeypatch.setattr(reference, "cores", lambda: 1)
     path = tmp_path / "found.json"
     words = ["bench", "--reference", "--presets", "nano", "--output", str(path)]
     assert main(words) == 0
@@ -96,6 +103,7 @@ def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
         assert set(times) == {"plain", *reference.FORMS} and min(times.values()) > 0
         assert min(found["training"][kind].values()) > 0
         assert all(np.isfinite(one) for one in found["memory"][kind].values())
+    assert all(set(one) == {"acting", "training"} for one in found["load"].values())
     weights = found["acting"]["discrete"]["weights"]
     assert weights["float32"] == 2 * weights["bfloat16"] == 4 * weights["int8"]
     assert "ratio, int8" in capsys.readouterr().out
