@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 # Torch's threads wait for each other at every operation. By default they wait by computing, which
 # takes the cores from each other where other programs use them too: acting was then up to eighteen
-# times slower (docs/results/speed.md). So they soon sleep. OpenMP reads this when torch is first loaded.
+# times slower (docs/results/speed.md). So they soon sleep. OpenMP reads this when torch is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
