@@ -28,6 +28,10 @@ from jatlab.utils.bars import hidden
 from jatlab.utils.console import ERRORS
 from jatlab.utils.worker import import_own
 
+NO_MEMORY = (
+    "there was no memory left: try fewer workers, or a smaller batch or model. What is finished is "
+    "kept; the same command goes on from there"
+)
 # arguments that are, or may be, files and folders
 PATHS = {"agent", "config", "data", "folder", "image", "output", "path", "resume", "root", "source"}
 PATHS |= {"start", "stream"}
@@ -63,6 +67,18 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        print(f"error: {NO_MEMORY}", file=sys.stderr)
+        return 2
+
+
+def _lacks_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether there was no memory left; PyTorch says so in words alone."""
+    said = str(error).lower()
+    words = ("out of memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, MemoryError) or any(one in said for one in words)
 
 
 def _print_in_any_encoding() -> None:

@@ -8,6 +8,7 @@ playable agent (model.safetensors, config.json, tokenizer.json) and what only tr
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
@@ -252,3 +253,21 @@ def interruptible(patience: float = 1.0) -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_with_launcher() -> None:
+    """Where a launcher of several processes has started this one: stop when the launcher is gone.
+
+    torchrun and `accelerate launch` put their processes into sessions of their own, so that these
+    would train on when the launcher is killed. They save and stop then, as after SIGTERM.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.name == "posix":
+        threading.Thread(target=_watch_launcher, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch_launcher(launcher: int) -> None:
+    while os.getppid() == launcher:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+    os._exit(1)  # the others are gone, and it waits for them

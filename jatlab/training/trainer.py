@@ -47,6 +47,7 @@ from jatlab.training.setup import build_model, resolve
 from jatlab.training.state import (
     EmaWeights,
     check_config,
+    end_with_launcher,
     interruptible,
     load_state,
     newest,
@@ -88,6 +89,7 @@ def train(config: TrainConfig, on_report: Report | None = None) -> Path:
         TrainingInterrupted: after Ctrl-C or SIGTERM, when everything is saved.
     """
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes
+    end_with_launcher()
     with only_writer(Path(config.output)) if is_first else nullcontext():
         return Trainer(config, on_report).fit()
 

@@ -93,3 +93,27 @@ def test_tasks_are_listed(capsys):
     listed = capsys.readouterr().out
     for name in ("atari-pong", "babyai-go-to-local", "metaworld-reach", "mujoco-ant"):
         assert name in listed
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8")],
+)
+def test_no_memory_is_told_in_a_sentence(error, monkeypatch, capsys):
+    def fail(**options):
+        raise error
+
+    monkeypatch.setattr("jatlab.data.recording.record.record", fail)
+    assert main(["record", "babyai-go-to-obj"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: there was no memory left: try fewer workers")
+    assert told.count("\n") == 1
+
+
+def test_another_error_of_a_library_keeps_its_traceback(monkeypatch):
+    def fail(**options):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr("jatlab.data.recording.record.record", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        main(["record", "babyai-go-to-obj"])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -192,10 +193,20 @@ def kill(work: Work, source: Path, out: Path, moment: float, whole_group: bool, 
     process = warm.start(words(next_command(work, out), source, out))
     lasts = process.wait(moment) is None
     if lasts:
+        others = at_work(out) if whole_group else []  # a launcher's are in sessions of their own
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+        for other in others:
+            with suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
         process.wait(60)
-    wait_for(lambda: not group_is_alive(process.pid), 60)
+    wait_for(lambda: not group_is_alive(process.pid) and not at_work(out), 60)
     return lasts
+
+
+def at_work(out: Path) -> list[int]:
+    """Processes whose command names a folder."""
+    found = subprocess.run(["pgrep", "-f", "--", f"{out}( |$)"], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.splitlines()]
 
 
 def shared_memory() -> set[str]:

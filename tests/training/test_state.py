@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from jatlab.training.state import EmaWeights, interruptible
 from jatlab.utils.files import atomic_folder
+from tests.support import ROOT
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
@@ -43,3 +46,23 @@ def test_the_average_follows_the_weights_and_steps_aside():
     with average.applied(model):
         assert model.weight.item() == pytest.approx(0.875)
     assert model.weight.item() == 1
+
+
+LAUNCHED = """
+import subprocess, sys
+code = "import time; from jatlab.training.state import end_with_launcher as e; e(); "
+code += "print('ready', flush=True); time.sleep(20); print('alone')"
+subprocess.run([sys.executable, "-c", code], start_new_session=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_process_ends_with_the_launcher_that_was_killed():
+    environment = os.environ | {"TORCHELASTIC_RUN_ID": "one", "PYTHONPATH": str(ROOT)}
+    command, said = [sys.executable, "-c", LAUNCHED], subprocess.PIPE
+    launcher = subprocess.Popen(command, env=environment, stdout=said, text=True)
+    assert launcher.stdout.readline() == "ready\n"
+    launcher.kill()
+    assert launcher.stdout.read() == ""  # until the last process has closed it
+    launcher.wait()

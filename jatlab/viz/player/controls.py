@@ -81,7 +81,9 @@ class Controls:
             self.menus["seed"].value, self.menus["who"].value = session.seed, session.who
             self.menus["speed"].value = min(max(round(session.speed), SPEEDS[0]), SPEEDS[1])
             look, last = self.menus["index"], watch.moments[-1].step
-            look.max, look.min = max(last, 1), min(watch.moments[0].step, max(last, 1))
+            least, most = min(watch.moments[0].step, max(last, 1)), max(last, 1)
+            look.min = min(look.min, least)  # neither bound may pass the other on the way
+            look.max, look.min = most, least
             look.value = last if session.index < 0 else session.index
         self.enable()
         if not keep:

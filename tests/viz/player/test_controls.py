@@ -91,4 +91,7 @@ def test_frames_are_kept_of_the_last_timesteps_only(agent, monkeypatch):
         assert [moment.step for moment in player.watch.moments] == [5, 6, 7, 8, 9]
         change(player, "index", 6)
         assert player.watch.moments[player.place].step == 6
-        assert player.controls.menus["index"].min == 5
+        index = player.controls.menus["index"]
+        assert (index.min, index.max) == (5, 9)
+        change(player, "seed", 12)  # a new episode begins below the last one's least
+        assert (index.min, index.value, index.max) == (0, 0, 1)

@@ -12,12 +12,14 @@ import pytest
 
 from jatlab.viz.player import app
 from jatlab.viz.player.app import Player
+from jatlab.viz.player.watching import KEPT
 from tests.support.little_tasks import GAME, GRID
 from tests.support.works import MOMENTS
 
 USUAL = 8  # timesteps a second
 TASKS = ("babyai-go-to-local", "mujoco-hopper", "atari-pong")  # episodes of tens to thousands
 PICTURES = 2 * 3600 * USUAL // len(TASKS) * MOMENTS // 50  # of each task
+SETTLED = max(PICTURES // 4, 2 * KEPT)  # pictures after which all is kept that ever is
 on_linux = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="a process of Linux")
 
 
@@ -78,9 +80,9 @@ def test_more_play_holds_no_more(agent, task):
 @pytest.mark.parametrize("task", TASKS)
 def test_two_hours_of_play_hold_no_more(agent, task):
     with Player(agent, task, speed=1000) as player:
-        watch(player, PICTURES // 4)
+        watch(player, SETTLED)
         memory, objects = held()
-        watch(player, PICTURES - PICTURES // 4)
+        watch(player, PICTURES - SETTLED)
         more_memory, more_objects = held()
     print(f"{task}: {PICTURES} pictures, {memory:.0f} MB, then {more_memory:.0f} MB")
     assert more_objects < 1.05 * objects
