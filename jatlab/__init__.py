@@ -21,6 +21,7 @@ _HOME = {  # public name -> the module that defines it
     "JatModel": "jatlab.model",
     "TextTokenizer": "jatlab.model.tokenization",
     "Agent": "jatlab.agents.agent",
+    "InContextAgent": "jatlab.agents.in_context",
     "RetrieveAndPlay": "jatlab.agents.retrieve",
     "rollout": "jatlab.agents.rollout",
     "load_agent": "jatlab.agents.checkpoints",

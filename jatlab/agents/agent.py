@@ -127,6 +127,7 @@ class Agent(Travelling):
                 "agent.reset needs the task that will be played: "
                 "agent.reset(n, task='babyai-go-to-obj')"
             )
+        self._check_memory()
         self.task = get_task(task) if isinstance(task, str) else task
         choices, words = self.task.action_size, self.model.config.vocab_size
         require(
@@ -262,17 +263,24 @@ class Agent(Travelling):
         self, hidden: Tensor, greedy: bool, temperature: float
     ) -> tuple[list[Action], np.ndarray | None]:
         """Actions, and the probabilities (n, actions) of discrete ones, from (n, H)."""
-        size = self.task.action_size
+        predicted = self._predict(hidden, temperature)
         if self.task.action == "continuous":
-            self._last_actions = self.model.continuous_decoder(hidden)[:, :size]
+            self._last_actions = predicted
             return list(self._last_actions.float().cpu().numpy().copy()), None
-        # discrete actions are the first words of the vocabulary
-        logits = F.linear(hidden, self.model.token_decoder.weight[:size])
-        probabilities = tempered(logits.float(), temperature).cpu().numpy()
+        probabilities = predicted.cpu().numpy()
         likeliest = greedy or temperature == 0
         chosen = probabilities.argmax(-1) if likeliest else self._sample(probabilities)
         self._last_actions = torch.tensor(chosen, device=self.device)
         return [int(action) for action in chosen], probabilities
+
+    def _predict(self, hidden: Tensor, temperature: float) -> Tensor:
+        """The actions (n, m), or the probabilities (n, actions) of discrete ones, from (n, H)."""
+        size = self.task.action_size
+        if self.task.action == "continuous":
+            return self.model.continuous_decoder(hidden)[:, :size]
+        # discrete actions are the first words of the vocabulary
+        logits = F.linear(hidden, self.model.token_decoder.weight[:size])
+        return tempered(logits.float(), temperature)
 
     def _sample(self, probabilities: np.ndarray) -> np.ndarray:
         """One draw a row, each from its generator, by inverting the distribution function."""
@@ -302,6 +310,15 @@ class Agent(Travelling):
                 "agent.act comes after agent.reset(n, task): the task is not known yet"
             )
         return self.generators
+
+    def _check_memory(self) -> None:
+        """Refuse to play as an ordinary agent where the weights are an in-context agent's."""
+        require(
+            not self.settings.retrieved,
+            f"{self.info.get('name', 'this')} is an in-context agent and plays from demonstrations "
+            "of the task: `jatlab play AGENT TASK --demonstrations FOLDER`, or "
+            "jatlab.InContextAgent(agent, task, demonstrations)",
+        )
 
     def _no_action(self, n: int) -> Tensor:
         if self.task.action == "continuous":

@@ -22,12 +22,11 @@ from jatlab.tasks.task import Observation
 from jatlab.utils.checks import require
 
 
-class RetrieveAndPlay:
-    """Acts without any training, with the calls of `Agent`, in lockstep too.
+class Retriever:
+    """Finds demonstrated timesteps for n environments in lockstep, and remembers what they follow.
 
-    Of each observation it finds the nearest demonstrated timestep and repeats its action. Where the
-    timestep that follows the last one retrieved is as near as the nearest, that one is taken, so
-    that a demonstration of its own is repeated to its end.
+    Where the timestep that follows the last one retrieved is as near as the nearest, that one comes
+    first, so that a demonstration of its own is repeated to its end.
 
     Args:
         task: the task, or its name.
@@ -35,10 +34,6 @@ class RetrieveAndPlay:
         count: use so many demonstrations, the first; None: all.
         encoder: an agent whose encoder compares frames; None: jatlab-mini, where the task observes
             frames.
-
-    Attributes:
-        index: the demonstrations.
-        neighbours: of the last `act`, one for each environment.
 
     Raises:
         FileNotFoundError: if the folder has no episode of the task.
@@ -55,6 +50,65 @@ class RetrieveAndPlay:
         self.task = get_task(task) if isinstance(task, str) else task
         encode = frame_encoder(encoder) if self.task.observation == "image" else None
         self.index = DemonstrationIndex(self.task, demonstrations, count, encode)
+        self._before: list[int | None] | None = None
+
+    def reset(self, n: int, task: str | Task | None) -> None:
+        """Get ready for ``n`` environments.
+
+        Raises:
+            ValueError: for another task than that of the demonstrations.
+        """
+        name = self.task.name if task is None else getattr(task, "name", task)
+        require(
+            name == self.task.name,
+            f"these demonstrations are of {self.task.name}, so {name} cannot be played from them: "
+            f"give demonstrations of {name}",
+        )
+        self._before = [None] * n
+
+    def ready(self) -> list[int | None]:
+        """The row that each environment followed last. Raises ValueError before `reset`."""
+        if self._before is None:
+            raise ValueError("agent.act comes after agent.reset(n, task)")
+        return self._before
+
+    def retrieve(
+        self, observations: Sequence[Observation], starts: np.ndarray, k: int = 1
+    ) -> Neighbours:
+        """The ``k`` nearest timesteps of each observation, the first one to be repeated."""
+        before = [None if start else row for start, row in zip(starts, self.ready(), strict=True)]
+        found = self.index.nearest(observations, k)
+        firsts = self.index.going_on(observations, found, before)
+        rows = [_first(row.tolist(), first) for row, first in zip(found.rows, firsts, strict=True)]
+        self._before = list(firsts)
+        return Neighbours(np.array(rows), found.distances)
+
+
+def _first(rows: list[int], first: int) -> list[int]:
+    """As many rows, ``first`` before the others."""
+    return [first, *(row for row in rows if row != first)][: len(rows)]
+
+
+class RetrieveAndPlay:
+    """Acts without any training, with the calls of `Agent`, in lockstep too.
+
+    Of each observation it finds the nearest demonstrated timestep and repeats its action, see
+    `Retriever`, whose arguments it takes.
+
+    Attributes:
+        index: the demonstrations.
+        neighbours: of the last `act`, one for each environment.
+    """
+
+    def __init__(
+        self,
+        task: str | Task,
+        demonstrations: Demonstrations,
+        count: int | None = None,
+        encoder: Agent | None = None,
+    ):
+        self.retriever = Retriever(task, demonstrations, count, encoder)
+        self.task, self.index = self.retriever.task, self.retriever.index
         self.info: dict[str, Any] = {
             "name": f"retrieve-and-play-{self.index.episodes}-{self.index.store.fingerprint}"
         }
@@ -66,13 +120,7 @@ class RetrieveAndPlay:
         Raises:
             ValueError: for another task than that of the demonstrations.
         """
-        name = self.task.name if task is None else getattr(task, "name", task)
-        require(
-            name == self.task.name,
-            f"these demonstrations are of {self.task.name}, so {name} cannot be played from them: "
-            f"make a RetrieveAndPlay({name!r}, …) with demonstrations of that task",
-        )
-        self._before: list[int | None] | None = [None] * n
+        self.retriever.reset(n, task)
         self._fresh = True
 
     def act(
@@ -95,28 +143,14 @@ class RetrieveAndPlay:
             one = None if starts is None else np.array([starts])
             got: Any = [rewards]
             return self.act([observations], got, one)[0]
-        before = self._ready()
-        begins = checked_starts([self._fresh] * len(before) if starts is None else starts)
-        check_lengths(len(before), observations, checked_rewards(rewards, begins), begins, seeds)
+        n = len(self.retriever.ready())
+        begins = checked_starts([self._fresh] * n if starts is None else starts)
+        check_lengths(n, observations, checked_rewards(rewards, begins), begins, seeds)
         for observation in observations:
             check_observation(observation, self.task)
         self._fresh = False
-        return [self.index.action(row) for row in self._retrieve(observations, begins)]
-
-    def _ready(self) -> list[int | None]:
-        before = getattr(self, "_before", None)
-        if before is None:
-            raise ValueError("agent.act comes after agent.reset(n, task)")
-        return before
-
-    def _retrieve(self, observations: Sequence[Observation], starts: np.ndarray) -> list[int]:
-        """The row whose action each environment repeats."""
-        before = [None if start else row for start, row in zip(starts, self._ready(), strict=True)]
-        found = self.index.nearest(observations)
-        rows = self.index.going_on(observations, found, before)
-        self.neighbours = Neighbours(np.array(rows)[:, None], found.distances)
-        self._before = list(rows)
-        return rows
+        self.neighbours = self.retriever.retrieve(observations, begins)
+        return [self.index.action(row) for row in self.neighbours.rows[:, 0].tolist()]
 
 
 def frame_encoder(agent: Agent | None = None) -> Encoder:

@@ -26,6 +26,10 @@ class AgentSettings:
         windows: domain -> timesteps that the agent remembers there, where they are fewer than fit
             into its positions, such as {"mujoco": 8}.
         cache_policy: what happens when the memory is full, see `jatlab.model.memory`.
+        retrieved: demonstrated timesteps that stand before each observation; 0: the agent is no
+            in-context agent (`jatlab.agents.in_context`), and remembers its episode instead.
+        sharpness: lambda of an in-context agent: exp(-lambda d) is the weight of an action that was
+            retrieved from d units away.
 
     Raises:
         ValueError: for a temperature that is negative or no number, or an unknown policy.
@@ -34,12 +38,17 @@ class AgentSettings:
     temperature: float = 1.0
     windows: Mapping[str, int] = field(default_factory=dict)
     cache_policy: str = "recompute"
+    retrieved: int = 0
+    sharpness: float = 10.0
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_fields(self)
         for domain, timesteps in self.windows.items():
             require(timesteps >= 2, f"windows[{domain!r}] is {timesteps}: expected at least 2")
+        for name in ("retrieved", "sharpness"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} is {value}: expected a number of at least 0")
         require(
             self.cache_policy in POLICIES,
             f"unknown cache policy {self.cache_policy!r}; there are {', '.join(POLICIES)}",

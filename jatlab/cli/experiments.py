@@ -105,6 +105,13 @@ def add_ablate(commands: Commands) -> None:
     add("--steps", type=int, help="of training, in place of each variant's")
     add("--episodes", type=int, default=50, help="that each agent plays of each task")
     add(
+        "--only",
+        nargs="+",
+        metavar="VARIANT",
+        help="make these variants alone (names, or patterns such as '5 shown: *'); the others keep "
+        "the results that ship",
+    )
+    add(
         "--install",
         action="store_true",
         help="put the results into the package, in place of those that ship",

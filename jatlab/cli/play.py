@@ -110,12 +110,13 @@ def add_play(commands: Commands) -> None:
         "play", play, "play one episode: print it, or save it as a video or as a page"
     )
     add = parser.add_argument
-    add("agent", help=AGENT + "; or 'retrieve': the nearest timestep of DEMONSTRATIONS acts")
+    add("agent", help=AGENT + "; or 'retrieve': the most similar timestep shown is repeated")
     add("task", help="the task's name")
     add(
         "--demonstrations",
         metavar="FOLDER",
-        help="folder of `jatlab record` whose episodes of the task 'retrieve' plays from",
+        help="folder of `jatlab record` with episodes of the task, for 'retrieve' and for an agent "
+        "of `jatlab train --in-context`",
     )
     add("--count", type=int, help="use so many demonstrations, the first; all, if not given")
     add("--seed", type=int, default=1_000_000, help="which episode")
@@ -148,18 +149,16 @@ def play(
         device: where the agent computes.
         dtype: how the weights are held in memory.
         output: the file to write, if any.
-        demonstrations: the folder that "retrieve" plays from.
+        demonstrations: the folder that "retrieve", or an in-context agent, plays from.
         count: of the demonstrations.
         **settings: of `jatlab.viz.player.playback.play`.
     """
     need("jatlab play", *for_tasks([task]), *_pictures(output))
     _check_demonstrations(agent, demonstrations, count)
-    if demonstrations is not None:
-        from jatlab.agents.retrieve import RetrieveAndPlay
-
-        player: Any = RetrieveAndPlay(task, demonstrations, count)
+    if demonstrations is None:
+        player: Any = load(agent, dtype, device)
     else:
-        player = load(agent, dtype, device)
+        player = _from_demonstrations(agent, task, demonstrations, count, dtype, device)
     if output is not None and output.lower().endswith(".html"):
         from jatlab.viz.web.playing import play_html
 
@@ -170,17 +169,40 @@ def play(
     play(player, task, output=output, **settings)
 
 
+def _from_demonstrations(
+    agent: str,
+    task: str,
+    demonstrations: str,
+    count: int | None,
+    dtype: str | None,
+    device: str,
+) -> Any:
+    """Who plays a task from demonstrations; raises ValueError for an agent that cannot."""
+    if agent == "retrieve":
+        from jatlab.agents.retrieve import RetrieveAndPlay
+
+        return RetrieveAndPlay(task, demonstrations, count)
+    from jatlab.agents.agent import Agent
+    from jatlab.agents.in_context import InContextAgent
+
+    player = load(agent, dtype, device)
+    if not isinstance(player, Agent):
+        raise ValueError(
+            f"{agent} does not play from demonstrations: leave --demonstrations and --count out"
+        )
+    return InContextAgent(player, task, demonstrations, count)
+
+
 def _check_demonstrations(agent: str, demonstrations: str | None, count: int | None) -> None:
-    """Raise ValueError unless demonstrations are given to the one who plays from them."""
+    """Raise ValueError where the folder is missing for the one who plays from it."""
     if agent == "retrieve" and demonstrations is None:
         raise ValueError(
             "retrieve plays from demonstrations: add --demonstrations FOLDER, the folder of "
             "`jatlab record TASK`"
         )
-    if agent != "retrieve" and (demonstrations is not None or count is not None):
+    if demonstrations is None and count is not None:
         raise ValueError(
-            f"{agent} does not play from demonstrations: use `jatlab play retrieve TASK "
-            "--demonstrations FOLDER`, or leave --demonstrations and --count out"
+            f"--count {count} is of demonstrations: add --demonstrations FOLDER, or leave it out"
         )
 
 

@@ -32,6 +32,7 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
         "share of the batches that predict observations, such as 0.125: the others have half of "
         "the tokens (1)",
     ),
+    "--retrieved": (int, "timesteps that --in-context puts before each one (20)"),
     "--steps": (int, "how long to train, in steps"),
     "--minutes": (float, "how long to train, in minutes"),
     "--batch-timesteps": (int, "timesteps of one batch, padding included (1024)"),
@@ -44,6 +45,8 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
     "--save-every": (int, "steps between checkpoints (500)"),
 }
 SWITCHES = {
+    "--in-context": "train an in-context agent: before each timestep stand the most similar ones "
+    "of other episodes of its task; it then plays unseen tasks from demonstrations",
     "--mix": "batches of several tasks of one domain, in place of one task's: worth it with many "
     "tasks",
     "--checkpoint-activations": "keep each block's input alone and compute the rest again: less "

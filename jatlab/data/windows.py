@@ -135,6 +135,10 @@ class WindowSource:
         mask = steps < lengths[:, None]  # (B, T)
         # padding repeats the window's last row, and is then zeroed
         rows = starts[:, None] + np.minimum(steps, lengths[:, None] - 1)
+        return self._arrays(rows, mask)
+
+    def _arrays(self, rows: np.ndarray, mask: np.ndarray) -> Batch:
+        """The batch of these timesteps (B, T); all is zero where ``mask`` (B, T) is False."""
         names = [name for name in self.store.columns if name != "text_observations"]
         batch = {name: self._gather(name, rows, mask) for name in names}
         batch["attention_mask"] = mask.astype(np.int64)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from jatlab.agents.retrieve import frame_encoder
 from jatlab.data.mixed import MixedSource, mix_alike
 from jatlab.data.mixture import BatchPlan, Mixture, cut_batches
+from jatlab.data.retrieval.context import ContextSource
 from jatlab.data.sources import Source
 from jatlab.data.symmetries import GridSymmetries
-from jatlab.data.windows import open_source
+from jatlab.data.windows import WindowSource, open_source
 from jatlab.training.recipe import TrainConfig
 from jatlab.training.setup import Setup, is_recorded
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from jatlab.data.language.pictures import PictureSource
     from jatlab.data.language.text import TextSource
     from jatlab.data.published.streams import StreamSource
-    from jatlab.data.windows import WindowSource
 
     TaskSource: TypeAlias = WindowSource | TextSource | PictureSource | StreamSource
 
@@ -80,6 +81,8 @@ def _open(name: str, setup: Setup, config: TrainConfig) -> TaskSource:
 def arrange(sources: Sequence[TaskSource], setup: Setup, config: TrainConfig) -> TrainingData:
     """Hold some of each source out, and mix the rest."""
     splits = [source.split(config.val_fraction, config.seed) for source in sources]
+    if config.in_context:
+        splits = [_in_context(train, held, config) for train, held in splits]
     train = [source for source, _ in splits]
     held_out = [
         plan for _, source in splits if source is not None for plan in _validation(source, config)
@@ -91,6 +94,26 @@ def arrange(sources: Sequence[TaskSource], setup: Setup, config: TrainConfig) ->
     symmetries = GridSymmetries(setup.tokenizer) if config.symmetries else None
     mixture = Mixture(mixed, config.batch_timesteps, weights, config.seed, symmetries)
     return TrainingData(train, mixture, held_out)
+
+
+def _in_context(
+    train: TaskSource, held_out: Source | None, config: TrainConfig
+) -> tuple[ContextSource, ContextSource | None]:
+    """Both sources, with what is retrieved before each timestep: only from episodes of the first.
+
+    Raises ValueError for text and pictures, and for a task with one episode.
+    """
+    if not isinstance(train, WindowSource):
+        raise ValueError(
+            f"{train.name} is read, not played, and has nothing to retrieve: name the tasks to "
+            "train in_context on"
+        )
+    shown, arguments = train.episodes, (config.retrieved, config.sharpness, config.seed)
+    encode = frame_encoder() if train.store.task.observation == "image" else None
+    context = ContextSource(train, shown, *arguments, encode)
+    if not isinstance(held_out, WindowSource):
+        return context, None
+    return context, ContextSource(held_out, shown, *arguments, encode)
 
 
 def _validation(source: Source, config: TrainConfig) -> list[BatchPlan]:

@@ -32,7 +32,7 @@ PRECISIONS = ("auto", "bf16", "fp32")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_tile")
 POSITIVE = (
     "batch_timesteps", "accumulate", "lr", "clip", "val_batches", "val_every", "save_every",
-    "log_every", "keep",
+    "log_every", "keep", "retrieved",
 )  # fmt: skip
 SHARES = ("warmup", "average", "val_fraction")
 # fields that were once the model's -> what to say instead
@@ -76,6 +76,13 @@ class TrainConfig:
     observations_predicted: float = 1.0
     # share of the windows whose observations cannot see past actions
     past_action_dropout: float = 0.0
+
+    # --- what stands before an observation: its episode, or what is retrieved for it
+    # train an in-context agent (jatlab.data.retrieval.context): before each timestep stand those of
+    # other episodes of its task that look most like it
+    in_context: bool = False
+    retrieved: int = 20  # of them
+    sharpness: float = 10.0  # lambda of the mixture with the nearest one's action
 
     # --- how the agent plays (its agent.json)
     # domain -> timesteps of a window, in training and in play, where fewer than fit, such as
@@ -152,6 +159,10 @@ class TrainConfig:
             not (self.stream and self.without_missions),
             "without_missions needs recorded episodes: a stream does not tell their missions first",
         )
+        require(
+            not (self.in_context and self.stream),
+            "in_context needs recorded episodes to retrieve from: leave stream out",
+        )
         check_device_name(self.device)
         for name, known in (("decay", DECAYS), ("precision", PRECISIONS)):
             value, names = getattr(self, name), ", ".join(map(repr, known))
@@ -176,7 +187,9 @@ class TrainConfig:
         for name in SHARES:
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} is a share from 0 to below 1, not {value}")
-        require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}: expected at least 0")
+        for name in ("weight_decay", "sharpness"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} is {value}: expected at least 0")
         for name in ("task_weights", "loss_weights"):
             for pattern, weight in getattr(self, name).items():
                 where = f"{name}[{pattern!r}]"

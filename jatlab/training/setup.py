@@ -25,6 +25,9 @@ from jatlab.training.recipe import TrainConfig, by_task
 from jatlab.training.state import checkpoints, newest
 from jatlab.utils.checks import require
 
+# of an in-context agent: it reads retrieved actions, and the next timestep is no consequence
+IN_CONTEXT = {"hide_past_actions": False, "observation_loss_coef": 0.0}
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -101,9 +104,26 @@ def _starting_agent(config: TrainConfig) -> Agent | None:
 
 
 def _model_config(config: TrainConfig, agent: Agent | None) -> JatConfig:
+    changes = (IN_CONTEXT if config.in_context else {}) | config.model
     if agent is None:
-        return JatConfig.preset(config.size, **config.model)
-    return JatConfig.from_dict(agent.model.config.to_dict() | config.model)
+        model = JatConfig.preset(config.size, **changes)
+    else:
+        model = JatConfig.from_dict(agent.model.config.to_dict() | changes)
+    if config.in_context:
+        _check_in_context(config, model)
+    return model
+
+
+def _check_in_context(config: TrainConfig, model: JatConfig) -> None:
+    require(
+        not model.hide_past_actions,
+        "in_context: hide_past_actions hides the retrieved actions too; leave it out of the model",
+    )
+    require(
+        config.retrieved < model.max_timesteps,
+        f"retrieved is {config.retrieved}: with the observation itself these are "
+        f"{config.retrieved + 1} timesteps, and the model has room for {model.max_timesteps}",
+    )
 
 
 def _play_settings(config: TrainConfig, agent: Agent | None) -> AgentSettings:
@@ -112,6 +132,8 @@ def _play_settings(config: TrainConfig, agent: Agent | None) -> AgentSettings:
     return AgentSettings(
         temperature=inherited.temperature if config.temperature is None else config.temperature,
         windows={**inherited.windows, **(config.windows or {})},
+        retrieved=config.retrieved if config.in_context else 0,
+        sharpness=config.sharpness,
     )
 
 

@@ -22,6 +22,7 @@ from scripts.lessons import NOTEBOOKS, lessons
 
 ROOT = Path(__file__).resolve().parents[2]
 USAGE_WIDTH = 88  # characters of a line, whatever terminal this runs in
+MANY_TASKS = 3  # of an ablation; with more, the table begins with all of them together
 REPOSITORY = homepage() + "/"
 SITE = "https://{}.github.io/{}/".format(*repository(homepage()).split("/"))
 
@@ -127,16 +128,17 @@ def ablations() -> str:
 
 def _ablation(results: dict) -> str:
     """One ablation: its question, and a row for each task and variant."""
-    from jatlab.experiments.ablations import side_by_side
+    from jatlab.experiments.ablations import over_tasks, side_by_side
 
-    runs = len(results["seeds"])
-    told = f"`{results['command']}`: {runs} run{'s' * (runs > 1)} of each variant"
+    by_task, told = side_by_side(results), f"`{results['command']}`: {_runs(results)}"
+    if len(by_task) > MANY_TASKS:
+        by_task = over_tasks(results) | by_task
     told += f", {results['minutes']:.0f} minutes of one core in all."
     rows = [
         "| task | variant | score | 95 % interval | less the first |",
         "| --- | --- | ---: | ---: | --- |",
     ]
-    for task, variants in side_by_side(results).items():
+    for task, variants in by_task.items():
         first = next(iter(variants.values()))
         for name, found in variants.items():
             low, high = found["interval"]
@@ -147,11 +149,19 @@ def _ablation(results: dict) -> str:
     return "\n\n".join([f"## {results['name']}", f"*{results['question']}*", told, "\n".join(rows)])
 
 
+def _runs(results: dict) -> str:
+    """How many runs the variants have."""
+    names = [run["variant"] for run in results["runs"]]
+    counts = sorted({names.count(name) for name in names})
+    numbers = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{numbers} run{'s' * (counts[-1] > 1)} of each variant"
+
+
 def _difference(first: dict, found: dict) -> str:
     """How a variant differs from the first one over runs, and whether the two can be told apart."""
     from jatlab.experiments.ablations import difference
 
-    if found is first or len(found["runs"]) < 2:
+    if found is first or len(found["runs"]) < 2 or len(first["runs"]) != len(found["runs"]):
         return ""
     mean, (low, high) = difference(first["runs"], found["runs"])
     verdict = "better" if low > 0 else "worse" if high < 0 else "not told apart"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -59,7 +60,7 @@ class DemonstrationIndex:
             f"{self.task.name} observes frames: give encode, which turns frames into vectors",
         )
         self.store, self.encode = _open(self.task, demonstrations, count), encode
-        self._search = self._make_search()
+        self._search = self._make_search(None)
 
     def __len__(self) -> int:
         return int(self.store.offsets[-1])
@@ -113,9 +114,35 @@ class DemonstrationIndex:
             rows: (n,) of the stored timesteps.
             k: how many.
         """
-        skip = [self._own(int(row)) for row in rows]
+        skip = self._own(rows)
         missions = [self.mission(int(row)) for row in rows]
         return self._nearest(self._stored(rows), missions, k, skip)
+
+    def nearest_among(
+        self, rows: np.ndarray, episodes: np.ndarray, k: int
+    ) -> tuple[Neighbours, float]:
+        """The stored timesteps of some episodes that are nearest to some stored ones.
+
+        Args:
+            rows: (n,) of the stored timesteps that are looked for.
+            episodes: the numbers of those that are searched.
+            k: how many; all, where the episodes have fewer.
+
+        Returns:
+            The neighbours, by their rows in this index, and these episodes' unit of distance.
+        """
+        part = self.among(episodes)
+        missions = [self.mission(int(row)) for row in rows]
+        found = part._nearest(self._stored(rows), missions, min(k, len(part)), None)
+        return Neighbours(self._rows(episodes)[found.rows], found.distances), part.scale
+
+    def among(self, episodes: np.ndarray) -> DemonstrationIndex:
+        """The index of some of the episodes; frames are not encoded again."""
+        rows, part = self._rows(episodes), copy.copy(self)
+        part.__dict__.pop("scale", None)  # it is another one
+        part.store = _some(self.store, rows, self.store.lengths[episodes])
+        part._search = part._make_search(self._stored(rows))
+        return part
 
     @cached_property
     def scale(self) -> float:
@@ -135,6 +162,16 @@ class DemonstrationIndex:
         action = self.store.columns[f"{self.task.action}_actions"][row]
         return np.array(action) if self.task.action == "continuous" else int(action)
 
+    def observations(self, rows: np.ndarray) -> list[Observation]:
+        """Stored observations (n,), as `jatlab.make_env` gives them."""
+        name = f"{self.task.observation}_observation"
+        values = self.store.columns[f"{name}s"][rows]
+        found: list[Observation] = [{name: one} for one in values]
+        if self.task.observation == "discrete":
+            for one, row in zip(found, rows, strict=True):
+                one["text_observation"] = self.mission(int(row))
+        return found
+
     def mission(self, row: int) -> str:
         """The mission of a stored timestep; "" where the task has none."""
         if "text_observations" not in self.store.columns:
@@ -148,14 +185,17 @@ class DemonstrationIndex:
 
     # --- search
 
-    def _make_search(self) -> VectorSearch | GridSearch:
+    def _make_search(self, features: np.ndarray | None) -> VectorSearch | GridSearch:
+        """The search among all rows; their ``features``, if they are known already."""
         columns = self.store.columns
         if self.task.observation == "discrete":
             return GridSearch(
                 columns["discrete_observations"], columns["text_observations"], self.store.texts
             )
-        values = columns[f"{self.task.observation}_observations"]
-        return VectorSearch(self._features(np.asarray(values)))
+        if features is None:
+            values = columns[f"{self.task.observation}_observations"]
+            features = self._features(np.asarray(values))
+        return VectorSearch(features)
 
     def _nearest(
         self, features: np.ndarray, missions: list[str], k: int, skip: list[slice] | None
@@ -173,6 +213,13 @@ class DemonstrationIndex:
     def _values(self, observations: Sequence[Observation]) -> np.ndarray:
         name = f"{self.task.observation}_observation"
         return self._features(np.stack([np.asarray(o[name]) for o in observations]))
+
+    def _rows(self, episodes: np.ndarray) -> np.ndarray:
+        """The rows of some episodes, one episode after another."""
+        starts, lengths = self.store.offsets[episodes], self.store.lengths[episodes]
+        return np.concatenate(
+            [start + np.arange(n) for start, n in zip(starts, lengths, strict=True)]
+        )
 
     def _following(self, row: int) -> int | None:
         """The next row of the same episode, if there is one."""
@@ -192,14 +239,13 @@ class DemonstrationIndex:
             return self._search.vectors[rows]
         return self.store.columns["discrete_observations"][rows]
 
-    def _own(self, row: int) -> slice:
-        """The rows of the episode that a row is in, or its half of the only episode."""
-        episode, _ = self.place(row)
-        first, last = map(int, self.store.offsets[episode : episode + 2])
-        if self.episodes > 1:
-            return slice(first, last)
-        half = last // 2
-        return slice(0, half) if row < half else slice(half, last)
+    def _own(self, rows: np.ndarray) -> list[slice]:
+        """The rows of the episode that each row is in, or of its half of the only episode."""
+        bounds = self.store.offsets
+        if self.episodes == 1:
+            bounds = np.array([0, bounds[-1] // 2, bounds[-1]])
+        part = np.searchsorted(bounds, rows, side="right") - 1
+        return [slice(*map(int, bounds[one : one + 2])) for one in part]
 
 
 def _open(task: Task, demonstrations: Demonstrations, count: int | None) -> EpisodeStore:
@@ -233,3 +279,9 @@ def _first(store: EpisodeStore, count: int) -> EpisodeStore:
     return replace(
         store, columns=columns, offsets=offsets, fingerprint=f"{store.fingerprint}-{count}"
     )
+
+
+def _some(store: EpisodeStore, rows: np.ndarray, lengths: np.ndarray) -> EpisodeStore:
+    """A store of some rows of another, in memory; ``lengths`` (E,) are of their episodes."""
+    columns = {name: values[rows] for name, values in store.columns.items()}
+    return replace(store, columns=columns, offsets=np.cumsum([0, *lengths]))

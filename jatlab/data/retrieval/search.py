@@ -15,6 +15,8 @@ from jatlab.utils.checks import require
 
 COMPONENTS = 16  # principal components in which far rows are ruled out
 CHUNK = 16  # queries that are compared with all rows at once
+MANY = 64  # queries from which on whole blocks of them are searched together
+BLOCK = 2**21  # pairs of a query and a row in a block
 
 
 class Neighbours(NamedTuple):
@@ -84,6 +86,8 @@ class VectorSearch:
             f"queries have shape {queries.shape}: the stored vectors have "
             f"{self.vectors.shape[1]} values",
         )
+        if len(queries) >= MANY:
+            return self._in_blocks(queries, k, skip)
         found = []
         for start in range(0, len(queries), CHUNK):
             some = queries[start : start + CHUNK]
@@ -94,6 +98,24 @@ class VectorSearch:
                 found.append(self._refine(query, lower[number], errors[number], k))
         rows, distances = zip(*found, strict=True)
         return Neighbours(np.stack(rows), np.stack(distances))
+
+    def _in_blocks(self, queries: np.ndarray, k: int, skip: list[slice] | None) -> Neighbours:
+        """The same for many queries: their distances to all rows at once, in float64."""
+        rows, wide = self.vectors.astype(np.float64), queries.astype(np.float64)
+        squares, found = np.square(rows).sum(1), []
+        size = max(1, BLOCK // len(rows))
+        for start in range(0, len(wide), size):
+            some = wide[start : start + size]
+            own = np.square(some).sum(1)[:, None]
+            apart = own + squares - 2 * some @ rows.T  # (b, N)
+            for number, without in enumerate(skip[start : start + size] if skip else ()):
+                apart[number, without] = np.inf
+            there = int(np.isfinite(apart).sum(1).min())
+            require(1 <= k <= there, f"k is {k}: there are {there} stored timesteps to choose from")
+            # what rounding may have moved each square by
+            error = 4 * np.finfo(np.float64).eps * rows.shape[1] * (own + squares.max())
+            found.append(_true_nearest(rows, some, apart, error, k))
+        return Neighbours(*map(np.concatenate, zip(*found, strict=True)))
 
     def distance(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The distances (m,) of some rows from one query (d,), in float64."""
@@ -121,6 +143,22 @@ class VectorSearch:
         distances = self.distance(query, candidates)
         order = np.argsort(distances, kind="stable")[:k]
         return candidates[order], distances[order]
+
+
+def _true_nearest(
+    rows: np.ndarray, queries: np.ndarray, apart: np.ndarray, error: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest rows (b, k) and their distances, from squares (b, N) that rounding has moved."""
+    near = np.argpartition(apart, k - 1)[:, :k]
+    worst = np.take_along_axis(apart, near, 1).max(1, keepdims=True)
+    width = int((apart <= worst + 2 * error).sum(1).max())  # rows that could be among the nearest
+    if width > k:
+        near = np.argpartition(apart, width - 1)[:, :width]
+    near = np.sort(near, 1)  # of rows at one distance the first comes first
+    distances = np.sqrt(np.square(rows[near] - queries[:, None]).sum(2))
+    distances[np.isinf(np.take_along_axis(apart, near, 1))] = np.inf  # left out
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(near, order, 1), np.take_along_axis(distances, order, 1)
 
 
 def _principal_axes(centred: np.ndarray) -> np.ndarray:

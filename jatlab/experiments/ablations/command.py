@@ -8,15 +8,16 @@ on where it was stopped. A run that two ablations share is made once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jatlab.experiments.ablations.questions import ABLATIONS
-from jatlab.experiments.ablations.results import SHIPPED, AblationResults, assemble
+from jatlab.experiments.ablations.results import SHIPPED, AblationResults, assemble, load
 from jatlab.experiments.ablations.runs import run_point
 from jatlab.experiments.ablations.unseen import run_unseen
 from jatlab.experiments.ablations.variants import (
@@ -28,6 +29,7 @@ from jatlab.experiments.ablations.variants import (
     SCALAR_BATCH,
     TUNED_LR,
     UNSEEN_BASE,
+    UNSEEN_CONTEXT,
     UNSEEN_TUNING,
     Variant,
     demonstrations,
@@ -45,6 +47,7 @@ def ablate(
     episodes: int = EPISODES,
     install: bool = False,
     progress: bool = True,
+    only: Sequence[str] | None = None,
 ) -> AblationResults:
     """Make every missing run of an ablation, and write its results.
 
@@ -56,12 +59,14 @@ def ablate(
         episodes: that an agent plays of each task.
         install: whether to put the results into the package as well, in place of those that ship.
         progress: whether to print a line for each run.
+        only: names of variants, or patterns such as "5 shown: *". The other variants keep the runs
+            of the results that ship.
 
     Returns:
         The results, see `jatlab.experiments.ablations.results.assemble`.
 
     Raises:
-        ValueError: an unknown name, no seed or no episode.
+        ValueError: an unknown name, no seed or no episode, or a pattern that fits no variant.
     """
     if name not in ABLATIONS:
         raise ValueError(f"unknown ablation {name!r}; there are {', '.join(ABLATIONS)}")
@@ -73,17 +78,37 @@ def ablate(
             f"got seeds {seeds} and {episodes} episodes"
         )
     variants = [replace(variant, steps=steps or variant.steps) for variant in ablation.variants]
+    chosen = variants if only is None else _chosen(variants, only)
+    kept = [] if only is None else _kept(name, chosen)
     runs: list[dict[str, Any]] = []
     # all variants of a seed before the next seed: stopped early, it is still a comparison
-    for number, seed in enumerate(seeds, start=1):
-        for variant in variants:
+    for seed in seeds:
+        for variant in chosen:
             runs.append(saved_run(variant, seed, episodes, output))
             if progress:
                 say(run_line(runs[-1]), flush=True)
-        results = assemble(ablation, variants, seeds[:number], runs)
+        results = assemble(ablation, variants, kept + runs)
         for folder in [output, SHIPPED] if install else [output]:
             write_json(folder / f"{name}.json", results)
     return results
+
+
+def _chosen(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:
+    """The variants that a pattern fits."""
+    for pattern in only:
+        if not any(fnmatchcase(variant.name, pattern) for variant in variants):
+            names = ", ".join(variant.name for variant in variants)
+            raise ValueError(f"no variant is called {pattern!r}; there are {names}")
+    return [one for one in variants if any(fnmatchcase(one.name, pattern) for pattern in only)]
+
+
+def _kept(name: str, made: Sequence[Variant]) -> list[dict[str, Any]]:
+    """The runs that ship of the variants that are not made now."""
+    try:
+        runs = load(name)["runs"]
+    except FileNotFoundError:
+        return []
+    return [run for run in runs if run["variant"] not in {variant.name for variant in made}]
 
 
 def run_line(run: dict[str, Any]) -> str:
@@ -123,7 +148,8 @@ def _ingredients(variant: Variant) -> dict[str, Any]:
     if variant.memory:
         return {"agent": fingerprint("jatlab-mini")}
     if variant.method:
-        return {"unseen": [UNSEEN_BASE, UNSEEN_TUNING]}
+        context = [UNSEEN_CONTEXT] if variant.method.startswith("in-context") else []
+        return {"unseen": [UNSEEN_BASE, UNSEEN_TUNING, *context]}
     recordings = {"recordings": {task: demonstrations(task) for task in variant.tasks}}
     if variant.start is None:
         return recordings

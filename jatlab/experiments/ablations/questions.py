@@ -198,6 +198,8 @@ def _unseen() -> tuple[Variant, ...]:
         "cloned": "clone",
         "fine-tuned": "fine-tune",
         "LoRA": "lora",
+        "in-context": "in-context",
+        "in-context, tuned": "in-context-tuned",
     }
     none = Variant("zero-shot", ML45, 0, method="zero-shot", shown=0)
     some = [
@@ -206,6 +208,7 @@ def _unseen() -> tuple[Variant, ...]:
         )
         for shown in UNSEEN_SHOWN
         for name, method in methods.items()
+        if shown > 1 or method != "in-context-tuned"  # which retrieves from another one
     ]
     return (none, *some)
 

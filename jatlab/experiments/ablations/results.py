@@ -36,16 +36,15 @@ COSTS = ("training_minutes", "timesteps", "parameters", "act_milliseconds")
 def assemble(
     ablation: Ablation,
     variants: Sequence[Variant],
-    seeds: Sequence[int],
     runs: Sequence[dict[str, Any]],
 ) -> AblationResults:
     """The results of an ablation, ready for JSON.
 
     Args:
         ablation: what was asked.
-        variants: what was trained.
-        seeds: of the runs.
-        runs: a run of each variant and seed, from `jatlab.experiments.ablations.runs.run_point`.
+        variants: what was trained; those without a run are left out.
+        runs: of the variants, from `jatlab.experiments.ablations.runs.run_point`, each variant's in
+            the order of their seeds.
 
     Returns:
         {"name", "question", "command", "date", "versions", "seeds", "minutes", "recipe",
@@ -53,13 +52,15 @@ def assemble(
     """
     from jatlab.evaluation.results import versions
 
+    made = {run["variant"] for run in runs}
+    variants = [variant for variant in variants if variant.name in made]
     return {
         "name": ablation.name,
         "question": ablation.question,
         "command": f"jatlab ablate {ablation.name}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
-        "seeds": list(seeds),
+        "seeds": sorted({run["seed"] for run in runs}),
         "minutes": round(sum(run["minutes"] for run in runs), 1),
         "recipe": _common_recipe(variants),
         "variants": [asdict(variant) for variant in variants],
@@ -93,17 +94,24 @@ def summary(runs: Iterable[dict[str, Any]]) -> Summary:
         for task, result in run["tasks"].items():
             by_task.setdefault(task, {}).setdefault(run["variant"], []).append(result)
     return {
-        task: {name: _summarise(results) for name, results in variants.items()}
+        task: {name: _summarise_results(results) for name, results in variants.items()}
         for task, variants in by_task.items()
     }
 
 
-def _summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
-    means = [result["mean"] for result in results]
+def _summarise_results(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The summary of a variant's results in one task."""
+    scores = [np.array(result["scores"]) for result in results]
+    return _summarise(scores, [result["mean"] for result in results])
+
+
+def _summarise(scores: list[np.ndarray], means: list[float] | None = None) -> dict[str, Any]:
+    """The summary of runs from their scores (episodes,) or (episodes, tasks)."""
+    means = [round(float(one.mean()), 4) for one in scores] if means is None else means
     if len(means) > 1:
         over, interval = "runs", student_interval(means)
     else:
-        over, interval = "episodes", bootstrap_interval(np.array(results[0]["scores"]))
+        over, interval = "episodes", bootstrap_interval(scores[0])
     return {
         "mean": round(float(np.mean(means)), 4),
         "interval": [round(float(bound), 4) for bound in interval],
@@ -197,10 +205,13 @@ def differences(results: AblationResults) -> list[str]:
     for task, variants in side_by_side(results).items():
         (base_name, base), *others = variants.items()
         for name, found in others:
-            if len(found["runs"]) > 1:
-                mean, (low, high) = difference(base["runs"], found["runs"])
+            pairs = min(len(base["runs"]), len(found["runs"]))  # of the same seeds
+            if pairs > 1:
+                mean, (low, high) = difference(base["runs"][:pairs], found["runs"][:pairs])
             else:
-                paired = _scores(results, task, name) - _scores(results, task, base_name)
+                ours, theirs = (_scores(results, task, one) for one in (base_name, name))
+                episodes = min(len(ours), len(theirs))
+                paired = theirs[:episodes] - ours[:episodes]
                 mean, (low, high) = float(paired.mean()), bootstrap_interval(paired)
             verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
             interval = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
@@ -209,9 +220,31 @@ def differences(results: AblationResults) -> list[str]:
 
 
 def _scores(results: AblationResults, task: str, variant: str) -> np.ndarray:
-    """The episodes' scores of a variant's only run, on ``task`` or the only task that it has."""
+    """The episodes' scores of a variant's first run, on ``task`` or the only task that it has."""
     tasks = next(run["tasks"] for run in results["runs"] if run["variant"] == variant)
     return np.array((tasks.get(task) or next(iter(tasks.values())))["scores"])
+
+
+def over_tasks(results: AblationResults, tasks: Sequence[str] | None = None) -> Summary:
+    """How each variant does on several tasks together.
+
+    A run's mean is taken over the tasks. The interval is over the runs; of the only run it is the
+    stratified bootstrap over its episodes.
+
+    Args:
+        results: of the ablation.
+        tasks: that count; None: all.
+
+    Returns:
+        {"all tasks": {variant: as `summary` gives it}}.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for run in results["runs"]:
+        names = run["tasks"] if tasks is None else tasks
+        scores = np.stack([run["tasks"][name]["scores"] for name in names], axis=1)
+        found.setdefault(run["variant"], []).append(scores)  # (episodes, tasks)
+    names = [variant["name"] for variant in results["variants"]]
+    return {"all tasks": {name: _summarise(found[name]) for name in names}}
 
 
 def costs(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -1,13 +1,16 @@
 """Runs of `jatlab ablate unseen`: a few demonstrations of a task that the agent was never shown.
 
-A small agent learns 45 of Meta-World's 50 tasks. Each variant then gets some demonstrations of each
-of the other five, makes an agent of them, and plays: nothing is done (zero-shot), the nearest
-demonstrated timestep is repeated (retrieve), or a model is trained on them, from random weights
-(clone) or from the small agent's (fine-tune, lora).
+A small agent learns 45 of Meta-World's 50 tasks, and an in-context agent of the same size learns
+them too. Each variant then gets some demonstrations of each of the other five, makes an agent of
+them, and plays: nothing is done (zero-shot), the nearest demonstrated timestep is repeated
+(retrieve), a model is trained on them, from random weights (clone) or from the small agent's
+(fine-tune, lora), or the in-context agent acts from them, as it is (in-context) or trained on
+(in-context-tuned).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -20,7 +23,13 @@ from jatlab.agents.retrieve import RetrieveAndPlay
 from jatlab.data.storage import EpisodeStore
 from jatlab.experiments.ablations.lora import add_lora, merge_lora
 from jatlab.experiments.ablations.runs import demonstrate, milliseconds_to_act, play
-from jatlab.experiments.ablations.variants import UNSEEN_BASE, UNSEEN_TUNING, Variant
+from jatlab.experiments.ablations.variants import (
+    UNSEEN_BASE,
+    UNSEEN_CONTEXT,
+    UNSEEN_MODEL,
+    UNSEEN_TUNING,
+    Variant,
+)
 from jatlab.experiments.recipes import stages
 from jatlab.experiments.recipes.splits import remaining
 from jatlab.tasks import get_task, task_names
@@ -39,7 +48,7 @@ def run_unseen(variant: Variant, seed: int, episodes: int, data: str | Path) -> 
 
     Args:
         variant: with a method, and how many demonstrations it is shown.
-        seed: of the training.
+        seed: of the training, and of which demonstrations are shown.
         episodes: to play of each task.
         data: the folder of the demonstrations; missing ones are recorded.
 
@@ -48,11 +57,11 @@ def run_unseen(variant: Variant, seed: int, episodes: int, data: str | Path) -> 
         was tuned from, also "old": the scores of two tasks that it had learnt.
     """
     started = perf_counter()
-    base = base_agent(Path(data).parent / "unseen")
     tasks, facts, old = {}, [], None
     for task in variant.tasks:
         demonstrate(task, data)
-        agent, fact = _METHODS[variant.method or ""](base, task, variant, seed, data)
+        shown = Shown(task, variant, seed, Path(data))
+        agent, fact = _METHODS[variant.method or ""](shown)
         tasks[task] = play(agent, task, episodes)
         facts.append(fact | {"act_milliseconds": milliseconds_to_act(agent, task)})
         if old is None and variant.method in ("zero-shot", "fine-tune", "lora"):
@@ -63,123 +72,231 @@ def run_unseen(variant: Variant, seed: int, episodes: int, data: str | Path) -> 
     return run | {"minutes": minutes} | ({} if old is None else {"old": old})
 
 
-# --- the agent that was not shown the tasks
+@dataclass(frozen=True)
+class Shown:
+    """What one agent is made of.
+
+    Attributes:
+        task: that is new to it.
+        variant: what is done with its demonstrations, and how many there are.
+        seed: of the training, and of which demonstrations are shown.
+        data: the folder of the demonstrations.
+    """
+
+    task: str
+    variant: Variant
+    seed: int
+    data: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the agents of the other tasks are."""
+        return self.data.parent / "unseen"
+
+    def store(self) -> EpisodeStore:
+        """The demonstrations: each seed has others, as long as there are enough."""
+        from jatlab.data.episodes import read_episodes
+
+        episodes = read_episodes(self.data / self.task / "train", get_task(self.task))
+        count = self.variant.shown or len(episodes)
+        first = self.seed * count
+        chosen = [episodes[(first + i) % len(episodes)] for i in range(count)]
+        return EpisodeStore.of_episodes(get_task(self.task), chosen)
+
+
+# --- the agents that were not shown the tasks
 
 
 def base_agent(folder: Path) -> Agent:
     """The small agent of the other 45 tasks; it is trained where it is missing."""
+    return _trained(folder, "agent", {"windows": {"metaworld": UNSEEN_TUNING["window"]}})
+
+
+def context_agent(folder: Path, seed: int) -> Agent:
+    """The in-context agent of the other 45 tasks; it is trained where it is missing."""
+    return _trained(folder, f"in-context-{seed}", {"in_context": True, "seed": seed})
+
+
+def _trained(folder: Path, name: str, fields: dict[str, Any]) -> Agent:
     from jatlab.agents.checkpoints import load_agent
     from jatlab.data.recording.record import record
 
     names = remaining(task_names("metaworld"), ["ml45"])
-    if not (folder / "agent" / "training.json").exists():
+    if not (folder / name / "training.json").exists():
         record(names, folder / "data", UNSEEN_BASE["episodes"], noise=UNSEEN_BASE["noise"])
-        stages.train_once(base_recipe(names, folder))
-    return load_agent(folder / "agent")
+        stages.train_once(other_tasks_recipe(names, folder, name, fields))
+    return load_agent(folder / name)
 
 
-def base_recipe(names: list[str], folder: Path) -> TrainConfig:
-    """How the small agent is trained."""
+def other_tasks_recipe(
+    names: list[str], folder: Path, name: str, fields: dict[str, Any]
+) -> TrainConfig:
+    """How an agent of the other tasks is trained.
+
+    Args:
+        names: of the tasks.
+        folder: has their recordings.
+        name: of the agent.
+        fields: of the recipe, that are this agent's own.
+    """
     from jatlab.training.recipe import TrainConfig
 
+    own = UNSEEN_CONTEXT if "in_context" in fields else _base_training()
     return TrainConfig(
         data=str(folder / "data"),
-        output=str(folder / "agent"),
+        output=str(folder / name),
         tasks=names,
-        steps=UNSEEN_BASE["steps"],
-        batch_timesteps=512,
-        accumulate=2,
         mix=True,
         average=0.99,
-        random_start=True,
-        model={"continuous_symlog": True},
-        windows={"metaworld": UNSEEN_TUNING["window"]},
-        observations_predicted=UNSEEN_TUNING["observations_predicted"],
+        model=UNSEEN_MODEL,
         loss_weights=stages.loss_weights(names, folder / "data"),
         val_fraction=0.0,
         save_every=250,
+        **own,
+        **fields,
     )
 
 
-# --- the methods: the small agent, a task, its variant, a seed, the data -> an agent and its costs
+def _base_training() -> dict[str, Any]:
+    """The fields of the small agent's own recipe."""
+    return {
+        "steps": UNSEEN_BASE["steps"],
+        "batch_timesteps": 512,
+        "accumulate": 2,
+        "random_start": True,
+        "observations_predicted": UNSEEN_TUNING["observations_predicted"],
+    }
 
 
-def _zero_shot(
-    base: Agent, task: str, variant: Variant, seed: int, data: str | Path
-) -> tuple[Any, dict[str, float]]:
-    parameters = sum(weights.numel() for weights in base.model.parameters())
-    return base, {"training_minutes": 0.0, "timesteps": 0, "parameters": parameters}
+# --- the methods: what is shown -> an agent and its costs
+
+Made = tuple[Any, dict[str, float]]
 
 
-def _retrieve(
-    base: Agent, task: str, variant: Variant, seed: int, data: str | Path
-) -> tuple[Any, dict[str, float]]:
-    agent = RetrieveAndPlay(task, data, variant.shown)
-    # it stores numbers in place of weights
-    stored = len(agent.index) * (get_task(task).observation_size + get_task(task).action_size)
-    return agent, {"training_minutes": 0.0, "timesteps": len(agent.index), "parameters": stored}
+def _zero_shot(shown: Shown) -> Made:
+    base = base_agent(shown.folder)
+    return base, {"training_minutes": 0.0, "timesteps": 0, "parameters": _size(base.model)}
 
 
-def _tuned(
-    base: Agent, task: str, variant: Variant, seed: int, data: str | Path
-) -> tuple[Any, dict[str, float]]:
+def _retrieve(shown: Shown) -> Made:
+    agent = RetrieveAndPlay(shown.task, shown.store())
+    return agent, {
+        "training_minutes": 0.0,
+        "timesteps": len(agent.index),
+        "parameters": _stored(agent.index),
+    }
+
+
+def _in_context(shown: Shown) -> Made:
+    from jatlab.agents.in_context import InContextAgent
+
+    agent = InContextAgent(context_agent(shown.folder, shown.seed), shown.task, shown.store())
+    costs = {"training_minutes": 0.0, "timesteps": len(agent.index)}
+    return agent, costs | {"parameters": _size(agent.model) + _stored(agent.index)}
+
+
+def _in_context_tuned(shown: Shown) -> Made:
+    from jatlab.agents.agent import Agent
+    from jatlab.agents.in_context import InContextAgent
+
+    agent, store = context_agent(shown.folder, shown.seed), shown.store()
+    model = _copy(agent)
+    fact = _tune(model, context_source(store, agent, shown.seed), shown)
+    tuned = Agent(model, agent.tokenizer, {"name": shown.variant.name}, agent.settings)
+    player = InContextAgent(tuned, shown.task, store)
+    return player, fact | {"parameters": _size(model) + _stored(player.index)}
+
+
+def _tuned(shown: Shown) -> Made:
     """Behaviour cloning, from random weights or from the small agent's."""
     from jatlab.agents.agent import Agent
-    from jatlab.model import JatModel
 
-    torch.manual_seed(seed)
-    model = JatModel(base.model.config)
-    if variant.method != "clone":
-        model.load_state_dict(base.model.state_dict())
-    store = _store(task, data, variant.shown)
-    started = perf_counter()
-    adapted = add_lora(model) if variant.method == "lora" else []
-    parameters = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
-    timesteps = tune(model, store, base, variant.steps, seed)
+    method = shown.variant.method
+    base = untrained(shown.seed) if method == "clone" else base_agent(shown.folder)
+    model = _copy(base)
+    torch.manual_seed(shown.seed)
+    adapted = add_lora(model) if method == "lora" else []
+    fact = _tune(model, _source(shown.store(), base), shown)
     merge_lora(adapted)
-    minutes = (perf_counter() - started) / 60
-    agent = Agent(model, base.tokenizer, {"name": variant.name}, base.settings)
-    return agent, {
-        "training_minutes": minutes,
-        "timesteps": timesteps,
-        "parameters": parameters,
-    }
+    return Agent(model, base.tokenizer, {"name": shown.variant.name}, base.settings), fact
 
 
 _METHODS = {
     "zero-shot": _zero_shot,
     "retrieve": _retrieve,
     "clone": _tuned,
+    "in-context": _in_context,
     "fine-tune": _tuned,
     "lora": _tuned,
+    "in-context-tuned": _in_context_tuned,
 }
 
 
-def tune(model: Any, store: EpisodeStore, base: Agent, steps: int, seed: int) -> int:
+def untrained(seed: int) -> Agent:
+    """An agent of the small one's size, with random weights."""
+    from jatlab.agents.agent import Agent
+    from jatlab.agents.settings import AgentSettings
+    from jatlab.model import JatModel
+    from jatlab.model.config import JatConfig
+
+    torch.manual_seed(seed)
+    model = JatModel(JatConfig.preset("nano", **UNSEEN_MODEL))
+    return Agent(model, settings=AgentSettings(windows={"metaworld": UNSEEN_TUNING["window"]}))
+
+
+def _copy(agent: Agent) -> Any:
+    from jatlab.model import JatModel
+
+    model = JatModel(agent.model.config)
+    model.load_state_dict(agent.model.state_dict())
+    return model
+
+
+def _size(model: Any) -> int:
+    return sum(weights.numel() for weights in model.parameters())
+
+
+def _stored(index: Any) -> int:
+    """The numbers that an index stores in place of weights."""
+    return len(index) * (index.task.observation_size + index.task.action_size)
+
+
+# --- training on the demonstrations
+
+
+def _tune(model: Any, source: WindowSource, shown: Shown) -> dict[str, float]:
+    """Train a model on what is shown; returns what that cost."""
+    trained = [weights for weights in model.parameters() if weights.requires_grad]
+    started = perf_counter()
+    timesteps = tune(model, source, shown.variant.steps, shown.seed)
+    minutes = (perf_counter() - started) / 60
+    parameters = sum(weights.numel() for weights in trained)
+    return {"training_minutes": minutes, "timesteps": timesteps, "parameters": parameters}
+
+
+def tune(model: Any, source: WindowSource, steps: int, seed: int) -> int:
     """Train a model on some demonstrations; returns how many timesteps its batches had.
 
     Args:
         model: its weights with a gradient are trained.
-        store: the demonstrations.
-        base: the agent whose windows and tokenizer are used.
+        source: of the demonstrations' windows.
         steps: of training.
         seed: of the batches.
     """
     from jatlab.data.mixture import Mixture
     from jatlab.data.windows import to_tensors
-    from jatlab.model.objectives import Objective
+    from jatlab.model.objectives import EVERYTHING, Objective
 
     torch.manual_seed(seed)
-    model.train().objective = Objective(
-        observations_predicted=UNSEEN_TUNING["observations_predicted"]
-    )
+    few = Objective(observations_predicted=UNSEEN_TUNING["observations_predicted"])
+    model.train().objective = few if model.config.hide_past_actions else EVERYTHING
     weights = [one for one in model.parameters() if one.requires_grad]
     optimizer = torch.optim.AdamW(weights, UNSEEN_TUNING["lr"], betas=(0.9, 0.95))
     warmup = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (steps - step) / (steps - warmup + 1))
     )
-    mixture, timesteps = Mixture([_source(store, base)], UNSEEN_TUNING["batch"], seed=seed), 0
+    mixture, timesteps = Mixture([source], UNSEEN_TUNING["batch"], seed=seed), 0
     for plan in islice(mixture, steps):
         batch = plan.load()
         loss = model(**to_tensors(batch)).loss
@@ -193,16 +310,18 @@ def tune(model: Any, store: EpisodeStore, base: Agent, steps: int, seed: int) ->
     return timesteps
 
 
-def _source(store: EpisodeStore, base: Agent) -> WindowSource:
+def _source(store: EpisodeStore, agent: Agent) -> WindowSource:
+    """The windows of some demonstrations, as an agent's model takes them."""
     from jatlab.data.windows import source_for
 
     spread = float(store.columns["continuous_actions"].std(0).mean())
     weight, window = stages.ACTION_SPREAD_WEIGHT / spread, UNSEEN_TUNING["window"]
-    return source_for(store, base.model.config, base.tokenizer, window, True, weight)
+    return source_for(store, agent.model.config, agent.tokenizer, window, True, weight)
 
 
-def _store(task: str, data: str | Path, count: int | None) -> EpisodeStore:
-    from jatlab.data.episodes import read_episodes
+def context_source(store: EpisodeStore, agent: Agent, seed: int) -> WindowSource:
+    """The same demonstrations as queries, each behind what is retrieved from the others."""
+    from jatlab.data.retrieval.context import ContextSource
 
-    episodes = read_episodes(Path(data) / task / "train", get_task(task))
-    return EpisodeStore.of_episodes(get_task(task), episodes[:count])
+    source, settings = _source(store, agent), agent.settings
+    return ContextSource(source, source.episodes, settings.retrieved, settings.sharpness, seed)

@@ -39,8 +39,10 @@ RECORDINGS: dict[str, tuple[int, float]] = {  # task: (episodes of demonstration
     **dict.fromkeys(FRAMES.values(), (60, 0.2)),
     **dict.fromkeys(ML45, (100, 0.0)),  # as a user would show them
 }
-# of tasks never seen: the agent that was shown the others, and what it is tuned with
+# of tasks never seen: the agents that were shown the others, and what is tuned with
+UNSEEN_MODEL: dict[str, Any] = {"continuous_symlog": True}  # beside the preset nano
 UNSEEN_BASE: dict[str, Any] = {"episodes": 20, "noise": 0.8, "steps": 2000}
+UNSEEN_CONTEXT: dict[str, Any] = {"steps": 1500, "batch_timesteps": 672, "retrieved": 20}
 UNSEEN_TUNING: dict[str, Any] = {
     "batch": 256,  # timesteps
     "lr": 1e-3,

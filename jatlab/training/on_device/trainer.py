@@ -63,6 +63,7 @@ class DeviceTrainer:
         self, config: TrainConfig, tasks: list[str], device: torch.device, capture: str = "none"
     ) -> None:
         require(capture in CAPTURES, f"capture is {' or '.join(CAPTURES)}, not {capture!r}")
+        require(not config.in_context, "in_context: train in-context agents with jatlab train")
         self.config, self.device, self.output = config, device, Path(config.output)
         model_config = JatConfig.preset(config.size, **config.model)
         self.tokenizer = TextTokenizer.load(model_config.tokenizer)

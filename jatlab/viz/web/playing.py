@@ -35,7 +35,8 @@ def play_html(
     """Play one episode, and write its page.
 
     Args:
-        agent: Who plays. The random policy has no attention, probabilities and expectations.
+        agent: Who plays. The random policy has no attention, probabilities and expectations. An
+            in-context agent has no attention to its episode.
         task: The task's name.
         path: The .html file.
         seed: Of the episode.
@@ -53,7 +54,8 @@ def play_html(
     """
     check_html(path)
     env, sees = make_env(task), isinstance(agent, Agent)
-    keep: Any = dict(render=True, record_attention=sees, record_predictions=sees)
+    attends = sees and not agent.settings.retrieved
+    keep: Any = dict(render=True, record_attention=attends, record_predictions=sees)
     choice: Any = dict(greedy=greedy, temperature=temperature)
     try:
         names = action_names(env)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jatlab.data.retrieval.search import GridSearch, VectorSearch
+from jatlab.data.retrieval.search import MANY, GridSearch, VectorSearch
 
 
 def brute_force(vectors, query, k):
@@ -15,10 +15,11 @@ def brute_force(vectors, query, k):
 
 @pytest.mark.parametrize("size", [1, 5, 39, 100])
 @pytest.mark.parametrize("shift", [0.0, 1000.0])
-def test_neighbours_equal_brute_force(size, shift):
+@pytest.mark.parametrize("count", [20, MANY])
+def test_neighbours_equal_brute_force(size, shift, count):
     rng = np.random.default_rng(size)
     vectors = (shift + rng.normal(size=(500, size))).astype(np.float32)
-    queries = (shift + rng.normal(size=(20, size))).astype(np.float32)
+    queries = (shift + rng.normal(size=(count, size))).astype(np.float32)
     found = VectorSearch(vectors).nearest(queries, 7)
     for number, query in enumerate(queries):
         rows, distances = brute_force(vectors, query.astype(float), 7)
@@ -51,6 +52,19 @@ def test_rows_can_be_left_out():
     assert found.rows.tolist() == [[2, 6], [4, 3]]
     with pytest.raises(ValueError, match="k is 8: there are 7 stored timesteps"):
         VectorSearch(vectors).nearest(np.array([[4.0]]), 8, [slice(3, 6)])
+
+
+def test_many_queries_are_answered_as_one_by_one():
+    """Also where rows are equal, and where some are left out."""
+    rng = np.random.default_rng(0)
+    vectors = rng.integers(0, 3, (300, 3)).astype(np.float32)
+    queries, skip = vectors[: 2 * MANY], [slice(i, i + 9) for i in range(2 * MANY)]
+    search = VectorSearch(vectors)
+    together = search.nearest(queries, 6, skip)
+    for number in range(2 * MANY):
+        alone = search.nearest(queries[number : number + 1], 6, [skip[number]])
+        assert together.rows[number].tolist() == alone.rows[0].tolist()
+        np.testing.assert_array_equal(together.distances[number], alone.distances[0])
 
 
 def test_wrong_vectors_are_named():

@@ -15,7 +15,7 @@ from jatlab.model.config import JatConfig
 TASK = "mujoco-pendulum"
 
 
-def little_model():
+def little_model(**changes):
     torch.manual_seed(0)
     return JatModel(
         JatConfig.preset(
@@ -24,6 +24,7 @@ def little_model():
             num_heads=2,
             num_layers=2,
             attention_types=[[["global", "local"], 1]],
+            **changes,
         )
     )
 
@@ -80,13 +81,18 @@ def test_a_run_of_each_method(monkeypatch, tmp_path, method):
     monkeypatch.setitem(RECORDINGS, TASK, (3, 0.0))
     monkeypatch.setattr(unseen, "OLD_TASKS", (TASK,))
     monkeypatch.setattr(unseen, "OLD_EPISODES", 1)
-    base = Agent(little_model())
+    base = Agent(little_model(hide_past_actions="in-context" not in method))
+    if "in-context" in method:
+        base.settings = base.settings.replace(retrieved=3)
     before = {name: value.clone() for name, value in base.model.state_dict().items()}
     monkeypatch.setattr(unseen, "base_agent", lambda folder: base)
+    monkeypatch.setattr(unseen, "context_agent", lambda folder, seed: base)
+    monkeypatch.setattr(unseen, "untrained", lambda seed: base)
     variant = Variant("v", (TASK,), steps=3, method=method, shown=2)
     run = unseen.run_unseen(variant, 0, 2, tmp_path / "data")
     assert len(run["tasks"][TASK]["scores"]) == 2 and np.isfinite(run["act_milliseconds"])
     assert ("old" in run) == (method in ("zero-shot", "fine-tune", "lora"))
-    assert (run["training_minutes"] > 0) == (method in ("clone", "fine-tune", "lora"))
+    trained = ("clone", "fine-tune", "lora", "in-context-tuned")
+    assert (run["training_minutes"] > 0) == (method in trained)
     for name, value in base.model.state_dict().items():  # it is not trained itself
         torch.testing.assert_close(value, before[name])
