@@ -27,7 +27,7 @@ class AgentSettings:
             into its positions, such as {"mujoco": 8}.
         cache_policy: what happens when the memory is full, see `jatlab.model.memory`.
         retrieved: demonstrated timesteps that stand before each observation; 0: the agent is no
-            in-context agent (`jatlab.agents.in_context`), and remembers its episode instead.
+            in-context agent (`jatlab.agents.retrieval`), and remembers its episode instead.
         sharpness: lambda of an in-context agent: exp(-lambda d) is the weight of an action that was
             retrieved from d units away.
 

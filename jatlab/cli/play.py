@@ -179,11 +179,11 @@ def _from_demonstrations(
 ) -> Any:
     """Who plays a task from demonstrations; raises ValueError for an agent that cannot."""
     if agent == "retrieve":
-        from jatlab.agents.retrieve import RetrieveAndPlay
+        from jatlab.agents.retrieval.retrieve import RetrieveAndPlay
 
         return RetrieveAndPlay(task, demonstrations, count)
     from jatlab.agents.agent import Agent
-    from jatlab.agents.in_context import InContextAgent
+    from jatlab.agents.retrieval.in_context import InContextAgent
 
     player = load(agent, dtype, device)
     if not isinstance(player, Agent):

@@ -127,8 +127,7 @@ class WindowSource:
     def batch(self, windows: np.ndarray) -> Batch:
         """These windows (B, 2) side by side: arrays (B, T, ...) under the model's argument names.
 
-        T is the longest window. Where ``attention_mask`` is 0, all is zero. Images are still uint8;
-        `to_tensors` scales them.
+        T is the longest window. Images are still uint8; `to_tensors` scales them.
         """
         starts, lengths = windows[:, 0], windows[:, 1]
         steps = np.arange(lengths.max())  # (T,)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from jatlab.agents.retrieve import frame_encoder
+from jatlab.agents.retrieval.retrieve import frame_encoder
 from jatlab.data.mixed import MixedSource, mix_alike
 from jatlab.data.mixture import BatchPlan, Mixture, cut_batches
 from jatlab.data.retrieval.context import ContextSource

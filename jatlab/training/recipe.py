@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from jatlab.model.objectives import Objective
-from jatlab.tasks import expand
 from jatlab.training.state import newest
 from jatlab.utils.checks import check_fields, require, whole_number
 from jatlab.utils.devices import check_device_name, choose_device
@@ -263,23 +262,6 @@ def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.A
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
-
-
-def by_task(weights: dict[str, float], tasks: Iterable[str]) -> dict[str, float]:
-    """Weights by pattern or domain, such as ``{"babyai-*": 2}``, as weights by task.
-
-    A later entry overrides an earlier one. Raises ValueError for an entry that matches no task.
-    """
-    names, found = set(tasks), {}
-    for pattern, weight in weights.items():
-        matched = names.intersection(expand(pattern))
-        require(
-            matched,
-            f"weight for {pattern!r}: none of the tasks trained on is called so: "
-            f"{', '.join(sorted(names))}",
-        )
-        found.update(dict.fromkeys(matched, weight))
-    return found
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:

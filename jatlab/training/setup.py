@@ -7,6 +7,7 @@ its window and weights. The trainer builds the model (`build_model`) and the dat
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from jatlab.model.config import JatConfig
 from jatlab.model.objectives import Objective
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import expand, get_task, language_tasks, task_names
-from jatlab.training.recipe import TrainConfig, by_task
+from jatlab.training.recipe import TrainConfig
 from jatlab.training.state import checkpoints, newest
 from jatlab.utils.checks import require
 
@@ -163,6 +164,23 @@ def _task_names(config: TrainConfig) -> list[str]:
             f"no recorded task in {config.data}; record some with `jatlab record TASK --episodes N`"
         )
     return names
+
+
+def by_task(weights: dict[str, float], tasks: Iterable[str]) -> dict[str, float]:
+    """Weights by pattern or domain, such as ``{"babyai-*": 2}``, as weights by task.
+
+    A later entry overrides an earlier one. Raises ValueError for an entry that matches no task.
+    """
+    names, found = set(tasks), {}
+    for pattern, weight in weights.items():
+        matched = names.intersection(expand(pattern))
+        require(
+            matched,
+            f"weight for {pattern!r}: none of the tasks trained on is called so: "
+            f"{', '.join(sorted(names))}",
+        )
+        found.update(dict.fromkeys(matched, weight))
+    return found
 
 
 def is_recorded(name: str, config: TrainConfig) -> bool:

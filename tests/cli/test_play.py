@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from jatlab.agents.checkpoints import save_agent
 from jatlab.cli import main
+from tests.agents.retrieval.test_in_context import network
+from tests.support.synthetic import write_task
 
 REPORT = "jatlab.viz.report.run.evaluate_and_report"
 
@@ -53,8 +56,28 @@ def test_evaluate_ends_with_1_where_a_task_failed(monkeypatch, failed, code):
             ["play", "random", "mujoco-pendulum", "--demonstrations", "data"],
             "random does not play from demonstrations",
         ),
+        (
+            ["play", "untrained:nano", "mujoco-pendulum", "--demonstrations", "data"],
+            "untrained:nano is no in-context agent",
+        ),
+        (["play", "untrained:nano", "mujoco-pendulum", "--count", "3"], "add --demonstrations"),
     ],
 )
-def test_retrieve_needs_demonstrations_and_no_one_else(capsys, command, message):
+def test_who_plays_from_demonstrations_needs_them(capsys, command, message):
     assert main(command) != 0
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", [None, "film.gif", "page.html"])
+def test_an_in_context_agent_plays_from_a_folder(capsys, tmp_path, output):
+    folder = save_agent(network(), tmp_path / "agent")
+    write_task(tmp_path / "data", "mujoco-pendulum", [20, 20])
+    words = ["play", str(folder), "mujoco-pendulum", "--max-steps", "3", "--count", "1"]
+    written = [] if output is None else ["--output", str(tmp_path / output)]
+    assert main([*words, "--demonstrations", str(tmp_path / "data"), *written]) == 0
+    if output is None:
+        assert "in 3 steps" in capsys.readouterr().out
+    else:
+        assert (tmp_path / output).stat().st_size > 1000
+    assert main(words[:-2]) != 0
+    assert "agent is an in-context agent and plays from demonstr" in capsys.readouterr().err

@@ -15,7 +15,9 @@ from jatlab.training.trainer import TrainConfig, Trainer, TrainingInterrupted, t
 from tests.support.training import TINY, told
 from tests.training.test_resume import Stopped
 
-NAMES = [f"metaworld-{name}" for name in ("reach", "push", "pick-place", "door-open", "coffee-pull")]
+NAMES = [
+    f"metaworld-{name}" for name in ("reach", "push", "pick-place", "door-open", "coffee-pull")
+]
 NEW = "metaworld-bin-picking"
 
 

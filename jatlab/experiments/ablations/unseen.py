@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jatlab.agents.retrieve import RetrieveAndPlay
+from jatlab.agents.retrieval.retrieve import RetrieveAndPlay
 from jatlab.data.storage import EpisodeStore
 from jatlab.experiments.ablations.lora import add_lora, merge_lora
 from jatlab.experiments.ablations.runs import demonstrate, milliseconds_to_act, play
@@ -112,9 +112,9 @@ def base_agent(folder: Path) -> Agent:
     return _trained(folder, "agent", {"windows": {"metaworld": UNSEEN_TUNING["window"]}})
 
 
-def context_agent(folder: Path, seed: int) -> Agent:
+def context_agent(folder: Path) -> Agent:
     """The in-context agent of the other 45 tasks; it is trained where it is missing."""
-    return _trained(folder, f"in-context-{seed}", {"in_context": True, "seed": seed})
+    return _trained(folder, "in-context", {"in_context": True})
 
 
 def _trained(folder: Path, name: str, fields: dict[str, Any]) -> Agent:
@@ -188,18 +188,18 @@ def _retrieve(shown: Shown) -> Made:
 
 
 def _in_context(shown: Shown) -> Made:
-    from jatlab.agents.in_context import InContextAgent
+    from jatlab.agents.retrieval.in_context import InContextAgent
 
-    agent = InContextAgent(context_agent(shown.folder, shown.seed), shown.task, shown.store())
+    agent = InContextAgent(context_agent(shown.folder), shown.task, shown.store())
     costs = {"training_minutes": 0.0, "timesteps": len(agent.index)}
     return agent, costs | {"parameters": _size(agent.model) + _stored(agent.index)}
 
 
 def _in_context_tuned(shown: Shown) -> Made:
     from jatlab.agents.agent import Agent
-    from jatlab.agents.in_context import InContextAgent
+    from jatlab.agents.retrieval.in_context import InContextAgent
 
-    agent, store = context_agent(shown.folder, shown.seed), shown.store()
+    agent, store = context_agent(shown.folder), shown.store()
     model = _copy(agent)
     fact = _tune(model, context_source(store, agent, shown.seed), shown)
     tuned = Agent(model, agent.tokenizer, {"name": shown.variant.name}, agent.settings)

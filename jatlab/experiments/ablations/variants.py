@@ -42,7 +42,7 @@ RECORDINGS: dict[str, tuple[int, float]] = {  # task: (episodes of demonstration
 # of tasks never seen: the agents that were shown the others, and what is tuned with
 UNSEEN_MODEL: dict[str, Any] = {"continuous_symlog": True}  # beside the preset nano
 UNSEEN_BASE: dict[str, Any] = {"episodes": 20, "noise": 0.8, "steps": 2000}
-UNSEEN_CONTEXT: dict[str, Any] = {"steps": 1500, "batch_timesteps": 672, "retrieved": 20}
+UNSEEN_CONTEXT: dict[str, Any] = {"steps": 600, "batch_timesteps": 672, "retrieved": 20}
 UNSEEN_TUNING: dict[str, Any] = {
     "batch": 256,  # timesteps
     "lr": 1e-3,

@@ -35,7 +35,8 @@ from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
 from jatlab.training.on_device.resident import Resident, TensorBatch, resident
 from jatlab.training.on_device.static import GRID_VALUES, static_loss
-from jatlab.training.recipe import TrainConfig, by_task, learning_rate, make_optimizer
+from jatlab.training.recipe import TrainConfig, learning_rate, make_optimizer
+from jatlab.training.setup import by_task
 from jatlab.training.state import EmaWeights
 from jatlab.utils.checks import require
 

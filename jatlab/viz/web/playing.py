@@ -54,7 +54,7 @@ def play_html(
     """
     check_html(path)
     env, sees = make_env(task), isinstance(agent, Agent)
-    attends = sees and not agent.settings.retrieved
+    attends = isinstance(agent, Agent) and not agent.settings.retrieved
     keep: Any = dict(render=True, record_attention=attends, record_predictions=sees)
     choice: Any = dict(greedy=greedy, temperature=temperature)
     try:

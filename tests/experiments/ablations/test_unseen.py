@@ -86,7 +86,7 @@ def test_a_run_of_each_method(monkeypatch, tmp_path, method):
         base.settings = base.settings.replace(retrieved=3)
     before = {name: value.clone() for name, value in base.model.state_dict().items()}
     monkeypatch.setattr(unseen, "base_agent", lambda folder: base)
-    monkeypatch.setattr(unseen, "context_agent", lambda folder, seed: base)
+    monkeypatch.setattr(unseen, "context_agent", lambda folder: base)
     monkeypatch.setattr(unseen, "untrained", lambda seed: base)
     variant = Variant("v", (TASK,), steps=3, method=method, shown=2)
     run = unseen.run_unseen(variant, 0, 2, tmp_path / "data")

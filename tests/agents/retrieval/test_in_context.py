@@ -8,7 +8,7 @@ import torch
 
 from jatlab import Agent, InContextAgent, evaluate, load_agent, make_env, rollout
 from jatlab.agents.checkpoints import save_agent
-from jatlab.agents.in_context import softened
+from jatlab.agents.retrieval.in_context import softened
 from jatlab.agents.settings import AgentSettings
 from jatlab.data.retrieval.context import ContextSource
 from jatlab.data.storage import EpisodeStore
@@ -16,7 +16,7 @@ from jatlab.data.windows import source_for, to_tensors
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
 from jatlab.tasks import get_task
-from tests.agents.test_retrieve import demonstrate
+from tests.agents.retrieval.test_retrieve import demonstrate
 from tests.support.training import TINY
 
 PENDULUM, ROOM = "mujoco-pendulum", "babyai-go-to-obj"
@@ -80,7 +80,9 @@ def observations(store, rows):
 
 
 def test_a_continuous_action_is_mixed_by_the_distance(shown):
-    agent, alone = (InContextAgent(network(sharpness=s), PENDULUM, shown[PENDULUM]) for s in (3, 1e9))
+    agent, alone = (
+        InContextAgent(network(sharpness=s), PENDULUM, shown[PENDULUM]) for s in (3, 1e9)
+    )
     seen = [{"continuous_observation": np.full(4, x, np.float32)} for x in (0.01, 0.05, 3.0)]
     agent.reset(3), alone.reset(3)
     mixed, predicted = np.stack(agent.act(seen)), np.stack(alone.act(seen))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jatlab.agents.agent import Agent
-from jatlab.agents.retrieve import Retriever
+from jatlab.agents.retrieval.retrieve import Retriever
 from jatlab.data.retrieval.context import retrieved_weight
 from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations
 from jatlab.data.retrieval.search import Neighbours

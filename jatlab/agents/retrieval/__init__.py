@@ -1,0 +1,1 @@
+"""Agents that act from demonstrations of the task: without a network, and with one."""
