@@ -95,3 +95,28 @@ def test_wrong_requests_are_named(tmp_path):
         ablate("memory", tmp_path, seeds=())
     with pytest.raises(FileNotFoundError, match="jatlab ablate memory"):
         load("memory", tmp_path)
+
+
+@pytest.mark.slow
+def test_some_variants_are_made_and_the_others_kept(quick, tmp_path, monkeypatch):
+    monkeypatch.setattr("jatlab.experiments.ablations.results.SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(command, "SHIPPED", tmp_path / "shipped")
+    whole = ablate(quick, tmp_path, seeds=(0,), episodes=1, install=True, progress=False)
+    first, second = (variant.name for variant in QUICK)
+    again = ablate(quick, tmp_path, seeds=(0, 1), episodes=2, progress=False, only=[f"{second}*"])
+    made = [(run["variant"], run["seed"]) for run in again["runs"]]
+    assert made == [(first, 0), (second, 0), (second, 1)] and again["seeds"] == [0, 1]
+    assert again["runs"][0] == whole["runs"][0]
+    assert again["summary"]["recall"][second]["interval_over"] == "runs"
+    with pytest.raises(ValueError, match="no variant is called 'x'; there are "):
+        ablate(quick, tmp_path, only=["x"])
+
+
+def test_nothing_is_kept_where_nothing_ships(quick, tmp_path, monkeypatch):
+    played = {"minutes": 0, "tasks": {"recall": {"mean": 0.5, "scores": [0.5]}}}
+    monkeypatch.setattr(
+        command, "run_point", lambda one, seed, *_: {"variant": one.name, "seed": seed, **played}
+    )
+    results = ablate(quick, tmp_path, seeds=(3,), episodes=1, progress=False, only=[QUICK[1].name])
+    assert [run["variant"] for run in results["runs"]] == [QUICK[1].name]
+    assert [variant["name"] for variant in results["variants"]] == [QUICK[1].name]

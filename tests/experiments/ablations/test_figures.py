@@ -20,7 +20,7 @@ def results(name, seeds=(0, 1), by_age=None):
             result = {"mean": mean, "success": None, "scores": [mean, mean + 0.1]}
             tasks = dict.fromkeys(variant.tasks, result | {"by_age": by_age})
             runs.append({"variant": variant.name, "seed": seed, "minutes": 0.1, "tasks": tasks})
-    return assemble(ablation, list(ablation.variants), seeds, runs)
+    return assemble(ablation, list(ablation.variants), runs)
 
 
 def marks(axes, marker):

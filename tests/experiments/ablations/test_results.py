@@ -11,6 +11,7 @@ from jatlab.experiments.ablations import (
     difference,
     differences,
     load,
+    over_tasks,
     shipped,
     student_interval,
     summary,
@@ -67,6 +68,24 @@ def test_one_run_each_is_compared_episode_by_episode():
 
 def test_variants_with_tasks_of_their_own_are_compared():
     assert len(differences(results_of([[0.5], [0.7]], tasks=("a", "b")))) == 1
+
+
+def test_variants_with_fewer_runs_are_compared_as_far_as_they_go():
+    [one, two] = differences(results_of([[0.5, 0.6, 0.7], [0.7, 0.8], [0.9]]))
+    assert "+0.20 [+0.20, +0.20]" in one and "+0.40 [+0.40, +0.40]" in two
+
+
+def test_tasks_together_are_averaged_within_each_run():
+    runs = [
+        {"variant": "v", "seed": seed, "tasks": {"a": {"scores": [x, x]}, "b": {"scores": [1, 3]}}}
+        for seed, x in enumerate((0.0, 0.4))
+    ]
+    results = {"variants": [{"name": "v"}], "runs": runs}
+    found = over_tasks(results)["all tasks"]["v"]
+    assert found["runs"] == [1.0, 1.2] and found["interval_over"] == "runs"
+    assert over_tasks(results, ["a"])["all tasks"]["v"]["mean"] == pytest.approx(0.2)
+    alone = over_tasks(results | {"runs": runs[:1]})["all tasks"]["v"]
+    assert alone["interval_over"] == "episodes" and alone["interval"] == [0.5, 1.5]
 
 
 def test_costs_are_means_over_runs():

@@ -11,6 +11,7 @@ from jatlab.experiments.ablations.variants import RECORDINGS, Variant
 from jatlab.experiments.recipes.splits import ML45
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
+from tests.support.synthetic import write_task
 
 TASK = "mujoco-pendulum"
 
@@ -73,6 +74,18 @@ def test_variants_are_of_tasks_held_out():
     assert all(variant.tasks == ML45 and variant.method for variant in variants)
     assert {variant.method for variant in variants} == set(unseen._METHODS)
     assert variants[0].method == "zero-shot"
+
+
+def test_each_seed_shows_other_demonstrations(tmp_path):
+    episodes = write_task(tmp_path, TASK, [5] * 7)
+    begins = [episode["continuous_observations"][0].tolist() for episode in episodes]
+    shown = {}
+    for seed in range(4):
+        variant = Variant("v", (TASK,), method="retrieve", shown=2)
+        store = unseen.Shown(TASK, variant, seed, tmp_path).store()
+        firsts = store.columns["continuous_observations"][::5].tolist()
+        shown[seed] = [begins.index(first) for first in firsts]
+    assert shown == {0: [0, 1], 1: [2, 3], 2: [4, 5], 3: [6, 0]}
 
 
 @pytest.mark.slow
