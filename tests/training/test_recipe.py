@@ -10,11 +10,11 @@ from jatlab.model.config import JatConfig
 from jatlab.training.recipe import (
     BF16_INSTRUCTIONS,
     TrainConfig,
-    by_task,
     learning_rate,
     make_optimizer,
     uses_bf16,
 )
+from jatlab.training.setup import by_task
 from tests.support.training import TINY
 
 
