@@ -14,6 +14,7 @@ from torch import Tensor
 from jatlab.agents.checks import (
     check_lengths,
     check_observation,
+    check_remembers,
     checked_mission,
     checked_rewards,
     checked_seeds,
@@ -313,12 +314,7 @@ class Agent(Travelling):
 
     def _check_memory(self) -> None:
         """Refuse to play as an ordinary agent where the weights are an in-context agent's."""
-        require(
-            not self.settings.retrieved,
-            f"{self.info.get('name', 'this')} is an in-context agent and plays from demonstrations "
-            "of the task: `jatlab play AGENT TASK --demonstrations FOLDER`, or "
-            "jatlab.InContextAgent(agent, task, demonstrations)",
-        )
+        check_remembers(self.settings.retrieved, self.info.get("name", "this"))
 
     def _no_action(self, n: int) -> Tensor:
         if self.task.action == "continuous":

@@ -128,3 +128,13 @@ def check_observation(observation: Observation, task: Task) -> None:
         task.observation != "discrete" or isinstance(observation.get("text_observation"), str),
         f"an observation of {task.name} has its mission as a string under 'text_observation'",
     )
+
+
+def check_remembers(retrieved: int, name: str) -> None:
+    """Refuse an in-context agent, which retrieves timesteps, where it has no demonstrations."""
+    require(
+        not retrieved,
+        f"{name} is an in-context agent and plays from demonstrations of the task: `jatlab play "
+        "AGENT TASK --demonstrations FOLDER`, or jatlab.InContextAgent(agent, task, "
+        "demonstrations)",
+    )
