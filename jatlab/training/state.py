@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -260,9 +261,20 @@ def end_with_launcher() -> None:
 
     torchrun and `accelerate launch` put their processes into sessions of their own, so that these
     would train on when the launcher is killed. They save and stop then, as after SIGTERM.
+
+    Raises:
+        ConnectionError: the launcher, which brings the processes together, is gone already.
     """
-    if "TORCHELASTIC_RUN_ID" in os.environ and os.name == "posix":
-        threading.Thread(target=_watch_launcher, args=(os.getppid(),), daemon=True).start()
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.name != "posix":
+        return
+    launcher = os.getppid()
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # or this process waits minutes
+        address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        try:
+            socket.create_connection(address, timeout=30).close()
+        except OSError as error:
+            raise ConnectionError(f"the launcher of these processes is gone: {error}") from None
+    threading.Thread(target=_watch_launcher, args=(launcher,), daemon=True).start()
 
 
 def _watch_launcher(launcher: int) -> None:

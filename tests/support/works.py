@@ -193,9 +193,8 @@ def kill(work: Work, source: Path, out: Path, moment: float, whole_group: bool, 
     process = warm.start(words(next_command(work, out), source, out))
     lasts = process.wait(moment) is None
     if lasts:
-        others = at_work(out) if whole_group else []  # a launcher's are in sessions of their own
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
-        for other in others:
+        for other in at_work(out) if whole_group else []:  # a launcher's, in sessions of their own
             with suppress(ProcessLookupError):
                 os.kill(other, signal.SIGKILL)
         process.wait(60)

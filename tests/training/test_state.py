@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 import torch
 
-from jatlab.training.state import EmaWeights, interruptible
+from jatlab.training.state import EmaWeights, end_with_launcher, interruptible
 from jatlab.utils.files import atomic_folder
 from tests.support import ROOT
 
@@ -66,3 +67,15 @@ def test_a_process_ends_with_the_launcher_that_was_killed():
     launcher.kill()
     assert launcher.stdout.read() == ""  # until the last process has closed it
     launcher.wait()
+
+
+def test_a_launcher_that_is_gone_already_is_told(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    named = {"RUN_ID": "one", "USE_AGENT_STORE": "True"}
+    for name, value in named.items():
+        monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    with pytest.raises(ConnectionError, match="launcher of these processes is gone"):
+        end_with_launcher()
