@@ -140,7 +140,71 @@ def _check_action(answer: Answer) -> None:
         )
 
 
-# --- 13.3: the mixture of two actions
+# --- 13.3: the sequence that an in-context agent reads
+
+
+def sequence(memory: Memory, observation: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Observations (k + 1, d) and actions (k + 1, m): the retrieved ones, then the present one.
+
+    The action of the present one is not known, and is 0.
+    """
+    observations, actions = memory
+    rows = nearest(observations, observation, k)
+    unknown = np.zeros((1, actions.shape[1]))
+    return (
+        np.concatenate([observations[rows], observation[None]]),
+        np.concatenate([actions[rows], unknown]),
+    )
+
+
+def check_sequence(answer: Answer) -> None:
+    """Check 13.3 on two short demonstrations."""
+    memory, query = remember(_episodes()), np.array([0.1, -0.2, 0.3])
+    copy = memory[0].copy(), memory[1].copy()
+    wanted = "return two arrays, the observations and the actions"
+    observations, actions = parts(answer(copy, query.copy(), 4), 2, wanted)
+    right, done = sequence(memory, query, 4)
+    expect(
+        observations.shape != (4, 3),
+        "these are the retrieved observations only: the present one comes after them",
+    )
+    expect(
+        observations.shape == (5, 3),
+        "k is 4: the observations are 4 retrieved ones and the present one, shape (5, 3); yours "
+        f"have shape {observations.shape}",
+    )
+    expect(
+        not near(observations, np.concatenate([right[-1:], right[:-1]])),
+        "the present observation stands first: it comes last, so that it can see the others",
+    )
+    expect(
+        not near(observations, np.concatenate([right[-2::-1], right[-1:]])),
+        "the farthest comes first: turn the order of the retrieved ones round",
+    )
+    expect(near(observations, right), "the observations are the 4 nearest, then the present one")
+    _check_actions(actions, done)
+
+
+def _check_actions(actions: np.ndarray, done: np.ndarray) -> None:
+    expect(
+        actions.shape != (4, 2),
+        "there is no action in the last row: put zeros there, nobody knows it yet",
+    )
+    expect(
+        actions.shape == (5, 2),
+        f"the actions have shape (5, 2), one for each observation; yours have {actions.shape}",
+    )
+    expect(
+        near(actions[:-1], done[:-1]),
+        "the actions are those of the retrieved timesteps, in the same order",
+    )
+    expect(
+        near(actions[-1], done[-1]),
+        "the last row is the action that the network has to find: put zeros there",
+    )
+
+
+# --- 13.4: the mixture of two actions
 
 
 def mix(retrieved: np.ndarray, predicted: np.ndarray, distance: float, scale: float) -> np.ndarray:
@@ -153,7 +217,7 @@ def mix(retrieved: np.ndarray, predicted: np.ndarray, distance: float, scale: fl
 
 
 def check_mix(answer: Answer) -> None:
-    """Check 13.3 near, far and between."""
+    """Check 13.4 near, far and between."""
     one, two = np.array([1.0, -0.5]), np.array([-0.2, 0.8])
 
     def mixed(distance: float, scale: float) -> np.ndarray:
@@ -198,5 +262,8 @@ EXERCISES = {
         check=check_retrieve,
         steps=("a memory", "the nearest timestep acts"),
     ),
-    "13.3": Exercise(difficulty=2, importance=3, minutes=7, solution=mix, check=check_mix),
+    "13.3": Exercise(
+        difficulty=3, importance=4, minutes=10, solution=sequence, check=check_sequence
+    ),
+    "13.4": Exercise(difficulty=2, importance=3, minutes=7, solution=mix, check=check_mix),
 }

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jatlab.lessons.lesson13 import mix, nearest, remember, retrieve
+from jatlab.lessons.lesson13 import mix, nearest, remember, retrieve, sequence
 from tests.support.exercises import exercise_tests
 
 
@@ -86,6 +86,52 @@ def by_squares(memory, observation):
     return [memory[1][row], np.sqrt(squares[row])]
 
 
+def query_first(memory, observation, k):
+    return tuple(np.concatenate([one[-1:], one[:-1]]) for one in sequence(memory, observation, k))
+
+
+def farthest_first(memory, observation, k):
+    found = sequence(memory, observation, k)
+    return tuple(np.concatenate([one[-2::-1], one[-1:]]) for one in found)
+
+
+def without_query(memory, observation, k):
+    return tuple(one[:-1] for one in sequence(memory, observation, k))
+
+
+def without_last_action(memory, observation, k):
+    observations, actions = sequence(memory, observation, k)
+    return observations, actions[:-1]
+
+
+def nearest_action_last(memory, observation, k):
+    observations, actions = sequence(memory, observation, k)
+    return observations, np.concatenate([actions[:-1], actions[:1]])
+
+
+def first_actions(memory, observation, k):
+    observations, actions = sequence(memory, observation, k)
+    return observations, np.concatenate([memory[1][:k], actions[-1:]])
+
+
+def one_more(memory, observation, k):
+    return sequence(memory, observation, k + 1)
+
+
+def by_lists(memory, observation, k):
+    order = sorted(range(len(memory[0])), key=lambda i: np.linalg.norm(memory[0][i] - observation))
+    seen = [memory[0][i].tolist() for i in order[:k]] + [observation.tolist()]
+    done = [memory[1][i].tolist() for i in order[:k]] + [[0.0] * memory[1].shape[1]]
+    return seen, done
+
+
+def filled(memory, observation, k):
+    observations, actions = (np.zeros((k + 1, one.shape[1])) for one in memory)
+    rows = nearest(memory[0], observation, k)
+    observations[:k], observations[k], actions[:k] = memory[0][rows], observation, memory[1][rows]
+    return observations, actions
+
+
 def reversed_weights(retrieved, predicted, distance, scale):
     return mix(predicted, retrieved, distance, scale)
 
@@ -135,6 +181,15 @@ WRONG = {
         ((remember, without_distance), "here 0.05"),
     ],
     "13.3": [
+        (query_first, "comes last"),
+        (farthest_first, "the farthest comes first"),
+        (without_query, "retrieved observations only"),
+        (without_last_action, "no action in the last row"),
+        (nearest_action_last, "that the network has to find"),
+        (first_actions, "in the same order"),
+        (one_more, "k is 4"),
+    ],
+    "13.4": [
         (reversed_weights, "wrong way round"),
         (without_scale, "the scale is ignored"),
         (times_scale, "you multiply by the scale"),
@@ -145,7 +200,8 @@ WRONG = {
 RIGHT = {
     "13.1": [by_partition, by_loop],
     "13.2": [(stacked, retrieve), (remember, by_squares)],
-    "13.3": [from_predicted, one_by_one],
+    "13.3": [by_lists, filled],
+    "13.4": [from_predicted, one_by_one],
 }
 test_right_answer, test_wrong_answer, test_any_container, test_anything, test_coverage = (
     exercise_tests("13", WRONG, RIGHT)
