@@ -111,14 +111,13 @@ def test_killed_and_resumed_it_makes_the_same_files(tmp_path):
     process.wait()
     # the workers notice that their parent is gone
     wait_for(lambda: not group_is_alive(process.pid))
-    done = files(root)
+    done = {name: data for name, data in files(root).items() if name.endswith(".parquet")}
     assert 1 <= len(done) < 4
     left = root / "metaworld-reach" / "train" / "00001.parquet.999999999.tmp"
     left.write_bytes(b"half a shard")
     quiet(["metaworld-reach", "metaworld-drawer-open"], root, episodes=10)
     quiet(["metaworld-reach", "metaworld-drawer-open"], tmp_path / "whole", episodes=10)
     assert files(root) == files(tmp_path / "whole") and len(files(root)) == 9
-    done = {name: data for name, data in done.items() if name.endswith(".parquet")}
     assert done.items() <= files(root).items()
 
 
