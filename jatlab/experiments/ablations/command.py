@@ -59,7 +59,7 @@ def ablate(
         episodes: that an agent plays of each task.
         install: whether to put the results into the package as well, in place of those that ship.
         progress: whether to print a line for each run.
-        only: names of variants, or patterns such as "5 shown: *". The other variants keep the runs
+        only: names of variants, or patterns such as `5 shown: *`. The other variants keep the runs
             of the results that ship.
 
     Returns:
