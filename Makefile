@@ -19,7 +19,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test 
 help:
 	@echo "make demo   record, train, play, report: runs/demo/report.html (about 10 minutes after installation)"
 	@echo "make check-demo  the whole demo, with a floor for its scores"
-	@echo "make test   everything that CI checks (about 17 minutes)"
+	@echo "make test   everything that CI checks (about 15 minutes)"
 	@echo "make fast   the tests that take seconds"
 	@echo "make coverage  the tests once more, and which branches they run (about 40 minutes)"
 	@echo "make fuzz   20,000 generated cases: any input at any door (about 10 minutes)"
