@@ -160,7 +160,7 @@ def add_bench(commands: Commands) -> None:
         "--reference",
         action="store_true",
         help="instead: acting, training and memory against the published model's way on "
-        "transformers, and against the limits of one thread, as tables; about ten minutes",
+        "transformers, and against the limits of one thread, as tables; about six minutes",
     )
     add_json(parser)
     parser.set_defaults(output=None, device=None, presets=None, agent=None)

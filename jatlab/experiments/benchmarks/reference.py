@@ -46,7 +46,7 @@ Found = dict[str, Any]
 
 
 def run(output: str | Path | None = None, preset: str = "paper", say: Any = print) -> Found:
-    """Measure acting, training and memory for each kind of task; about ten minutes.
+    """Measure acting, training and memory for each kind of task; about six minutes.
 
     Args:
         output: a JSON file to write.
