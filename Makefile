@@ -93,8 +93,9 @@ notebooks: $(VENV)/installed-test
 twice: $(VENV)/installed-test
 	JATLAB_TWICE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/notebooks/test_rerun.py
 
-# every lesson in a real JupyterLab in headless Chromium (Debian: apt install chromium), by Run All; pictures of it in runs/browser
+# every lesson in JupyterLab and in Notebook 7 in headless Chromium (Debian: apt install chromium), by Run All; pictures of it in runs/browser
 browser: $(VENV)/installed-test
+	$(PIP) "notebook>=7"
 	JATLAB_BROWSER=runs/browser $(BIN)/python -m pytest tests/browser
 
 # for maintainers: badges, links and the tables of lessons, from the homepage in pyproject.toml

@@ -1,6 +1,6 @@
 """Lessons in a real JupyterLab in headless Chromium, used as a reader uses them.
 
-`make browser` opens every lesson; `make test` only the player.
+`make browser` opens every lesson, in Notebook 7 too; `make test` only the player.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.chromium import wait_until
-from tests.support.lab import Lab
+from tests.support.lab import APPLICATIONS, Lab
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # a folder: every lesson is opened, and its screenshots are kept there
@@ -165,9 +165,11 @@ def answer(lab: Lab, expression: str) -> str:
 
 
 @pytest.mark.skipif(not PICTURES, reason="make browser opens every lesson")
+@pytest.mark.parametrize("application", APPLICATIONS)
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_lesson_runs_by_run_all(notebook):
-    with Lab(notebook, short=True) as lab:
+def test_a_lesson_runs_by_run_all(notebook, application):
+    pytest.importorskip(application)
+    with Lab(notebook, short=True, application=application) as lab:
         errors = lab.run_all(600)
-        lab.screenshots(Path(PICTURES) / notebook.stem)
+        lab.screenshots(Path(PICTURES) / application / notebook.stem)
     assert errors == []
