@@ -8,7 +8,7 @@ on where it was stopped. A run that two ablations share is made once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -19,6 +19,7 @@ from typing import Any
 from jatlab.experiments.ablations.questions import ABLATIONS
 from jatlab.experiments.ablations.results import SHIPPED, AblationResults, assemble, load
 from jatlab.experiments.ablations.runs import run_point
+from jatlab.experiments.ablations.specialists import run_specialist
 from jatlab.experiments.ablations.unseen import run_unseen
 from jatlab.experiments.ablations.variants import (
     AVERAGE,
@@ -55,7 +56,7 @@ def ablate(
         name: of the ablation.
         output: the folder of demonstrations, runs and NAME.json.
         seeds: of the runs; None for the ablation's.
-        steps: of training; None for each variant's.
+        steps: of training; None for each variant's steps or minutes.
         episodes: that an agent plays of each task.
         install: whether to put the results into the package as well, in place of those that ship.
         progress: whether to print a line for each run.
@@ -77,7 +78,8 @@ def ablate(
             "an ablation needs at least one seed and one episode, "
             f"got seeds {seeds} and {episodes} episodes"
         )
-    variants = [replace(variant, steps=steps or variant.steps) for variant in ablation.variants]
+    fixed: dict[str, Any] = {"steps": steps, "minutes": None} if steps else {}
+    variants = [replace(variant, **fixed) for variant in ablation.variants]
     chosen = variants if only is None else _chosen(variants, only)
     kept = [] if only is None else _kept(name, chosen)
     runs: list[dict[str, Any]] = []
@@ -126,10 +128,16 @@ def saved_run(variant: Variant, seed: int, episodes: int, output: Path) -> dict[
     path = output / "runs" / f"{digest}.json"
     if path.exists():
         return json.loads(path.read_text()) | {"variant": variant.name}
-    make = run_unseen if variant.method else run_point
-    run = make(variant, seed, episodes, output / "data")
+    run = _maker(variant)(variant, seed, episodes, output / "data")
     write_json(path, run | {"settings": settings})
     return run
+
+
+def _maker(variant: Variant) -> Callable[..., dict[str, Any]]:
+    """What makes a run of a variant."""
+    if variant.against:
+        return run_specialist
+    return run_unseen if variant.method else run_point
 
 
 def _settings(variant: Variant, seed: int, episodes: int) -> dict[str, Any]:
@@ -153,7 +161,8 @@ def _ingredients(variant: Variant) -> dict[str, Any]:
     recordings = {"recordings": {task: demonstrations(task) for task in variant.tasks}}
     if variant.start is None:
         return recordings
-    agent = mini.MODEL if variant.start == "nothing" else fingerprint(variant.start)
+    own = variant.start in ("nothing", "specialist")
+    agent = mini.MODEL if own else fingerprint(variant.start)
     return recordings | {"agent": agent, "recipe": mini.TRAINING}
 
 

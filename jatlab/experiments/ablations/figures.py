@@ -1,4 +1,4 @@
-"""The figures of ablations: scores of the variants, joint training, and the memory test."""
+"""The figures of ablations: variants, joint training, the memory test, and specialists."""
 
 from __future__ import annotations
 
@@ -238,3 +238,65 @@ def _mark_chance(axes: Axes, end: int) -> None:
         size=8,
         annotation_clip=False,
     )
+
+
+# --- specialists ----------------------------------------------------------------------------------
+
+
+def specialists_figure(results: AblationResults) -> Figure:
+    """The ablation "specialists": the score of each task over the minutes of training.
+
+    A panel for each task; lines are means over runs, bars their 95 % intervals, and the dashed line
+    is the agent that ships.
+    """
+    from matplotlib.figure import Figure
+
+    tasks = list(results["summary"])
+    with style():
+        figure = Figure(figsize=(2.3 * len(tasks) + 0.6, 2.9), layout="constrained")
+        panels = figure.subplots(1, len(tasks), squeeze=False)[0]
+        for axes, task in zip(panels, tasks, strict=True):
+            _draw_minutes(axes, results, task)
+        panels[0].legend(frameon=False, fontsize=8, loc="lower right")
+    caption = (
+        f"{results['question']} Points: means of {len(results['seeds'])} run(s) on one thread; "
+        "bars: 95 % intervals; dashed: jatlab-mini as it ships. 0 is the random policy and 1 our "
+        "teacher; of texts, how many times the perplexity is below the unigram's."
+    )
+    means = ", ".join(
+        f"{name} {found['mean']:.2f}"
+        for task in tasks[:1]
+        for name, found in results["summary"][task].items()
+    )
+    return words(panels[0], caption, f"Scores over minutes of training; {means}")
+
+
+def _draw_minutes(axes: Axes, results: AblationResults, task: str) -> None:
+    """One task: the specialist's line, mini's line, and the agent that ships."""
+    minutes = {variant["name"]: variant["value"] for variant in results["variants"]}
+    lines: dict[str, list[tuple[float, dict[str, Any]]]] = {}
+    for name, found in results["summary"][task].items():
+        who = name.partition(": ")[2].partition(",")[0]
+        if minutes[name] is None:
+            axes.axhline(found["mean"], color=MUTED, linewidth=1, linestyle="--", label=who)
+        else:
+            lines.setdefault(who, []).append((minutes[name], found))
+    for (who, points), color in zip(lines.items(), CYCLE[1::-1], strict=False):
+        means = np.array([found["mean"] for _, found in points])
+        bounds = np.array([found["interval"] for _, found in points]).T  # (2, points)
+        below_above = np.abs(np.clip(bounds, *_limits(task)) - means)
+        axes.errorbar(
+            [x for x, _ in points], means, below_above, marker="o", color=color, label=who,
+            markersize=4, linewidth=1.6, capsize=2,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    ticks = sorted({x for points in lines.values() for x, _ in points})
+    axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("minutes of training")
+    axes.set_title(short_name(task), loc="left", size=9, color=INK)
+
+
+def _limits(task: str) -> tuple[float, float]:
+    """Between which an interval is drawn."""
+    return LIMITS if task != "python-docs" else (0.0, np.inf)

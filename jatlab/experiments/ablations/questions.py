@@ -23,6 +23,16 @@ from jatlab.tasks import short_name
 SEEDS = (0, 1, 2)
 UNSEEN_SHOWN = (1, 5, 25, 100)  # demonstrations of a task that was never seen
 UNSEEN_STEPS = 150  # of training on them
+# one of each domain, and of texts, learnt by JAT and by the network that people use there
+SPECIALIST_TASKS = (
+    "babyai-open-door",
+    "metaworld-drawer-open",
+    "mujoco-hopper",
+    GAME,
+    "python-docs",
+)
+AGAINST = "specialists"
+SPECIALIST_MINUTES = (0.5, 1, 2, 4)  # of training, on one thread
 # learnt alone and together: two grids, two arms
 JOINT_TASKS = (OBJECT, REACH, "babyai-open-door", "metaworld-drawer-open")
 BODIES = ("mujoco-hopper", "mujoco-walker")
@@ -213,6 +223,23 @@ def _unseen() -> tuple[Variant, ...]:
     return (none, *some)
 
 
+def _specialists() -> tuple[Variant, ...]:
+    """Each task by its domain's network, by mini from nothing, and by the agent that ships."""
+    networks = {"specialist": "specialist", "mini": "nothing"}
+    variants = []
+    for task in SPECIALIST_TASKS:
+        short = short_name(task)
+        for name, start in networks.items():
+            for minutes in SPECIALIST_MINUTES:
+                full = f"{short}: {name}, {minutes:g} min"
+                variants.append(
+                    Variant(full, (task,), minutes, start=start, minutes=minutes, against=AGAINST)
+                )
+        ships = Variant(f"{short}: jatlab-mini", (task,), start="jatlab-mini", against=AGAINST)
+        variants.append(ships)
+    return tuple(variants)
+
+
 ALL = (
     Ablation(
         "observation-loss",
@@ -268,6 +295,11 @@ ALL = (
         "unseen",
         "What is made of a few demonstrations of a task that the agent was never shown?",
         _unseen(),
+    ),
+    Ablation(
+        "specialists",
+        "What does one network for everything cost, against a network made for one domain?",
+        _specialists(),
     ),
 )
 ABLATIONS = {ablation.name: ablation for ablation in ALL}

@@ -25,6 +25,9 @@ from jatlab.tasks import DOMAINS, get_task, make_env, register_scores
 if TYPE_CHECKING:
     from jatlab.agents.agent import Agent
     from jatlab.experiments.baselines.scalar_agent import ScalarAgent
+    from jatlab.experiments.baselines.specialist_agent import SpecialistAgent
+
+    Player = Agent | ScalarAgent | SpecialistAgent
 
 FIRST_SEED = 1_000_000  # of the episodes played
 ENVS = 10  # played in lockstep
@@ -145,7 +148,7 @@ def demonstrate(task: str, data: str | Path) -> None:
 # --- playing and measuring ------------------------------------------------------------------------
 
 
-def play(agent: Agent | ScalarAgent, task: str, episodes: int = EPISODES) -> dict[str, Any]:
+def play(agent: Player, task: str, episodes: int = EPISODES) -> dict[str, Any]:
     """Play episodes of a task, from seed 1,000,000 on.
 
     Returns {"mean", "success", "scores", "lengths"}: scores run from the random policy (0) to our
@@ -166,7 +169,7 @@ def play(agent: Agent | ScalarAgent, task: str, episodes: int = EPISODES) -> dic
     return _result(scores, rate) | {"lengths": lengths}
 
 
-def _play_recall(agent: Agent | ScalarAgent, episodes: int) -> dict[str, Any]:
+def _play_recall(agent: Player, episodes: int) -> dict[str, Any]:
     from jatlab.agents.rollout import rollout
     from jatlab.experiments.ablations.tasks import score
 

@@ -33,6 +33,7 @@ RECORDINGS: dict[str, tuple[int, float]] = {  # task: (episodes of demonstration
     "metaworld-drawer-open": (100, 0.8),
     "mujoco-hopper": (50, 0.1),
     "mujoco-walker": (50, 0.1),
+    "python-docs": (1, 0.0),  # all there are
     "lander": (100, 0.2),
     "fetch": (500, 0.5),
     "highway": (300, 0.0),
@@ -42,7 +43,12 @@ RECORDINGS: dict[str, tuple[int, float]] = {  # task: (episodes of demonstration
 # of tasks never seen: the agents that were shown the others, and what is tuned with
 UNSEEN_MODEL: dict[str, Any] = {"continuous_symlog": True}  # beside the preset nano
 UNSEEN_BASE: dict[str, Any] = {"episodes": 20, "noise": 0.8, "steps": 2000}
-UNSEEN_CONTEXT: dict[str, Any] = {"steps": 600, "batch_timesteps": 672, "retrieved": 20}
+UNSEEN_CONTEXT: dict[str, Any] = {
+    "steps": 5000,
+    "batch_timesteps": 672,
+    "retrieved": 20,
+    "sharpness": 2.0,
+}
 UNSEEN_TUNING: dict[str, Any] = {
     "batch": 256,  # timesteps
     "lr": 1e-3,
@@ -66,10 +72,13 @@ class Variant:
             then.
         token: what one token stands for: a "timestep", or a "scalar"
             (`jatlab.experiments.baselines.scalar_agent`, batches of `SCALAR_BATCH` timesteps).
-        start: "jatlab-mini" to train that agent on, "nothing" for random weights of its size, None
-            for random weights of the small `MODEL`.
+        start: "jatlab-mini" to train that agent on, "nothing" for random weights of its size,
+            "specialist" for the network that people use in the task's domain, None for random
+            weights of the small `MODEL`.
         method: of a task never seen, see `jatlab.experiments.ablations.unseen`; None elsewhere.
         shown: how many demonstrations of it there are.
+        minutes: of training, in place of steps.
+        against: "specialists", see `jatlab.experiments.ablations.specialists`; None elsewhere.
     """
 
     name: str
@@ -83,6 +92,8 @@ class Variant:
     start: str | None = None
     method: str | None = None
     shown: int | None = None
+    minutes: float | None = None
+    against: str | None = None
 
 
 def demonstrations(task: str) -> tuple[int, float]:
@@ -122,6 +133,6 @@ def _network(variant: Variant) -> dict[str, Any]:
     if variant.start is None:
         return {"model": MODEL | variant.model, "lr": LR, **variant.training}
     fields = {"lr": TUNED_LR, **mini.TRAINING, **variant.training}
-    if variant.start == "nothing":
+    if variant.start in ("nothing", "specialist"):
         return {"preset": "mini", "model": mini.MODEL | variant.model, **fields}
     return {"start": variant.start, "model": variant.model, **fields}

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from jatlab.data.mixture import BatchPlan, Mixture, prefetch
+from jatlab.data.mixture import Mixture
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import Batch, WindowSource, open_source
+from jatlab.experiments.baselines.fitting import fit
 from jatlab.experiments.baselines.scalar_agent import ScalarAgent
 from jatlab.experiments.baselines.scalar_model import Layout, ScalarModel
 from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
-from jatlab.training.recipe import TrainConfig, learning_rate, make_optimizer, uses_bf16
-from jatlab.training.state import EmaWeights
+from jatlab.training.recipe import TrainConfig
 
 
 def train_scalar(recipe: TrainConfig) -> ScalarAgent:
@@ -44,13 +41,9 @@ def train_scalar(recipe: TrainConfig) -> ScalarAgent:
     source = open_source(name, recipe.data, config, tokenizer, model.context)
     symmetries = GridSymmetries(tokenizer) if recipe.symmetries else None
     mixture = Mixture([source], recipe.batch_timesteps, {}, recipe.seed, symmetries)
-    batches = islice(prefetch(mixture, 1), recipe.steps)
-    info = {
-        "step": recipe.steps,
-        "timesteps": _fit(model, recipe, recipe.steps, batches),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "context": model.context,
-    }
+    trained = fit(model, recipe, mixture, lambda batch: batch_loss(model, batch))
+    size = sum(p.numel() for p in model.parameters())
+    info = {**trained, "parameters": size, "context": model.context}
     return ScalarAgent(model, tokenizer, info)
 
 
@@ -62,35 +55,11 @@ def longest_mission(name: str, data: str, tokenizer: TextTokenizer) -> int:
     return int((source.text_ids != tokenizer.pad_id).sum(1).max())
 
 
-def _fit(
-    model: ScalarModel,
-    recipe: TrainConfig,
-    steps: int,
-    batches: Iterable[tuple[list[BatchPlan], list[Batch]]],
-) -> int:
-    """The training loop: the model gets its averaged weights. Returns the timesteps seen."""
-    optimizer, average = make_optimizer(model, recipe), EmaWeights(model, recipe.average)
-    bf16, timesteps = uses_bf16(recipe, torch.device("cpu")), 0
-    for step, ([plan], [batch]) in enumerate(batches, start=1):
-        model.train()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(recipe, (step - 1) / steps)
-        (batch_loss(model, batch, bf16) * plan.share).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.update(model, step)
-        timesteps += plan.timesteps
-    model.load_state_dict(average.values)
-    return timesteps
-
-
-def batch_loss(model: ScalarModel, batch: Batch, bf16: bool) -> Tensor:
+def batch_loss(model: ScalarModel, batch: Batch) -> Tensor:
     """The loss of one batch of windows, as `jatlab.data.windows.WindowSource` gives it."""
     layout = model.layout
     observations = layout.observation_ids(batch[f"{layout.task.observation}_observations"])
     actions = layout.action_ids(batch[f"{layout.task.action}_actions"])
     ids = np.concatenate([observations, actions], axis=-1)  # (B, T, K)
     valid = torch.from_numpy(batch["attention_mask"].astype(bool))
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        return model(torch.from_numpy(ids), valid)
+    return model(torch.from_numpy(ids), valid)
