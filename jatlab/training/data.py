@@ -110,7 +110,7 @@ def _in_context(
         )
     shown, arguments = train.episodes, (config.retrieved, config.sharpness, config.seed)
     encode = frame_encoder() if train.store.task.observation == "image" else None
-    context = ContextSource(train, shown, *arguments, encode)
+    context = ContextSource(train, shown, *arguments, encode, config.permute_actions)
     if not isinstance(held_out, WindowSource):
         return context, None
     return context, ContextSource(held_out, shown, *arguments, encode)

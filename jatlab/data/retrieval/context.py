@@ -51,6 +51,9 @@ class ContextSource(WindowSource):
         sharpness: lambda of the mixture.
         seed: of the draws.
         encode: of frames, see `jatlab.data.retrieval.index.Encoder`.
+        permute_actions: change the order and the signs of an action's numbers, for each query anew
+            and for what is retrieved alike. A network that has to read what they mean cannot answer
+            from what it remembers of the training tasks. Discrete actions stay.
 
     Raises:
         ValueError: for an episode beside which there is no other one.
@@ -64,6 +67,7 @@ class ContextSource(WindowSource):
         sharpness: float,
         seed: int = 0,
         encode: Encoder | None = None,
+        permute_actions: bool = False,
     ):
         super().__init__(
             source.store,
@@ -73,6 +77,7 @@ class ContextSource(WindowSource):
             loss_weight=source.loss_weight,
         )
         self.made_of = f"{retrieved}-{sharpness:g}-{seed}-{len(shown)}"
+        self.permutes = permute_actions
         index = DemonstrationIndex(self.store.task, self.store, encode=encode)
         rows = int(self.store.offsets[-1])
         self.neighbours = np.full((rows, retrieved), -1, np.int64)  # nearest first, then -1
@@ -107,6 +112,8 @@ class ContextSource(WindowSource):
         mask = steps < lengths[:, None]
         batch = self._arrays(np.where(mask & ~last, near, queries[:, None]), mask)
         if "continuous_actions" in batch:
+            if self.permutes:
+                _permute(batch["continuous_actions"], queries)
             self._score_mixture(batch, queries, lengths, last)
         return batch
 
@@ -123,6 +130,17 @@ class ContextSource(WindowSource):
         # the loss is a mean over all timesteps, of which only the query's has a weight
         scored = self.loss_weight * lengths * left**2
         batch["loss_weight"] = np.where(last, scored[:, None], 0).astype(np.float32)
+
+
+def _permute(actions: np.ndarray, queries: np.ndarray) -> None:
+    """Another order and other signs of the numbers of each row's actions (B, T, m), in place.
+
+    The batch decides them, so that training goes on with the same ones after a stop.
+    """
+    rng, (rows, _, size) = np.random.default_rng(queries), actions.shape
+    order = rng.permuted(np.tile(np.arange(size), (rows, 1)), axis=1)
+    signs = rng.choice(np.array([-1, 1], actions.dtype), (rows, 1, size))
+    actions[...] = np.take_along_axis(actions, order[:, None], axis=2) * signs
 
 
 def _draws(

@@ -32,7 +32,7 @@ SPECIALIST_TASKS = (
     "python-docs",
 )
 AGAINST = "specialists"
-SPECIALIST_MINUTES = (0.5, 1, 2, 4)  # of training, on one thread
+SPECIALIST_MINUTES = (0.5, 1, 2)  # of training, on one thread
 # learnt alone and together: two grids, two arms
 JOINT_TASKS = (OBJECT, REACH, "babyai-open-door", "metaworld-drawer-open")
 BODIES = ("mujoco-hopper", "mujoco-walker")

@@ -17,18 +17,19 @@ TASK = get_task("mujoco-pendulum")
 MODEL = TINY | {"resid_dropout": 0.0, "observation_loss_coef": 0.0, "action_loss_coef": 1.0}
 
 
-def store_of(lengths, seed=0):
+def store_of(lengths, seed=0, task=TASK):
     """Episodes of random numbers."""
     rng = np.random.default_rng(seed)
+    sizes = task.observation_size, task.action_size
     episodes = [
         {
-            "continuous_observations": rng.normal(size=(length, 4)).astype(np.float32),
-            "continuous_actions": rng.normal(size=(length, 1)).astype(np.float32),
+            "continuous_observations": rng.normal(size=(length, sizes[0])).astype(np.float32),
+            "continuous_actions": rng.normal(size=(length, sizes[1])).astype(np.float32),
             "rewards": rng.normal(size=length).astype(np.float32),
         }
         for length in lengths
     ]
-    return EpisodeStore.of_episodes(TASK, episodes)
+    return EpisodeStore.of_episodes(task, episodes)
 
 
 def context_of(lengths, retrieved, **arguments):
@@ -167,3 +168,25 @@ def test_discrete_actions_are_all_scored():
 def test_one_episode_is_refused():
     with pytest.raises(ValueError, match="mujoco-pendulum has one episode: .* record more"):
         context_of([20], 4)
+
+
+def test_permuted_actions_keep_their_meaning_within_a_query():
+    """All actions before a query change alike, other queries change otherwise, targets follow."""
+    store = store_of([12] * 6, task=get_task("metaworld-reach"))
+    source = WindowSource(store, 8)
+    plain, permuted = (
+        ContextSource(source, source.episodes, 5, 1.0, permute_actions=on) for on in (False, True)
+    )
+    windows = plain.windows(np.random.default_rng(0))[:40]
+    before, after = (one.batch(windows) for one in (plain, permuted))
+    changes = set()
+    for old, new in zip(before["continuous_actions"], after["continuous_actions"], strict=True):
+        matrix = np.linalg.lstsq(old, new, rcond=None)[0]  # (m, m): 0, 1 and -1
+        np.testing.assert_allclose(old @ matrix, new, atol=1e-4)
+        np.testing.assert_allclose(np.sort(np.abs(matrix).ravel()), [0] * 12 + [1] * 4, atol=1e-4)
+        changes.add(tuple(np.round(matrix).astype(int).ravel()))
+    assert len(changes) > 20
+    for name in before.keys() - {"continuous_actions"}:
+        np.testing.assert_array_equal(before[name], after[name])
+    again = permuted.batch(windows)["continuous_actions"]
+    np.testing.assert_array_equal(again, after["continuous_actions"])
