@@ -129,9 +129,11 @@ def ablations() -> str:
 def _ablation(results: dict) -> str:
     """One ablation: its question, and a row for each task and variant."""
     from jatlab.experiments.ablations import over_tasks, side_by_side
+    from jatlab.experiments.ablations.specialists import costs_table
+    from jatlab.experiments.benchmarks.tables import table
 
     by_task, told = side_by_side(results), f"`{results['command']}`: {_runs(results)}"
-    if len(by_task) > MANY_TASKS:
+    if len(by_task) > MANY_TASKS and len(set(map(tuple, by_task.values()))) == 1:
         by_task = over_tasks(results) | by_task
     told += f", {results['minutes']:.0f} minutes of one core in all."
     rows = [
@@ -146,7 +148,10 @@ def _ablation(results: dict) -> str:
                 f"| {task} | {name} | {found['mean']:.2f} | {low:.2f} to {high:.2f} "
                 f"| {_difference(first, found)} |"
             )
-    return "\n\n".join([f"## {results['name']}", f"*{results['question']}*", told, "\n".join(rows)])
+    parts = [f"## {results['name']}", f"*{results['question']}*", told, "\n".join(rows)]
+    if results["name"] == "specialists":
+        parts.append(table(*costs_table(results)))
+    return "\n\n".join(parts)
 
 
 def _runs(results: dict) -> str:

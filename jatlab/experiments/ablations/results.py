@@ -161,11 +161,19 @@ def summary_table(results: AblationResults) -> str:
     """An ablation's results as a table: mean and interval of each task and variant."""
     lines = [results["question"]]
     for task, variants in results["summary"].items():
-        lines += ["", f"{task}, {len(results['seeds'])} run(s) each, score of our teacher"]
+        lines += ["", f"{task}, {len(results['seeds'])} run(s) each, {scored_as(task)}"]
         for name, found in variants.items():
             low, high = found["interval"]
             lines.append(f"  {name:<24} {found['mean']:.3f}  [{low:.3f}, {high:.3f}]")
     return "\n".join(lines)
+
+
+def scored_as(task: str) -> str:
+    """What a score of a task is."""
+    from jatlab.tasks import task_names
+
+    read = task in task_names("text")
+    return "times less perplexed than the unigram" if read else "score of our teacher"
 
 
 def side_by_side(results: AblationResults) -> Summary:
