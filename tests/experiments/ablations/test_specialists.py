@@ -61,12 +61,12 @@ def test_minutes_to_reach_a_score():
 
 
 def results():
-    """Made-up results: specialists reach 1 after four minutes, mini half of it."""
+    """Made-up results: specialists reach 1 after two minutes, mini half of it."""
     runs = []
     for seed in (0, 1, 2):
         for variant in ABLATION.variants:
             most = {"specialist": 1.0, "nothing": 0.5, "jatlab-mini": 0.8}[variant.start]
-            mean = most * (variant.minutes or 4) / 4 + 0.01 * seed
+            mean = most * (variant.minutes or 2) / 2 + 0.01 * seed
             played = {"mean": mean, "success": None, "scores": [mean, mean]}
             held = {"milliseconds": 2.0, "megabytes": 3.0}
             run = {"variant": variant.name, "seed": seed, "minutes": 0.1, "parameters": 1234}
@@ -81,8 +81,8 @@ def test_the_table_has_a_row_for_each_task_and_network():
         ["open-door", "specialist"], ["open-door", "mini"], ["open-door", "jatlab-mini"],
     ]  # fmt: skip
     assert len(rows) == 15 and all(len(row) == len(head) for row in rows)
-    assert rows[0][2:] == ["1,234", "1.01", "3.5", "2.0", "2.0", "3.0", "3.0"]
-    assert rows[1][4] == "over 4" and rows[2][4] == "–"
+    assert rows[0][2:] == ["1,234", "1.01", "1.7", "2.0", "2.0", "3.0", "3.0"]
+    assert rows[1][4] == "over 2" and rows[2][4] == "–"
     assert rows[-1][5:] == ["–"] * 4
 
 
@@ -94,5 +94,5 @@ def test_the_figure_has_a_panel_for_each_task():
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert sorted(labels) == ["jatlab-mini", "mini", "specialist"]
     line = figure.axes[0].containers[0].lines[0]
-    assert list(line.get_xdata()) == [0.5, 1, 2, 4]
+    assert list(line.get_xdata()) == [0.5, 1, 2]
     assert "3 run(s)" in figure.caption and "open-door: specialist" in figure.alt
