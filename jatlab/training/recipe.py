@@ -84,7 +84,7 @@ class TrainConfig:
     sharpness: float = 10.0  # lambda of the mixture with the nearest one's action
     # in training, change the order and the signs of the numbers of continuous actions, for each
     # sequence anew, so that they must be read from it (docs/design/retrieval.md)
-    permute_actions: bool = True
+    permute_actions: bool = False
 
     # --- how the agent plays (its agent.json)
     # domain -> timesteps of a window, in training and in play, where fewer than fit, such as

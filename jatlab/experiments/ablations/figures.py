@@ -293,6 +293,8 @@ def _draw_minutes(axes: Axes, results: AblationResults, task: str) -> None:
     ticks = sorted({x for points in lines.values() for x, _ in points})
     axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
     axes.minorticks_off()
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0), max(high, 1.05))  # a hundredth shall look like one
     axes.set_xlabel("minutes of training")
     axes.set_title(short_name(task), loc="left", size=9, color=INK)
 

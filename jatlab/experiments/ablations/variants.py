@@ -48,6 +48,7 @@ UNSEEN_CONTEXT: dict[str, Any] = {
     "batch_timesteps": 672,
     "retrieved": 20,
     "sharpness": 2.0,
+    "permute_actions": True,
 }
 UNSEEN_TUNING: dict[str, Any] = {
     "batch": 256,  # timesteps
