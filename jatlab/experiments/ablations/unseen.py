@@ -66,7 +66,7 @@ def run_unseen(variant: Variant, seed: int, episodes: int, data: str | Path) -> 
         facts.append(fact | {"act_milliseconds": milliseconds_to_act(agent, task)})
         if old is None and variant.method in ("zero-shot", "fine-tune", "lora"):
             old = {name: play(agent, name, OLD_EPISODES)["mean"] for name in OLD_TASKS}
-    means = {key: round(float(np.mean([fact[key] for fact in facts])), 3) for key in facts[0]}
+    means = {key: round(float(np.mean([fact[key] for fact in facts])), 5) for key in facts[0]}
     run = {"variant": variant.name, "seed": seed, **means, "tasks": tasks}
     minutes = round((perf_counter() - started) / 60, 2)
     return run | {"minutes": minutes} | ({} if old is None else {"old": old})
