@@ -21,7 +21,7 @@ from jatlab.agents.checks import (
     checked_starts,
 )
 from jatlab.agents.last_step import LastStep
-from jatlab.agents.sampling import tempered
+from jatlab.agents.sampling import draw, tempered
 from jatlab.agents.settings import AgentSettings
 from jatlab.agents.travelling import Travelling
 from jatlab.model import JatModel
@@ -270,7 +270,7 @@ class Agent(Travelling):
             return list(self._last_actions.float().cpu().numpy().copy()), None
         probabilities = predicted.cpu().numpy()
         likeliest = greedy or temperature == 0
-        chosen = probabilities.argmax(-1) if likeliest else self._sample(probabilities)
+        chosen = probabilities.argmax(-1) if likeliest else draw(probabilities, self.generators)
         self._last_actions = torch.tensor(chosen, device=self.device)
         return [int(action) for action in chosen], probabilities
 
@@ -282,12 +282,6 @@ class Agent(Travelling):
         # discrete actions are the first words of the vocabulary
         logits = F.linear(hidden, self.model.token_decoder.weight[:size])
         return tempered(logits.float(), temperature)
-
-    def _sample(self, probabilities: np.ndarray) -> np.ndarray:
-        """One draw a row, each from its generator, by inverting the distribution function."""
-        draws = np.array([generator.random() for generator in self.generators])[:, None]
-        below = probabilities.cumsum(-1) < draws * probabilities.sum(-1, keepdims=True)
-        return below.sum(-1).clip(max=probabilities.shape[-1] - 1)
 
     @torch.inference_mode()
     def _expected(self, hidden: Tensor) -> np.ndarray | None:

@@ -76,7 +76,8 @@ class ContextSource(WindowSource):
             source.episodes,
             loss_weight=source.loss_weight,
         )
-        self.made_of = f"{retrieved}-{sharpness:g}-{seed}-{len(shown)}"
+        kind = "permuted" if permute_actions else "plain"
+        self.made_of = f"{retrieved}-{sharpness:g}-{seed}-{len(shown)}-{kind}"
         self.permutes = permute_actions
         index = DemonstrationIndex(self.store.task, self.store, encode=encode)
         rows = int(self.store.offsets[-1])

@@ -12,17 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jatlab.agents.sampling import tempered
+from jatlab.agents.sampling import draw, tempered
+from jatlab.experiments.baselines.acting import BaselineAgent
 from jatlab.experiments.baselines.scalar_model import ScalarModel
 from jatlab.model.attention import KeyValueCache, visible_keys
 from jatlab.model.tokenization import TextTokenizer
-from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Observation
-from jatlab.utils.checks import check_temperature
 
 
-class ScalarAgent:
-    """A `ScalarModel` that acts, with the methods of `jatlab.Agent`.
+class ScalarAgent(BaselineAgent):
+    """A `ScalarModel` that acts.
 
     An action takes one pass for the observation, and one for each further number of the action.
     """
@@ -30,52 +29,23 @@ class ScalarAgent:
     def __init__(
         self, model: ScalarModel, tokenizer: TextTokenizer, info: dict[str, Any] | None = None
     ):
-        self.model, self.tokenizer, self.info = model.eval(), tokenizer, info or {}
+        super().__init__(model, model.layout.task, tokenizer, info)
+        self.model: ScalarModel = model
         self.layout = model.layout
 
-    def reset(self, n: int = 1, task: str | Task | None = None) -> None:
-        """Forget everything, and prepare for ``n`` environments in lockstep.
-
-        Raises ValueError for another task than the one that the agent was trained on.
-        """
-        trained = self.layout.task
-        if (get_task(task) if isinstance(task, str) else task) != trained:
-            raise ValueError(f"this agent was trained on {trained.name} and cannot play {task}")
+    def _prepare(self, n: int) -> None:
         context = self.model.context
         self.cache = KeyValueCache(self.model.config, n, context * self.layout.total)
         # observations, from which a window that moves is encoded again
         self.seen = torch.zeros(n, context, self.layout.before, dtype=torch.long)
         self.time = torch.zeros(n, dtype=torch.long)
-        self.generators = [np.random.default_rng(row) for row in range(n)]
-        self.started = False
 
-    @torch.inference_mode()
-    def act(
-        self,
-        observations: Sequence[Observation] | Observation,
-        rewards: Sequence[float] | np.ndarray | float = 0.0,
-        starts: Sequence[bool] | np.ndarray | bool | None = None,
-        greedy: bool = False,
-        temperature: float | None = None,
-        seeds: Sequence[int | None] | None = None,
-    ) -> Any:
-        """The next action of each environment; see `jatlab.Agent.act`.
+    def _forget(self, starts: np.ndarray) -> None:
+        rows = torch.from_numpy(starts)
+        self.cache.forget(rows)
+        self.time[rows] = 0
 
-        Args:
-            observations: n observations, or one.
-            rewards: not used.
-            starts: (n,), where an episode begins; None: at the first call after `reset`.
-            greedy: take the likeliest bin of each number; else it is drawn, as in Gato.
-            temperature: of the drawing, 0 for the likeliest bin; None: 1.
-            seeds: (n,), from which to draw where an episode begins.
-        """
-        if isinstance(observations, dict):
-            first = None if starts is None else [bool(starts)]
-            return self.act([observations], 0.0, first, greedy, temperature, seeds)[0]
-        if starts is None:
-            starts = np.full(len(observations), not self.started)
-        self._begin(np.asarray(starts, bool), seeds)
-        warmth = 1.0 if temperature is None else check_temperature(temperature)
+    def _answer(self, observations: Sequence[Observation], temperature: float) -> list[Any]:
         hidden = self._see(self._ids(observations))
         chosen: list[np.ndarray] = []
         for number in range(self.layout.actions):
@@ -83,17 +53,11 @@ class ScalarAgent:
                 ids, _ = self.layout.from_choices(chosen[-1])
                 place = self.layout.before + number - 1
                 hidden = self._feed(torch.from_numpy(ids)[:, None], place)
-            chosen.append(self._choose(self.model.head(hidden), greedy, warmth))
+            shares = tempered(self.model.head(hidden), temperature).double().numpy()
+            chosen.append(draw(shares, self.generators))
         self._forget_action()
-        self.time, self.started = self.time + 1, True
+        self.time = self.time + 1
         return list(self.layout.from_choices(np.stack(chosen, axis=-1))[1])
-
-    def _begin(self, starts: np.ndarray, seeds: Sequence[int | None] | None) -> None:
-        for row in map(int, np.flatnonzero(starts)):
-            self.cache.forget(torch.tensor([row]))
-            self.time[row] = 0
-            if seeds is not None and seeds[row] is not None:
-                self.generators[row] = np.random.default_rng(seeds[row])
 
     def _ids(self, observations: Sequence[Observation]) -> Tensor:
         """The tokens of n observations, (n, P)."""
@@ -142,12 +106,3 @@ class ScalarAgent:
         """Later timesteps do not see this action."""
         held = self.cache.index
         held[held % self.layout.total >= self.layout.before] = -1
-
-    def _choose(self, logits: Tensor, greedy: bool, temperature: float) -> np.ndarray:
-        """One choice (n,) of each row of logits (n, choices)."""
-        shares = tempered(logits, temperature).double().numpy()
-        if greedy or temperature == 0:
-            return shares.argmax(-1)
-        draws = np.array([generator.random() for generator in self.generators])[:, None]
-        below = shares.cumsum(-1) < draws * shares.sum(-1, keepdims=True)
-        return below.sum(-1).clip(max=shares.shape[-1] - 1)

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jatlab.agents.sampling import tempered
+from jatlab.agents.sampling import draw, tempered
 from jatlab.data.mixture import Mixture
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import Batch, WindowSource, open_source, to_tensors
+from jatlab.experiments.baselines.acting import BaselineAgent
 from jatlab.experiments.baselines.fitting import fit
 from jatlab.experiments.baselines.specialists import (
     Convolutions,
@@ -28,11 +29,10 @@ from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Observation
 from jatlab.training.recipe import TrainConfig
-from jatlab.utils.checks import check_temperature
 
 
-class SpecialistAgent:
-    """A specialist that acts in its task, with the methods of `jatlab.Agent`.
+class SpecialistAgent(BaselineAgent):
+    """A specialist that acts in its task.
 
     Args:
         model: one of `jatlab.experiments.baselines.specialists`.
@@ -42,8 +42,6 @@ class SpecialistAgent:
         info: what is known about its training.
     """
 
-    device = torch.device("cpu")
-
     def __init__(
         self,
         model: nn.Module,
@@ -52,58 +50,22 @@ class SpecialistAgent:
         mission_tokens: int = 0,
         info: dict[str, Any] | None = None,
     ):
-        self.model, self.task, self.tokenizer = model.eval(), task, tokenizer
-        self.mission_tokens, self.info = mission_tokens, info or {}
+        super().__init__(model, task, tokenizer, info)
+        self.mission_tokens = mission_tokens
 
-    def reset(self, n: int = 1, task: str | Task | None = None) -> None:
-        """Forget everything, and prepare for ``n`` environments in lockstep.
-
-        Raises ValueError for another task than the one that the agent was trained on.
-        """
-        if (get_task(task) if isinstance(task, str) else task) != self.task:
-            raise ValueError(f"this agent was trained on {self.task.name} and cannot play {task}")
+    def _prepare(self, n: int) -> None:
         self.state: State = None
-        self.generators = [np.random.default_rng(row) for row in range(n)]
-        self.started = False
 
-    @torch.inference_mode()
-    def act(
-        self,
-        observations: Sequence[Observation] | Observation,
-        rewards: Sequence[float] | np.ndarray | float = 0.0,
-        starts: Sequence[bool] | np.ndarray | bool | None = None,
-        greedy: bool = False,
-        temperature: float | None = None,
-        seeds: Sequence[int | None] | None = None,
-    ) -> Any:
-        """The next action of each environment; see `jatlab.Agent.act`.
-
-        Args:
-            observations: n observations, or one.
-            rewards: not used.
-            starts: (n,), where an episode begins; None: at the first call after `reset`.
-            greedy: take the likeliest action; else it is drawn.
-            temperature: of the drawing, 0 for the likeliest action; None: 1.
-            seeds: (n,), from which to draw where an episode begins.
-        """
-        if isinstance(observations, dict):
-            first = None if starts is None else [bool(starts)]
-            return self.act([observations], 0.0, first, greedy, temperature, seeds)[0]
-        begins = np.full(len(observations), not self.started) if starts is None else starts
-        self._begin(np.asarray(begins, bool), seeds)
-        outputs, self.state = self.model(self._values(observations)[:, None], self.state)
-        self.started = True
-        if self.task.action == "continuous":
-            return list(outputs[:, 0].numpy())
-        warmth = 1.0 if temperature is None else check_temperature(temperature)
-        return self._choose(outputs[:, 0], 0.0 if greedy else warmth)
-
-    def _begin(self, starts: np.ndarray, seeds: Sequence[int | None] | None) -> None:
+    def _forget(self, starts: np.ndarray) -> None:
         if self.state is not None:
             self.state = self.state * torch.from_numpy(~starts)[None, :, None]
-        for row in np.flatnonzero(starts).tolist():
-            if seeds is not None and seeds[row] is not None:
-                self.generators[row] = np.random.default_rng(seeds[row])
+
+    def _answer(self, observations: Sequence[Observation], temperature: float) -> list[Any]:
+        outputs, self.state = self.model(self._values(observations)[:, None], self.state)
+        if self.task.action == "continuous":
+            return list(outputs[:, 0].numpy())
+        shares = tempered(outputs[:, 0], temperature).double().numpy()
+        return draw(shares, self.generators).tolist()
 
     def _values(self, observations: Sequence[Observation]) -> Tensor:
         """(n, …), as the network is trained on."""
@@ -115,15 +77,6 @@ class SpecialistAgent:
         if self.task.observation == "image":
             return torch.from_numpy(values).float() / 127.5 - 1
         return torch.from_numpy(values).float()
-
-    def _choose(self, logits: Tensor, temperature: float) -> list[int]:
-        """One choice for each row of logits (n, m)."""
-        shares = tempered(logits, temperature).double().numpy()
-        if temperature == 0:
-            return shares.argmax(-1).tolist()
-        draws = np.array([generator.random() for generator in self.generators])[:, None]
-        below = shares.cumsum(-1) < draws * shares.sum(-1, keepdims=True)
-        return below.sum(-1).clip(max=shares.shape[-1] - 1).tolist()
 
 
 # --- training

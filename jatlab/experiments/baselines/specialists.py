@@ -5,7 +5,8 @@
 - `Convolutions`: DQN's network, for the frames of Atari (Mnih et al. 2015, Nature 518, methods).
 - `FilmGru`: BabyAI's, for grids with a mission (Chevalier-Boisvert et al. 2019, arXiv 1810.08272,
   section 4; integers are embedded as in Hui et al. 2020, arXiv 2007.12770). The mission is read by
-  a GRU and scales the features of the view (FiLM); a second GRU remembers.
+  a GRU and scales the features of the view (FiLM); a second GRU remembers. Theirs has an LSTM
+  there, and batch norm where this one has group norm.
 - `TextLstm`: next tokens by an LSTM, as before transformers.
 
 Each but the last is called with observations (B, T, …) and a state, and returns outputs (B, T, m)
