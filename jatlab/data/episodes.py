@@ -102,7 +102,7 @@ def read_episodes(path: str | Path, task: Task) -> list[Episode]:
         return [episode for file in episode_files(path) for episode in read_episodes(file, task)]
     check_file(path)
     table = read_parquet(path, lambda file: file.read())
-    played = notes_of(table.schema).get("task", task.name)
+    played = notes_of(table.schema, path).get("task", task.name)
     require(
         played == task.name,
         f"{path} was recorded in {played}, not in {task.name}: move it to where {played} is, or "

@@ -101,11 +101,15 @@ def read_parquet(path: Path, read: Callable[[pq.ParquetFile], T]) -> T:
     try:
         with pq.ParquetFile(path.absolute()) as file:  # Arrow would expand a folder called ~
             return read(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(
-            f"{path}: not a complete Parquet file ({error}); it was cut off or damaged. "
-            "Delete it and record again: `jatlab record` only makes what is missing"
-        ) from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path}: not a complete Parquet file ({error}); it was cut off or damaged. "
+        "Delete it and record again: `jatlab record` only makes what is missing"
+    )
 
 
 def read_notes(path: str | Path) -> Notes:
@@ -113,12 +117,16 @@ def read_notes(path: str | Path) -> Notes:
 
     Only the end of the file is read. Raises as `read_parquet` does.
     """
-    return notes_of(read_parquet(expanded(path), lambda file: file.schema_arrow))
+    path = expanded(path)
+    return notes_of(read_parquet(path, lambda file: file.schema_arrow), path)
 
 
-def notes_of(schema: pa.Schema) -> Notes:
-    """The notes in the metadata of a table."""
-    return json.loads((schema.metadata or {}).get(_NOTES_KEY, b"{}"))
+def notes_of(schema: pa.Schema, path: Path) -> Notes:
+    """The notes in the metadata of the table at ``path``; ValueError if they are damaged."""
+    try:
+        return json.loads((schema.metadata or {}).get(_NOTES_KEY, b"{}"))
+    except ValueError as error:
+        raise _damaged(path, error) from None
 
 
 # --- columns of episodes ---
@@ -174,7 +182,7 @@ def decode_column(column: pa.Array, name: str, where: str) -> list[np.ndarray]:
         )
     try:
         steps = _decode_steps(values, name)
-    except (pa.ArrowInvalid, KeyError, ValueError, TypeError) as error:
+    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
         dtype = np.dtype(COLUMN_TYPES[name])
         raise ValueError(f"{where}: cannot be read as {dtype} values ({error})") from None
     bounds = np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False))[:-1]

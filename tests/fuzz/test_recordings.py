@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jatlab.data.episodes import read_episodes
@@ -140,6 +140,7 @@ def test_a_file_is_read_rightly_or_refused(
     bit=st.integers(0, 7),
     cut=st.booleans(),
 )
+@example(task="babyai-go-to", place=0.9296875, bit=1, cut=False)  # integers of no known width
 def test_a_damaged_file_is_never_a_crash(tmp_path_factory, task, place, bit, cut):
     _, table = table_of(task)
     path = tmp_path_factory.mktemp("recording") / task / "train" / "00000.parquet"
@@ -150,6 +151,7 @@ def test_a_damaged_file_is_never_a_crash(tmp_path_factory, task, place, bit, cut
     content[position] ^= 1 << bit
     path.write_bytes(content[:position] if cut else content)
     kind, found = outcome("recordings", read_both, path, get_task(task))
+    assert kind == "right" or path.name in found
     if kind == "right":
         numbers = [v for one in found for v in one.values() if v.dtype.kind in "iuf"]
         assert all(np.isfinite(values).all() for values in numbers)

@@ -33,7 +33,7 @@ REFUSALS = (ValueError, OSError)  # what a door may raise
 INSIDE = re.compile(
     r"has no attribute|not subscriptable|unhashable|'NoneType'|index out of range|Traceback|"
     r"unexpected keyword|positional argument|not supported between|not iterable|"
-    r"object is not callable|internal error"
+    r"object is not callable|internal error|^'[a-z0-9-]+' codec"
 )
 
 

@@ -85,7 +85,7 @@ def read_columns(file: Path, names: tuple[str, ...]) -> Iterator[dict[str, list[
                 values = rows.to_pydict()
                 _check_complete(values, number * READ_AT_ONCE, file)
                 yield values
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{file}: not a complete Parquet file ({error}); it was cut off or damaged. "
             "Delete it, and record or fetch it again"

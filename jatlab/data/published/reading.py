@@ -60,7 +60,6 @@ def read_files(files: list[str], name: str, source: str) -> Iterator[Example]:
     """
     import fsspec
     import pyarrow.parquet as pq
-    from pyarrow import ArrowInvalid
 
     task = get_task(name)
     for path in files:
@@ -73,18 +72,27 @@ def read_files(files: list[str], name: str, source: str) -> Iterator[Example]:
                 _check_columns(parquet.schema_arrow.names, task, f"{source}, {file}")
                 for number, row in enumerate(_rows(parquet, task)):
                     yield {"row": row, "file": file, "number": number}
-        except ArrowInvalid as error:
-            raise ValueError(
-                f"{source}, {file}: not a complete Parquet file ({error}); "
-                "it was cut off or damaged. Put it there again"
-            ) from None
         except Exception as error:  # the network's errors are many
+            if _is_damage(error, path):
+                raise ValueError(
+                    f"{source}, {file}: not a complete Parquet file ({error}); "
+                    "it was cut off or damaged. Put it there again"
+                ) from None
             if isinstance(error, ValueError) or "://" not in path:
                 raise
             raise ConnectionError(
                 f"{source}, {file}: reading stopped ({error!r}). The same command goes on from "
                 "there: the files that have been written are complete"
             ) from error
+
+
+def _is_damage(error: Exception, path: str) -> bool:
+    """Whether an error is Arrow's about the content of a file, and not the network's."""
+    from pyarrow import ArrowException
+
+    if isinstance(error, OSError):  # the system's have a number, those of Arrow have none
+        return "://" not in path and error.errno is None
+    return isinstance(error, ArrowException | UnicodeDecodeError)
 
 
 def _rows(parquet: pq.ParquetFile, task: Task) -> Iterator[pa.RecordBatch]:
@@ -150,7 +158,7 @@ def normalise(example: Example, task: Task, where: str) -> pa.RecordBatch | None
                 require_numbers(values.type)
             if values.type != kind:
                 values = plain_lists(values).cast(kind, safe=not _is_float(column))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        except (pa.ArrowException, ValueError) as error:
             raise ValueError(
                 f"{where}, column {column!r}: type {values.type}, expected {kind} ({error})"
             ) from None
