@@ -83,7 +83,7 @@ def test_the_package_writes_and_reads_below_the_home(home):
     )
     train(config)
     assert len(read_log("~/run")) == 1 and TrainConfig.of_run("~/run").output == str(home / "run")
-    assert set(os.listdir(home)) == {
+    assert shown(home) == {
         "again",
         "agent",
         "copy.parquet",
