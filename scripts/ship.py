@@ -30,8 +30,9 @@ from jatlab.utils.manifest import seal
 from jatlab.viz.plots import to_png
 from jatlab.viz.report.model_card import model_card
 from jatlab.viz.report.run import evaluate_and_report
-from jatlab.viz.report.words import DOMAIN_TITLES, interval
+from jatlab.viz.report.words import DOMAIN_TITLES
 from jatlab.viz.video import save_small_gif
+from scripts import editions
 from scripts.pictures import four_episodes, many_episodes, training_curves
 from scripts.readme import insert
 
@@ -43,13 +44,6 @@ MINI_TASKS = f"babyai metaworld mujoco {' '.join((*mini.GAMES, *mini.LANGUAGE))}
 MINI_COMMAND = f"jatlab evaluate jatlab-mini --tasks {MINI_TASKS} --episodes {mini.EPISODES}"
 MINI_RUNS = ("imitation", "agent")  # training runs below runs/mini, in order
 MINI_CURVES = "mini-learning.png"
-# goals by domain, on the scales of our teacher and of the published expert
-TARGETS = {
-    "babyai": (0.862, 0.862),
-    "metaworld": (0.9, 0.6),
-    "mujoco": (0.85, 0.735),
-    "atari": (0.5, 0.41),
-}
 # fields of a recipe that a card tells
 CARD_FIELDS = ("preset", "batch_timesteps", "mix", "lr", "average", "symmetries", "seed")
 CARD = (
@@ -110,17 +104,20 @@ def ship_mini() -> None:
         data=MINI / "data",
         command=MINI_COMMAND,
     )
-    curves = training_curves([MINI / name for name in MINI_RUNS], list(TARGETS))
+    curves = training_curves([MINI / name for name in MINI_RUNS], list(editions.TARGETS))
     to_png(curves, IMAGES / MINI_CURVES)
-    played = len(names) - len(mini.LANGUAGE)
-    what = f"A generalist of {played} tasks that also reads and writes"
+    count = len(names) - len(mini.LANGUAGE)
+    what = f"A generalist of {count} tasks that also reads and writes"
     shutil.copy(report / "report.json", SHIPPED / "jatlab-mini" / "report.json")
     seal(SHIPPED / "jatlab-mini", ["report.json"])
     keep_figures(report, "mini-")
-    write_card(SHIPPED / "jatlab-mini", "mini-", what, MINI_MADE_BY, MINI_LEFT)
     results = json.loads((report / "report.json").read_text())
+    compared = f"## Third and fourth edition, task by task\n\n{editions.task_table(results)}"
+    left = f"{MINI_LEFT}\n\n{compared}"
+    write_card(SHIPPED / "jatlab-mini", "mini-", what, MINI_MADE_BY, left)
     speed = bench_agent.as_table("jatlab-mini", bench_agent.run("jatlab-mini"))
-    insert("mini", f"{domain_table(results)}\n\n{speed}")
+    played, read = editions.domain_table(results, MINI_COMMAND), editions.language_table(results)
+    insert("mini", f"{played}\n\n{read}\n\n{speed}")
     insert("scores", readme_table(results))
     save_small_gif(many_episodes(agent), IMAGES / "mini.gif", fps=4, limit=2_200_000)
 
@@ -141,35 +138,13 @@ def keep_figures(report: Path, prefix: str) -> None:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def domain_table(results: dict[str, Any]) -> str:
-    """A row for each domain: this agent, its goals, and the published JAT."""
-    settings = results["settings"]
-    lines = [
-        f"Means of task scores, {settings['episodes']} episodes a task, seeds from "
-        f"{settings['seed']:,}; 95 % intervals in brackets. `{MINI_COMMAND}`",
-        "",
-        "| domain, tasks | by our teacher | to reach | by the published expert | to reach "
-        "| published JAT (192.7 M), same tasks |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for domain, goals in TARGETS.items():
-        found = results["domains"][domain]
-        cells = [f"{DOMAIN_TITLES[domain]}, {len(found['tasks'])}"]
-        for scale, goal in zip(("by_teacher", "by_expert"), goals, strict=True):
-            bounds = interval(found[scale]["mean_interval"], 2)
-            cells += [f"{found[scale]['mean']:.2f} [{bounds}]", f"{goal:.2f}"]
-        cells.append(f"{found['by_expert']['jat']:.2f}")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def readme_table(results: dict[str, Any]) -> str:
     """A row for each domain with its scores, for readers who know nothing else yet."""
     lines = [
         "| domain, tasks | of our teacher | of the published expert | published JAT (192.7 M) |",
         "| --- | ---: | ---: | ---: |",
     ]
-    for domain in TARGETS:
+    for domain in editions.TARGETS:
         found = results["domains"][domain]
         taught, expert = found["by_teacher"], found["by_expert"]
         low, high = taught["mean_interval"]

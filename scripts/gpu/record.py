@@ -21,7 +21,7 @@ from scripts.gpu.arguments import parse
 
 RECORDED = "recorded"  # a file that says that nothing is recorded any more
 WORKERS = max(2, (os.cpu_count() or 2) - 1)
-TIMESTEPS = {"babyai": 23_000, "metaworld": 24_000, "mujoco": 200_000, "atari": 30_000}
+TIMESTEPS = {"babyai": 10_000, "metaworld": 14_000, "mujoco": 90_000, "atari": 11_000}
 # Groups are recorded side by side, so that cores that wait for one's last file help the others.
 GROUPS = (("metaworld",), ("mujoco",), ("vision", "text", "atari", "babyai"))
 SHARES = (WORKERS // 2, max(1, WORKERS // 5), max(1, WORKERS // 3))  # of the processes

@@ -12,7 +12,7 @@ from jatlab.tasks import get_task
 from scripts.gpu.arguments import parse
 from scripts.gpu.record import WORKERS, flatten_all, recorded, tasks
 
-TIMESTEPS = {"mujoco": 40_000, "metaworld": 4_000, "babyai": 2_000, "atari": 4_000}
+TIMESTEPS = {"mujoco": 18_000, "metaworld": 2_500, "babyai": 1_000, "atari": 1_500}
 SECONDS = 100  # for relabelling
 
 

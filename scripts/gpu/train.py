@@ -25,8 +25,7 @@ from scripts.gpu.record import RECORDED, flatten_all, recorded, tasks
 PLAYS_AFTER = 0.25  # of the training: then it plays and is relabelled
 PART = 15 << 20  # bytes of a part of the agent, so that each fits where 16 MiB do
 TIMESTEPS = 65_536  # of a step
-SHARES = mini.SHARES | {"text": 0.04, "vision": 0.06}
-WINDOWS = mini.WINDOWS | {"babyai": 64, "atari": 32}
+WINDOWS = mini.WINDOWS | {"atari": 32}
 
 
 def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainConfig:
@@ -43,7 +42,6 @@ def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainCo
         lr=2e-3,
         precision="bf16",
         windows=WINDOWS,
-        task_weights=mini.sampling_weights(names, SHARES),
     )
 
 

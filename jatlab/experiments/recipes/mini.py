@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jatlab.experiments.recipes.splits import hidden_missions, remaining
 from jatlab.experiments.recipes.stages import loss_weights, stage, train_once
-from jatlab.tasks import get_task, task_names
+from jatlab.tasks import get_task, short_name, task_names
 from jatlab.tasks.scores import task_scores
 from jatlab.utils.console import say
 from jatlab.utils.files import expanded
@@ -40,30 +40,50 @@ GAMES = (
 LANGUAGE = {"python-docs": 1, "minigrid-questions": 24_000, "minigrid-captions": 6_000}
 # one task of each kind
 QUICK = ("babyai-go-to-obj", "metaworld-reach", "mujoco-pendulum", "atari-boxing", *LANGUAGE)
-# timesteps of demonstration of each task
-TIMESTEPS = {"babyai": 80_000, "metaworld": 30_000, "mujoco": 300_000, "atari": 40_000}
+# timesteps of demonstration of a task
+TIMESTEPS = {"babyai": 30_000, "metaworld": 16_000, "mujoco": 120_000, "atari": 16_000}
 MAX_EPISODES = 10_000  # of a task: BabyAI's shortest episodes have five timesteps
+# Tasks that want more practice, and how many times their domain's timesteps they get: those that
+# the third edition played worst. In mixed batches a task comes as often as it has timesteps.
+PRACTICE = {
+    "babyai": {
+        4: "move-two-across-s8n9 unlock synth-seq boss-level unlock-to-unlock boss-level-no-unlock "
+        "mini-boss-level open-two-doors go-to-imp-unlock put-next-local go-to-seq synth synth-loc",
+        2: "put-next unblock-pickup open-doors-order-n4 pickup-loc key-corridor pickup "
+        "go-to-obj-door go-to open",
+    },
+    "metaworld": {
+        4: "peg-insert-side pick-out-of-hole peg-unplug-side handle-pull shelf-place box-close "
+        "soccer push push-back",
+        2: "handle-pull-side handle-press-side stick-pull push-wall lever-pull coffee-push "
+        "button-press-topdown-wall door-lock",
+    },
+    "mujoco": {4: "humanoid halfcheetah walker hopper", 2: "standup ant"},
+    "atari": {4: "breakout qbert pong spaceinvaders", 2: "seaquest"},
+}
 # disturbs what teachers execute, not the action that is recorded
 NOISE = {"babyai": 0.3, "metaworld": 0.8, "mujoco": 0.1, "atari": 0.2}
-# timesteps of each task that the agent plays and its teacher relabels
-RELABELLED_TIMESTEPS = {"babyai": 2_000, "metaworld": 6_000, "mujoco": 30_000, "atari": 5_000}
+# timesteps of a task that the agent plays and its teacher relabels, times its practice
+RELABELLED_TIMESTEPS = {"babyai": 1_500, "metaworld": 2_000, "mujoco": 15_000, "atari": 3_000}
 MAX_RELABELLED_EPISODES = 2000  # of a task, in each of two rounds
 
 # --- training and playing
 HOURS = 6.0  # of training; recording, relabelling and playing take the rest of eight
 SHARE_AFTER_RELABELLING = 0.5  # of the training
-# of the sampling weights
+# of the sampling weights, of a domain or of a task that is read
 SHARES = {
-    "babyai": 0.45,
-    "metaworld": 0.20,
-    "mujoco": 0.22,
-    "atari": 0.08,
-    "text": 0.02,
-    "vision": 0.03,
+    "babyai": 0.40,
+    "metaworld": 0.13,
+    "mujoco": 0.17,
+    "atari": 0.12,
+    "python-docs": 0.04,
+    "minigrid-questions": 0.12,
+    "minigrid-captions": 0.02,
 }
+QUESTIONS_WEIGHT = 2.0  # of their losses: the answer is one word of many
 # Timesteps of a window: those of one episode resemble each other, so many short windows teach more
-# than a few long ones.
-WINDOWS = {"babyai": 32, "metaworld": 8, "mujoco": 8}
+# than a few long ones. Missions of several parts want a long memory.
+WINDOWS = {"babyai": 64, "metaworld": 8, "mujoco": 8}
 # of actions in play, chosen on other seeds than the report's (docs/results/log.md)
 TEMPERATURE = 0.5
 MODEL: dict[str, Any] = {"continuous_symlog": True}  # beside the preset
@@ -164,17 +184,16 @@ def record_all(
         data: the folder of the data.
         workers: processes that record.
         quick: two episodes of each task.
-        timesteps: of each task, by domain.
+        timesteps: of a task by domain, before `PRACTICE`.
     """
     from jatlab.data.recording.record import record
 
-    domains: dict[str, list[str]] = {domain: [] for domain in SHARES}
+    domains: dict[str, list[str]] = {}
     for name in names:
-        domains[get_task(name).domain].append(name)
+        domains.setdefault(get_task(name).domain, []).append(name)
     for domain, some in domains.items():
-        if some:
-            counts = {name: 2 if quick else episodes(name, timesteps) for name in some}
-            record(some, data, counts, workers, noise=NOISE.get(domain, 0.0))
+        counts = {name: 2 if quick else episodes(name, timesteps) for name in some}
+        record(some, data, counts, workers, noise=NOISE.get(domain, 0.0))
 
 
 def relabel_all(
@@ -196,7 +215,7 @@ def relabel_all(
         data: the folder of the data.
         workers: processes that play.
         quick: two short episodes of each task.
-        timesteps: of each task, by domain.
+        timesteps: of a task by domain, before `PRACTICE`.
     """
     from jatlab.training.dagger import FIRST_SEED, relabel
 
@@ -206,26 +225,24 @@ def relabel_all(
         return
     counts = {name: min(episodes(name, timesteps), MAX_RELABELLED_EPISODES) for name in played}
     got = relabel(agent, played, data, counts, workers)
-    missing = {
-        name: _missing(timesteps[get_task(name).domain], got[name], counts[name]) for name in played
-    }
+    missing = {name: _missing(wanted(name, timesteps), got[name], counts[name]) for name in played}
     if more := {name: count for name, count in missing.items() if count}:
         relabel(agent, more, data, more, workers, seed=FIRST_SEED + MAX_RELABELLED_EPISODES)
 
 
-def _missing(wanted: int, got: int, count: int) -> int:
-    """How many more episodes are needed for ``wanted`` timesteps, if ``count`` of them had ``got``.
+def _missing(needed: int, got: int, count: int) -> int:
+    """How many more episodes are needed for ``needed`` timesteps, if ``count`` of them had ``got``.
 
     At most ``MAX_RELABELLED_EPISODES``.
     """
-    return max(0, min(math.ceil((wanted - got) * count / max(got, 1)), MAX_RELABELLED_EPISODES))
+    return max(0, min(math.ceil((needed - got) * count / max(got, 1)), MAX_RELABELLED_EPISODES))
 
 
 def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
     """How many episodes have the timesteps that a task should have, at most ``MAX_EPISODES``.
 
-    It assumes the mean length of its teacher's episodes. ``timesteps`` are by domain. Raises
-    ValueError for a task whose teacher has not been measured.
+    It assumes the mean length of its teacher's episodes. ``timesteps`` are by domain, before
+    `PRACTICE`. Raises ValueError for a task whose teacher has not been measured.
     """
     if name in LANGUAGE:
         return LANGUAGE[name]
@@ -235,7 +252,14 @@ def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
             f"the teacher of {name} has not been measured, so the length of its episodes is not "
             f"known: jatlab teachers --measure {name}"
         )
-    return min(math.ceil(timesteps[get_task(name).domain] / teacher.length), MAX_EPISODES)
+    return min(math.ceil(wanted(name, timesteps) / teacher.length), MAX_EPISODES)
+
+
+def wanted(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
+    """How many timesteps a task should have: its domain's, times its `PRACTICE`."""
+    domain, short = get_task(name).domain, short_name(name)
+    times = [n for n, names in PRACTICE[domain].items() if short in names.split()]
+    return timesteps[domain] * (times[0] if times else 1)
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -287,7 +311,7 @@ def recipe(
         random_start=True,
         without_missions=list(without_missions),
         task_weights=sampling_weights(names),
-        loss_weights=loss_weights(names, data),
+        loss_weights=loss_weights(names, data) | {"minigrid-questions": QUESTIONS_WEIGHT},
         val_every=5000,
         val_batches=4,
         save_every=500,
@@ -296,9 +320,9 @@ def recipe(
 
 
 def sampling_weights(names: list[str], shares: Mapping[str, float] = SHARES) -> dict[str, float]:
-    """How often each task is sampled: its domain's share, divided evenly; 1 on average."""
-    domains = [get_task(name).domain for name in names]
+    """How often each task is sampled: its share, or its domain's divided evenly; 1 on average."""
+    groups = [name if name in shares else get_task(name).domain for name in names]
     return {
-        name: shares[domain] * len(names) / domains.count(domain)
-        for name, domain in zip(names, domains, strict=True)
+        name: shares[group] * len(names) / groups.count(group)
+        for name, group in zip(names, groups, strict=True)
     }

@@ -34,13 +34,27 @@ def test_domains_have_their_shares_of_the_sampling_weights():
     assert sum(mini.SHARES.values()) == pytest.approx(1)
 
 
+def test_tasks_that_want_practice_get_more_timesteps():
+    """All names of `PRACTICE` are tasks of the recipe, and nobody has two numbers."""
+    listed = [
+        f"{domain}-{short}"
+        for domain, groups in mini.PRACTICE.items()
+        for names in groups.values()
+        for short in names.split()
+    ]
+    assert len(set(listed)) == len(listed) and set(listed) <= set(mini.all_tasks())
+    assert mini.wanted("mujoco-walker") == 4 * mini.wanted("mujoco-pusher")
+    assert mini.wanted("babyai-pickup", {"babyai": 10}) == 20
+
+
 @pytest.mark.parametrize(
     "name", ["babyai-go-to-local", "babyai-key-corridor", "metaworld-reach", "mujoco-ant"]
 )
 def test_enough_episodes_for_the_timesteps(name):
     length = task_scores(name).teacher.length
-    excess = mini.episodes(name) * length - mini.TIMESTEPS[get_task(name).domain]
-    assert 0 <= excess < length if length > 15 else mini.episodes(name) == mini.MAX_EPISODES
+    excess = mini.episodes(name) * length - mini.wanted(name)
+    assert 0 <= excess < length
+    assert mini.episodes(name, {get_task(name).domain: 10**9}) == mini.MAX_EPISODES
 
 
 def test_a_teacher_that_was_never_measured_is_named():
@@ -100,8 +114,8 @@ def test_who_falls_early_plays_more_episodes(monkeypatch, tmp_path):
     (first, counts), (second, more) = asked
     assert first == 50_000 and set(counts) == {"mujoco-walker", "mujoco-swimmer"}
     assert second == 50_000 + mini.MAX_RELABELLED_EPISODES and set(more) == {"mujoco-walker"}
-    wanted = mini.RELABELLED_TIMESTEPS["mujoco"] - 10 * counts["mujoco-walker"]
-    assert more["mujoco-walker"] == min(wanted / 10, mini.MAX_RELABELLED_EPISODES)
+    missing = 4 * mini.RELABELLED_TIMESTEPS["mujoco"] - 10 * counts["mujoco-walker"]
+    assert more["mujoco-walker"] == min(missing / 10, mini.MAX_RELABELLED_EPISODES)
 
 
 @pytest.mark.slow
