@@ -24,6 +24,8 @@ limit_threads()
 # without it, had none in 144. A related fault, with a mask: pytorch/pytorch#196678.
 torch.backends.cuda.enable_cudnn_sdp(False)
 
+BLOCKED = 5  # dimensions of a mask in blocks
+FEWEST = 4  # blocks: with fewer, the whole mask is as fast
 FEW = 6  # for two to so many rows, PyTorch's own product of x and W transposed reads W slowly
 
 
@@ -169,7 +171,8 @@ class DualAttention(nn.Module):
 
         Args:
             x: (B, L, H).
-            masks: for each kind of layer booleans (1 or B, 1, L, S), or None for causal attention.
+            masks: for each kind of layer booleans (1 or B, 1, L, S), or None for causal attention;
+                for local layers perhaps in blocks (1 or B, 1, n, W, 2 W), which are not recorded.
             cache: the keys and values of earlier tokens, to which these are added.
             record: return the weights that this very pass used.
 
@@ -180,9 +183,12 @@ class DualAttention(nn.Module):
         query, key, value = (self._split(project(x)) for project in projections)
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)
-        attend = _attend_recording if record else _attend
-        dropout = self.dropout * self.training
-        mixed, weights = attend(query, key, value, masks[self.kind], dropout)
+        mask, dropout = masks[self.kind], self.dropout * self.training
+        if mask is not None and mask.ndim == BLOCKED:
+            mixed, weights = _attend_in_blocks(query, key, value, mask, dropout), None
+        else:
+            attend = _attend_recording if record else _attend
+            mixed, weights = attend(query, key, value, mask, dropout)
         return self.output(mixed.transpose(1, 2).flatten(2)), weights  # (B, N, L, D) -> (B, L, H)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -217,3 +223,56 @@ def _attend_recording(
         scores = query.float() @ key.float().transpose(-1, -2)  # (B, N, L, S)
     weights = scores.masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1).to(value.dtype)
     return F.dropout(weights, dropout) @ value, weights
+
+
+# --- long sequences -------------------------------------------------------------------------------
+#
+# A local layer's token sees W tokens. Under a mask over the whole sequence, L x L scores are made
+# and most are thrown away. Cut into n blocks of W tokens, a token sees its own block and the one
+# before, so L x 2 W scores are enough. The numbers are those of the whole mask, up to rounding.
+
+
+def block_size(window: int, every: int, length: int) -> int | None:
+    """W for a window over places of which every ``every``-th has a token.
+
+    None where ``length`` tokens are too few to gain by blocks.
+    """
+    size = -(-window // every)
+    return size if length >= FEWEST * size else None
+
+
+def in_blocks(x: Tensor, size: int, dim: int, fill: int = 0) -> Tensor:
+    """Cut dimension ``dim`` (L) into two, (n, W); what lacks in the last block is ``fill``."""
+    missing = -x.shape[dim] % size
+    filled = torch.cat([x, x.new_full((*x.shape[:dim], missing, *x.shape[dim + 1 :]), fill)], dim)
+    return filled.unflatten(dim, (-1, size))
+
+
+def with_previous(blocks: Tensor, dim: int, fill: int = 0) -> Tensor:
+    """(…, n, W, …), n at ``dim`` -> (…, n, 2 W, …): before each block stands the one before it."""
+    first = torch.full_like(blocks.narrow(dim, 0, 1), fill)
+    previous = torch.cat([first, blocks.narrow(dim, 0, blocks.shape[dim] - 1)], dim)
+    return torch.cat([previous, blocks], dim + 1)
+
+
+def blocks_of_places(queries: Tensor, keys: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Places (B, L) of queries and keys -> (B, n, W) and (B, n, 2 W); -1 where nothing is."""
+    return (
+        in_blocks(queries, size, 1, fill=-1),
+        with_previous(in_blocks(keys, size, 1, fill=-1), 1, fill=-1),
+    )
+
+
+def _attend_in_blocks(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float
+) -> Tensor:
+    """`_attend` to (B, N, L, D) under a local mask in blocks, (1 or B, 1, n, W, 2 W)."""
+    size, batch, length = mask.shape[-2], len(query), query.shape[2]
+    queries = in_blocks(query, size, 2)  # (B, N, n, W, D)
+    # (B, N, n, 2 W, D)
+    keys, values = (with_previous(in_blocks(x, size, 2), 2) for x in (key, value))
+    masks = mask.expand(batch, *mask.shape[1:])
+    # each block becomes a row of the batch: (B n, N, …, D)
+    rows = [x.transpose(1, 2).flatten(0, 1) for x in (queries, keys, values, masks)]
+    mixed, _ = _attend(rows[0], rows[1], rows[2], rows[3], dropout)
+    return mixed.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)[:, :, :length]

@@ -132,7 +132,9 @@ class JatModel(Decoding, PretrainedModule):
         embeddings = torch.cat(parts, dim=1)
         length, patches = embeddings.shape[1], embeddings.shape[1] - batch.ids.shape[1]
         seen = torch.cat([batch.mask.new_ones(len(batch.mask), patches), batch.mask], dim=1)
-        masks = sequence_masks(self.config, length, seen, device=embeddings.device)
+        masks = sequence_masks(
+            self.config, length, seen, device=embeddings.device, in_blocks=not record
+        )
         hidden, attentions, streams = self.trunk(embeddings, masks, record=record)
         output = JatOutput(last_hidden_state=hidden, attentions=attentions, hidden_states=streams)
         logits = output.logits = self.token_decoder(hidden)
@@ -240,7 +242,8 @@ class JatModel(Decoding, PretrainedModule):
         hidden = self.objective.draw_hidden_actions(
             self.config, self.training, len(tokens), tokens.device
         )
-        masks = sequence_masks(self.config, length, padding, hidden, tokens.device)
-        masks = {kind: mask[..., ::every, ::every] for kind, mask in masks.items()}
+        masks = sequence_masks(
+            self.config, length, padding, hidden, tokens.device, every, in_blocks=not record
+        )
         positions = torch.arange(self.trunk.fitting(length), device=tokens.device)[::every]
         return self.trunk(tokens, masks, positions, record=record)

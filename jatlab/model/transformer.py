@@ -13,6 +13,8 @@ from jatlab.model.attention import (
     DualAttention,
     KeyValueCache,
     Linear,
+    block_size,
+    blocks_of_places,
     hide_past_actions,
     visible_keys,
 )
@@ -133,27 +135,39 @@ def sequence_masks(
     padding: Tensor | None = None,
     hidden_actions: Tensor | None = None,
     device: torch.device | None = None,
+    every: int = 1,
+    in_blocks: bool = False,
 ) -> Masks:
     """The masks of both kinds of layer for whole sequences.
 
     Args:
         config: the model's, for its window size.
-        length: L, tokens.
-        padding: (B, L), 1 for real tokens and 0 for padding; None: no padding.
+        length: tokens of the sequence.
+        padding: (B, length), 1 for real tokens and 0 for padding; None: no padding.
         hidden_actions: (B,), True where observations cannot see past actions; None: nowhere.
         device: of the masks.
+        every: 2 leaves the second of each pair of tokens out; L is what is left of ``length``.
+        in_blocks: make the local mask in blocks, where the sequence is long enough to gain by it
+            (`jatlab.model.attention`, its last section).
 
     Returns:
-        {"global", "local"}: booleans (1 or B, 1, L, L).
+        {"global", "local"}: booleans (1 or B, 1, L, L); in blocks (1 or B, 1, n, W, 2 W).
     """
-    index = torch.arange(length, device=device)
-    keys = index[None] if padding is None else torch.where(padding.bool(), index, -1)  # (1 or B, L)
-    masks = _both(config, index.expand(keys.shape), keys, hidden_actions)
-    if padding is None:
+    index = torch.arange(0, length, every, device=device)
+    keys = index[None] if padding is None else torch.where(padding[:, ::every].bool(), index, -1)
+    queries = index.expand(keys.shape)  # (1 or B, L)
+    size = block_size(config.window_size, every, len(index)) if in_blocks else None
+    masks = _both(config, queries, keys, hidden_actions, size)
+    if padding is None and size is None:
         return masks
     # padding that no real token precedes sees itself: the softmax of an empty row would be NaN
-    itself = torch.eye(length, dtype=torch.bool, device=device)
-    return {kind: mask | (itself & ~mask.any(-1, keepdim=True)) for kind, mask in masks.items()}
+    return {kind: _never_empty(mask) for kind, mask in masks.items()}
+
+
+def _never_empty(mask: Tensor) -> Tensor:
+    """(…, L, S), in which a query that sees nobody sees the key of its own number."""
+    itself = torch.eye(*mask.shape[-2:], dtype=torch.bool, device=mask.device)
+    return mask | (itself & ~mask.any(-1, keepdim=True))
 
 
 def cache_masks(
@@ -176,15 +190,28 @@ def cache_masks(
     return {kind: mask | absent for kind, mask in masks.items()}
 
 
-def _both(config: JatConfig, queries: Tensor, keys: Tensor, hidden: Tensor | None) -> Masks:
+def _both(
+    config: JatConfig,
+    queries: Tensor,
+    keys: Tensor,
+    hidden: Tensor | None,
+    block: int | None = None,
+) -> Masks:
+    """The masks (B, 1, L, S); the local one in blocks of ``block`` tokens, if that is given."""
+    near = (queries, keys) if block is None else blocks_of_places(queries, keys, block)
     masks = {
-        "global": visible_keys(queries, keys),
-        "local": visible_keys(queries, keys, config.window_size),
-    }  # (B, L, S)
-    if hidden is not None:
-        rows = hidden[:, None, None]
-        masks = {
-            kind: torch.where(rows, hide_past_actions(mask, queries, keys), mask)
-            for kind, mask in masks.items()
-        }
+        "global": _visible(queries, keys, hidden),  # (B, L, S)
+        "local": _visible(*near, hidden, config.window_size),
+    }
     return {kind: mask[:, None] for kind, mask in masks.items()}  # one mask for all heads
+
+
+def _visible(
+    queries: Tensor, keys: Tensor, hidden: Tensor | None, window: int | None = None
+) -> Tensor:
+    """Who sees whom, (B, …, L, S), of places (B, …, L) and (B, …, S)."""
+    mask = visible_keys(queries, keys, window)
+    if hidden is None:
+        return mask
+    rows = hidden.view(-1, *[1] * (mask.ndim - 1))
+    return torch.where(rows, hide_past_actions(mask, queries, keys), mask)
