@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from jatlab.agents.agent import Agent
+from jatlab.experiments.benchmarks import everyday
 from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
@@ -40,13 +41,14 @@ FORMS = ("float32", "bfloat16", "int8")  # of our weights in acting
 CONTEXT = {"continuous": 128, "discrete": 128, "image": 16}  # timesteps, as published
 TIMES, TRAININGS = 15, 2  # that each is measured, after a warm-up
 DEFAULT_SPINS = "300000"  # of OpenMP, where nobody says how threads shall wait
+EVERYDAY = "jatlab.experiments.benchmarks.everyday"
 MODULE = "jatlab.experiments.benchmarks.reference"
 CPU = torch.device("cpu")
 Found = dict[str, Any]
 
 
 def run(output: str | Path | None = None, preset: str = "paper", say: Any = print) -> Found:
-    """Measure acting, training and memory for each kind of task; about six minutes.
+    """Measure acting, training and memory for each kind of task; about eight minutes.
 
     Args:
         output: a JSON file to write.
@@ -66,11 +68,16 @@ def run(output: str | Path | None = None, preset: str = "paper", say: Any = prin
         "preset": preset,
         "limits": call_apart(MODULE, "limits"),
     }
+    say("acting with mini …")
+    found["mini"] = {kind: call_apart(EVERYDAY, "acting", kind) for kind in TASKS}
     for name in ("acting", "training", "memory"):
         found[name] = {}
         for kind in TASKS:
             say(f"{name}, {kind} …")
             found[name][kind] = call_apart(MODULE, name, kind, preset)
+    for name in ("delivery", "lengths", "rollout_memory"):
+        say(f"{name} …")
+        found[name] = call_apart(EVERYDAY, name)
     say("beside other load …")
     found["load"] = beside_load(preset)
     if output:
@@ -139,22 +146,29 @@ def observation(kind: str) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _actor(model: JatModel, kind: str) -> Call:
+def _actor(model: JatModel, kind: str, environments: int = 1) -> Call:
     """A step of `Agent` whose memory is full of random keys and values."""
-    agent, seen, config = Agent(model, TextTokenizer.load()), observation(kind), model.config
+    agent, config = Agent(model, TextTokenizer.load()), model.config
+    seen, rewards, starts = [observation(kind)] * environments, [0.0] * environments, [False]
     agent.context = timesteps_of(kind, config)
-    agent.reset(1, TASKS[kind])
+    agent.reset(environments, TASKS[kind])
     cache, full = agent.memory.cache, agent.memory.context - 1
-    index = torch.arange(2 * full - 1)[None]
-    agent.act(seen)
+    index = torch.arange(2 * full - 1).expand(environments, -1)
+    agent.act(seen, rewards, [True] * environments)
     cache.reserve(index)
-    shape = (2, 1, config.num_heads, index.shape[1], config.hidden_size // config.num_heads)
+    shape = (
+        2,
+        environments,
+        config.num_heads,
+        index.shape[1],
+        config.hidden_size // config.num_heads,
+    )
     for layer in range(config.num_layers):
         cache.extend(layer, *torch.randn(shape))
 
     def step() -> None:
-        agent.memory.time = torch.tensor([full])
-        agent.act(seen, 0.0, False)
+        agent.memory.time = torch.full((environments,), full)
+        agent.act(seen, rewards, starts * environments)
 
     return step
 
@@ -290,6 +304,7 @@ def as_tables(found: Found) -> str:
             table(*_acting_rows(found["acting"], rates)),
             table(*_training_rows(found["training"], found["memory"])),
             table(*_load_rows(found["load"])),
+            *everyday.as_tables(found),
         ]
     )
 

@@ -72,15 +72,14 @@ HOURS = 6.0  # of training; recording, relabelling and playing take the rest of 
 SHARE_AFTER_RELABELLING = 0.5  # of the training
 # of the sampling weights, of a domain or of a task that is read
 SHARES = {
-    "babyai": 0.40,
+    "babyai": 0.38,
     "metaworld": 0.13,
     "mujoco": 0.17,
     "atari": 0.12,
     "python-docs": 0.04,
-    "minigrid-questions": 0.12,
+    "minigrid-questions": 0.14,
     "minigrid-captions": 0.02,
 }
-QUESTIONS_WEIGHT = 2.0  # of their losses: the answer is one word of many
 # Timesteps of a window: those of one episode resemble each other, so many short windows teach more
 # than a few long ones. Missions of several parts want a long memory.
 WINDOWS = {"babyai": 64, "metaworld": 8, "mujoco": 8}
@@ -311,7 +310,7 @@ def recipe(
         random_start=True,
         without_missions=list(without_missions),
         task_weights=sampling_weights(names),
-        loss_weights=loss_weights(names, data) | {"minigrid-questions": QUESTIONS_WEIGHT},
+        loss_weights=loss_weights(names, data),
         val_every=5000,
         val_batches=4,
         save_every=500,

@@ -1,19 +1,22 @@
 """The comparison with the published way measures what it says, and says it in tables."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
 
 from jatlab.cli import main
-from jatlab.experiments.benchmarks import reference
+from jatlab.data.windows import open_source
+from jatlab.experiments.benchmarks import algorithms, everyday, reference
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.experiments.benchmarks.hardware import measured_bandwidth
 from jatlab.model.checkpoint.int8 import _has_products
 from jatlab.model.config import JatConfig
 from jatlab.model.inputs import Timesteps
+from jatlab.model.tokenization import TextTokenizer
 
 CPU = torch.device("cpu")
 needs_products = pytest.mark.skipif(not _has_products(), reason="no products of 8 bits here")
@@ -36,6 +39,10 @@ FOUND = {
         "beside load": {"acting": 50.0, "training": 250.0},
         "as by default": {"acting": 2000.0, "training": 900.0},
     },
+    "mini": {"image": {"plain": 50.0, "one": 200.0, "together": 3000.0}},
+    "delivery": {"lists": 20_000.0, "first": 100_000.0, "later": 2_000_000.0},
+    "lengths": {"4096": {"local": 25.0, "masked": 200.0, "global": 210.0}},
+    "rollout_memory": {"1000": 280.0, "10000": 281.0},
 }
 
 
@@ -46,6 +53,10 @@ def test_tables_have_times_and_ratios():
     assert ["image", "120", "60", "40", "20", "2.0", "3.0", "6.0", "8"] in rows  # 85 MB at 10 GB/s
     assert ["acting", "20", "50", "2,000", "2.5"] in rows
     assert ["image", "10.0", "15.0", "25.0", "1.50", "2.50", "2,000", "1,000", "0.50"] in rows
+    assert ["image", "50", "200", "3,000", "4.0", "15.0"] in rows
+    assert ["later epochs", "2,000,000", "100.0"] in rows
+    assert ["4,096", "25.0", "200.0", "210.0"] in rows
+    assert "280 MB after 1,000 and 281 MB after 10,000 timesteps" in text
 
 
 def test_calls_are_measured_in_turn():
@@ -86,13 +97,41 @@ def test_the_plain_way_gives_what_a_whole_pass_gives(kind):
     torch.testing.assert_close(once[0], wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_lists_give_what_our_batches_give(tmp_path):
+    """Both ways deliver every timestep, and the lists have the integers of grid and mission."""
+    import pyarrow.parquet as pq
+
+    tokenizer = TextTokenizer.load()
+    algorithms._write_episodes(tmp_path, everyday.ROOM, 7)
+    folder = tmp_path / everyday.ROOM / "train"
+    source = open_source(everyday.ROOM, tmp_path, JatConfig.preset("nano"), tokenizer)
+    masks = [
+        list(way)
+        for way in (everyday._from_lists(folder, tokenizer), everyday._from_windows(source))
+    ]
+    assert masks[0][0].sum() == masks[1][0].sum() == source.timesteps
+    rows = pq.read_table(next(folder.glob("*.parquet"))).to_pylist()
+    lists, ours = (
+        everyday._collate(rows, tokenizer),
+        source.batch(source.windows(np.random.default_rng(0))),
+    )
+    words = len(tokenizer.encode("go to the red ball"))
+    for name in ("discrete_actions", "attention_mask"):
+        assert np.array_equal(lists[name], ours[name])
+    seen = ours["discrete_observations"][..., : 148 + words]
+    assert np.array_equal(lists["discrete_observations"], seen)
+
+
 @pytest.mark.slow
 @needs_products
 def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
     """In this process, to be quicker."""
     pytest.importorskip("transformers")
-    here = lambda module, name, *given, **_: getattr(reference, name)(*given)  # noqa: E731
+    here = lambda module, name, *given, **_: getattr(import_module(module), name)(*given)  # noqa: E731
     monkeypatch.setattr(reference, "call_apart", here)
+    shorter = {"ROLLOUT": (3, 9), "LENGTHS": (64, 256), "EPISODES": 40, "TOGETHER": 4}
+    for name, value in shorter.items():
+        monkeypatch.setattr(everyday, name, value)
     monkeypatch.setattr(reference, "cores", lambda: 1)
     path = tmp_path / "found.json"
     words = ["bench", "--reference", "--presets", "nano", "--output", str(path)]
@@ -105,6 +144,8 @@ def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
         assert all(np.isfinite(one) for one in found["memory"][kind].values())
     assert all(set(one) == {"acting", "training"} for one in found["load"].values())
     weights = found["acting"]["discrete"]["weights"]
+    assert found["mini"]["image"]["together"] > 0 and found["delivery"]["lists"] > 0
+    assert set(found["lengths"]) == {"64", "256"} and set(found["rollout_memory"]) == {"3", "9"}
     assert weights["float32"] == 2 * weights["bfloat16"] == 4 * weights["int8"]
     assert "ratio, int8" in capsys.readouterr().out
 
