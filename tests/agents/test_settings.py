@@ -10,13 +10,14 @@ from jatlab.agents.checkpoints import SHIPPED, read_config, save_agent
 from jatlab.agents.settings import AgentSettings
 from tests.support import ROOT
 
-OLD = ROOT / "tests" / "support" / "old_config.json"  # jatlab-mini's, as release 0.1.0 had it
-MINI = AgentSettings(temperature=0.5, windows={"babyai": 32, "metaworld": 8, "mujoco": 8})
+OLD = ROOT / "tests" / "support" / "old_config.json"  # jatlab-mini's third edition, of 0.1.0
+THIRD = AgentSettings(temperature=0.5, windows={"babyai": 32, "metaworld": 8, "mujoco": 8})
+FOURTH = THIRD.replace(windows={**THIRD.windows, "babyai": 64})
 
 
 @pytest.fixture
 def old_mini(tmp_path):
-    """The shipped agent in the old form."""
+    """The shipped weights with the old form of the settings."""
     for file in ("model.safetensors", "tokenizer.json", "training.json"):
         shutil.copy(SHIPPED / "jatlab-mini" / file, tmp_path / file)
     shutil.copy(OLD, tmp_path / "config.json")
@@ -34,7 +35,7 @@ def test_settings_are_saved_and_loaded(tmp_path):
 def test_an_old_config_loads_as_the_new_one(old_mini):
     old, new = jatlab.load_agent(old_mini), jatlab.load_agent("jatlab-mini")
     assert old.model.config == new.model.config
-    assert old.settings == new.settings == MINI
+    assert old.settings == THIRD and new.settings == FOURTH
     assert old.model.config.hide_past_actions and old.model.config.continuous_fourier_features
 
 
@@ -50,14 +51,14 @@ def test_an_old_export_keeps_its_policy(old_mini):
     values = json.loads(OLD.read_text())
     values["jatlab"] = {"cache_policy": "published"}
     (old_mini / "config.json").write_text(json.dumps(values))
-    assert jatlab.load_agent(old_mini).settings == MINI.replace(cache_policy="published")
+    assert jatlab.load_agent(old_mini).settings == THIRD.replace(cache_policy="published")
 
 
 def test_an_old_agent_is_saved_in_the_new_form(old_mini, tmp_path):
     save_agent(jatlab.load_agent(old_mini), tmp_path / "new")
     config = json.loads((tmp_path / "new" / "config.json").read_text())
     assert config == json.loads((SHIPPED / "jatlab-mini" / "config.json").read_text())
-    assert AgentSettings.load(tmp_path / "new") == MINI
+    assert AgentSettings.load(tmp_path / "new") == THIRD
 
 
 @pytest.mark.parametrize(
