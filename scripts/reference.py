@@ -6,7 +6,7 @@ the tables from that file.
 
 import json
 
-from jatlab.experiments.benchmarks.reference import as_tables
+from jatlab.experiments.benchmarks.reference.run import as_tables
 from scripts.readme import RESULTS, insert
 
 

@@ -223,7 +223,7 @@ def _bench_device(device: str, presets: list[str], output: str | None, json: boo
 
 def _bench_reference(presets: list[str], output: str | None, json: bool) -> int:
     need("jatlab bench --reference", *PLAIN)
-    from jatlab.experiments.benchmarks.reference import as_tables, run
+    from jatlab.experiments.benchmarks.reference.run import as_tables, run
 
     if len(presets) > 1:
         raise ValueError(f"--reference measures one size, and --presets names {', '.join(presets)}")

@@ -54,7 +54,7 @@ def stages(output: Path, work: Path, rehearse: bool) -> list[Stage]:
     report = ("-p", "no:cacheprovider", f"--junitxml={output / 'checks.xml'}")
     kept = ("-k", "static or stopped or numpys") if rehearse else ()
     return [
-        Stage("record", ("scripts.gpu.record", *folders), 200, background=True),
+        Stage("data", ("scripts.gpu.data", *folders), 900, background=True),
         Stage("checks", (*checks, *report, *kept), 100),
         Stage("bench", ("scripts.gpu.bench", *folders), 190),
         Stage("train", ("scripts.gpu.train", *folders), 900),

@@ -231,7 +231,7 @@ def first_observation(task: str) -> dict:
 def made_model(config: JatConfig, way: str) -> torch.nn.Module:
     """The model that is trained in this way."""
     if way == "plain":
-        from jatlab.experiments.benchmarks.plain import PlainJat  # needs transformers
+        from jatlab.experiments.benchmarks.reference.plain import PlainJat  # needs transformers
 
         return PlainJat(config)
     return JatModel(config)

@@ -3,6 +3,7 @@
 #
 #   scripts/gpu/run.sh start LOAD [OPTION …]    unpack LOAD (what scripts.gpu.wheels made, and
 #                                               recordings in data.tar, if any); begin, and return
+#   scripts/gpu/run.sh end SECONDS              the training ends so many seconds from now
 #   scripts/gpu/run.sh await OUTPUT SECONDS     wait for its end, not longer; copy what is there
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,6 +20,9 @@ start)
     setsid nohup python3 -m scripts.gpu --output "$results" --work "$work" "${@:3}" \
         > "$work/kit.log" 2>&1 < /dev/null &
     ;;
+end)
+    echo "$(($(date +%s) + $2))" > "$work/end"
+    ;;
 await)
     for ((second = 0; second < $3; second++)); do
         if [ -e "$work/ended" ]; then break; fi
@@ -28,7 +32,7 @@ await)
     tail -n 5 "$work/kit.log" "$2/log.txt"
     ;;
 *)
-    sed -n '2,6p' "$0"
+    sed -n '2,7p' "$0"
     exit 2
     ;;
 esac

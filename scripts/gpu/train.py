@@ -1,16 +1,12 @@
 """The kit's training: jatlab-mini on the GPU, from what was recorded, until the kit's time is up.
 
-It begins with the recordings that were taken along, and takes up the others when all are there.
-After some time the agent plays and is relabelled on the other cores while the training goes on;
-then the data are read again.
+It goes on from the agent that ships, and reads the data again whenever another part is there
+(`data.py`). Every minute it saves the agent, which then plays in the next round of relabelling.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import time
 from dataclasses import replace
@@ -20,17 +16,26 @@ from jatlab.experiments.recipes import mini
 from jatlab.training.on_device.trainer import DeviceTrainer
 from jatlab.training.recipe import TrainConfig
 from scripts.gpu.arguments import device, parse
-from scripts.gpu.record import RECORDED, flatten_all, recorded, tasks
+from scripts.gpu.data import Handover, recorded, tasks
 
-PLAYS_AFTER = 0.25  # of the training: then it plays and is relabelled
+START = "jatlab-mini"
 PART = 15 << 20  # bytes of a part of the agent, so that each fits where 16 MiB do
-TIMESTEPS = 65_536  # of a step
+TIMESTEPS = 32_768  # of a step
 WINDOWS = mini.WINDOWS | {"atari": 32}
+SHARES = {
+    "babyai": 0.42,
+    "metaworld": 0.09,
+    "mujoco": 0.22,
+    "atari": 0.11,
+    "python-docs": 0.025,  # there is little of it: a few dozen epochs
+    "minigrid-questions": 0.12,
+    "minigrid-captions": 0.015,
+}
 
 
 def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainConfig:
     """jatlab-mini's recipe for a GPU: large steps, one cosine to zero."""
-    config = mini.recipe(names, data, agent, quick=rehearse)
+    config = replace(mini.recipe(names, data, agent, quick=rehearse), preset=None, start=START)
     if rehearse:
         return replace(config, steps=4, minutes=None, precision="fp32")
     return replace(
@@ -42,6 +47,7 @@ def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainCo
         lr=2e-3,
         precision="bf16",
         windows=WINDOWS,
+        task_weights=mini.sampling_weights(names, SHARES),
     )
 
 
@@ -50,71 +56,59 @@ class Training:
 
     def __init__(self, output: Path, work: Path, rehearse: bool) -> None:
         self.output, self.work, self.rehearse = output, work, rehearse
-        self.data, self.agent = work / "data", work / "agent"
-        self.all_recorded = False
-        self.relabelling: subprocess.Popen | None = None
-        self.relabelled = False
-        # a rehearsal is over before anything could be recorded beside it
-        while rehearse and not (work / RECORDED).exists():
-            time.sleep(0.1)
-        while not (names := recorded(tasks(rehearse), self.data)):
-            time.sleep(1)  # nothing was taken along, and nothing is recorded yet
+        self.data, self.agent, self.part = work / "data", work / "agent", 0
+        self.handover = Handover(work)
+        self.wait_for_data()
+        self.part = self.handover.offered()
+        names = recorded(tasks(rehearse), self.data)
         capture = "none" if rehearse else "graph"
         self.trainer = DeviceTrainer(self.recipe(names), names, device(), capture)
+        self.handover.read(self.part)
 
     def recipe(self, names: list[str]) -> TrainConfig:
         """The recipe for these tasks, in the time that is left."""
-        flatten_all(names, self.data)
         config = recipe(names, self.data, self.agent, self.rehearse)
-        if self.rehearse:
-            return config
-        end = float((self.work / "end").read_text())
-        return replace(config, minutes=(end - time.time()) / 60)
+        return config if self.rehearse else replace(config, minutes=self.handover.left / 60)
+
+    def wait_for_data(self) -> None:
+        """Until there is another part, or the last one has been."""
+        while self.handover.offered() == self.part and not (self.work / "no-more").exists():
+            time.sleep(0.1)
 
     def run(self) -> None:
-        """To the end of the budget, saving as it goes."""
+        """To the end of the time, which may be moved, saving as it goes."""
         while self.trainer.progress() < 1:
             self.trainer.train_to(min(1.0, self.trainer.progress() + 0.01))
-            self.read_more()
-            if self.trainer.save_now_and_then():
-                bring_home(self.agent, self.output)
+            if not self.rehearse:
+                spent = time.monotonic() - self.trainer.started
+                minutes = (self.handover.left + spent) / 60
+                self.trainer.config = replace(self.trainer.config, minutes=minutes)
+            if self.trainer.save_now_and_then() or self.rehearse:
+                self.hand_over()
+            if self.rehearse:  # four steps are over before anything has been recorded
+                self.wait_for_data()
+            if self.handover.offered() > self.part:
+                self.read_again()
         self.trainer.save()
 
-    def read_more(self) -> None:
-        """Take up what has been recorded or relabelled since."""
-        if not self.all_recorded and (self.work / RECORDED).exists():
-            self.all_recorded = True
-            self.open(recorded(tasks(self.rehearse), self.data))
-        elif self.relabelling is None:
-            if self.all_recorded and self.trainer.progress() >= PLAYS_AFTER:
-                self.relabelling = start_relabelling(self.trainer, self.work, self.rehearse)
-        elif not self.relabelled and self.relabelling.poll() is not None:
-            print(f"relabelling ended with {self.relabelling.returncode}", flush=True)
-            self.relabelled = True
-            self.open(self.trainer.tasks)
+    def hand_over(self) -> None:
+        """The agent as it is: what comes home, and who plays the next round."""
+        self.trainer.save()
+        bring_home(self.agent, self.output)
+        player = self.work / "players" / f"{self.trainer.step:06d}"
+        shutil.copytree(self.agent, player.with_suffix(".part"))
+        player.with_suffix(".part").rename(player)
 
-    def open(self, names: list[str]) -> None:
-        """Read the data of these tasks; the budget stays as it was."""
-        print(f"{len(names)} tasks after {self.trainer.step} steps", flush=True)
-        budget = self.trainer.config.minutes
+    def read_again(self) -> None:
+        """Read the data once more; the budget stays as it was."""
+        self.part, started = self.handover.offered(), time.monotonic()
+        names, budget = recorded(tasks(self.rehearse), self.data), self.trainer.config.minutes
         self.trainer.config = replace(self.recipe(names), minutes=budget)
         self.trainer.tasks = names
         self.trainer.open_data()
-
-
-def start_relabelling(trainer: DeviceTrainer, work: Path, rehearse: bool) -> subprocess.Popen:
-    """Let the agent as it is play, in processes of its own."""
-    trainer.save()
-    shutil.copytree(trainer.output, work / "imitation", dirs_exist_ok=True)
-    folders = ["--output", str(work), "--work", str(work)]
-    command = [sys.executable, "-m", "scripts.gpu.relabel", *folders]
-    started = subprocess.Popen(
-        [*command, *(["--rehearse"] if rehearse else [])],
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-    )
-    if rehearse:  # four steps are over before it has begun
-        started.wait()
-    return started
+        self.handover.read(self.part)
+        spent = time.monotonic() - started
+        print(f"part {self.part} read in {spent:.0f} s, step {self.trainer.step}", flush=True)
 
 
 def bring_home(agent: Path, output: Path) -> None:
@@ -142,6 +136,7 @@ def main() -> None:
             training.trainer.capture = "none"
             training.run()
     finally:
+        (arguments.work / "trained").touch()
         if training.agent.is_dir():
             bring_home(training.agent, arguments.output)
 

@@ -4,12 +4,17 @@ import json
 import subprocess
 import sys
 import tarfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
 
 from jatlab.agents.checkpoints import load_agent
+from scripts.gpu import data
 from scripts.gpu.__main__ import Kit, Stage
+from scripts.gpu.data import Handover
 from scripts.gpu.wheels import slim
 from tests.support import ROOT
 
@@ -23,7 +28,7 @@ def test_a_rehearsal_passes_and_brings_an_agent_home(tmp_path):
     assert done.returncode == 0, done.stdout + log[-3000:]
     outcomes = json.loads((tmp_path / "out" / "kit.json").read_text())
     assert {name: outcome["ended"] for name, outcome in outcomes.items()} == dict.fromkeys(
-        ("record", "checks", "bench", "train", "evaluate"), "passed"
+        ("data", "checks", "bench", "train", "evaluate"), "passed"
     )
     files = sorted((tmp_path / "out").iterdir())
     assert len(files) <= 8 and all(file.stat().st_size <= 16 << 20 for file in files)
@@ -61,6 +66,31 @@ def test_it_goes_on_past_what_fails_or_takes_too_long(tmp_path):
         "fine": "passed",
     }
     assert "no_such_module" in made.log.read_text()
+
+
+def test_a_part_of_the_data_waits_until_it_is_read(tmp_path):
+    handover = Handover(tmp_path)
+    reader = threading.Timer(0.3, handover.read, [1])
+    reader.start()
+    handover.offer(1, patience=30)
+    assert handover.offered() == 1 and handover.seen(1) and not handover.seen(2)
+    started = time.monotonic()
+    (tmp_path / "trained").touch()
+    handover.offer(2, patience=30)
+    assert handover.offered() == 2 and time.monotonic() - started < 5
+
+
+def test_documents_that_came_along_stay(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "ProcessPoolExecutor", ThreadPoolExecutor)
+    monkeypatch.setattr(data.mini, "record_all", lambda names, *_: asked.extend(names))
+    data.record_part(["python-docs", "metaworld-reach"], tmp_path, {}, False)
+    assert sorted(asked) == ["metaworld-reach", "python-docs"]
+    (tmp_path / "python-docs" / "train").mkdir(parents=True)
+    (tmp_path / "python-docs" / "train" / "00000.parquet").touch()
+    asked.clear()
+    data.record_part(["python-docs", "metaworld-reach"], tmp_path, {}, False)
+    assert asked == ["metaworld-reach"]
 
 
 def test_a_stage_finds_packages_that_came_along(tmp_path, monkeypatch):

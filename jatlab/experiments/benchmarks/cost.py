@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from jatlab.model.attention import block_size
 from jatlab.model.config import GRID_CELLS, GRID_CLASSES, GRID_INTEGERS, JatConfig
 from jatlab.model.objectives import EVERYTHING, Objective
 
@@ -112,13 +113,29 @@ def pairs(length: int, window: int | None = None) -> int:
 def attention_flops(config: JatConfig, length: int, seen_only: bool = False) -> int:
     """FLOPs of attention, scores and mixing, in all layers for one sequence.
 
-    All pairs are computed under a mask; ``seen_only`` counts the pairs that the masks let through.
+    A global layer computes all pairs, a local layer those of its blocks, and masks some of them;
+    ``seen_only`` counts the pairs that the masks let through.
     """
     total = 0
     for kind in config.attention_layers:
-        visible = pairs(length, config.window_size if kind == "local" else None)
-        total += 4 * config.hidden_size * (visible if seen_only else length**2)
+        window = config.window_size if kind == "local" else None
+        scores = pairs(length, window) if seen_only else computed_pairs(length, window)
+        total += 4 * config.hidden_size * scores
     return total
+
+
+def computed_pairs(length: int, window: int | None = None) -> int:
+    """Pairs of a query and a key that are computed, seen or not, among ``length`` tokens.
+
+    ``window`` is that of a local layer, which computes long sequences in blocks of W tokens.
+    """
+    size = block_size(window, 1, length) if window else None
+    return length**2 if size is None else blocked(length, size) * 2 * size
+
+
+def blocked(length: int, size: int) -> int:
+    """``length`` tokens, filled up to whole blocks of ``size``."""
+    return -(-length // size) * size
 
 
 def forward_flops(

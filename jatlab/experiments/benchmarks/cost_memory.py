@@ -10,9 +10,11 @@ from __future__ import annotations
 from jatlab.experiments.benchmarks.cost import (
     SIDES,
     Window,
+    blocked,
     discrete_decoder_sizes,
     frames_decoded,
 )
+from jatlab.model.attention import block_size
 from jatlab.model.config import GRID_CELLS, GRID_CLASSES, JatConfig
 from jatlab.model.objectives import EVERYTHING, Objective
 
@@ -31,16 +33,21 @@ def weights_bytes(count: int) -> dict[str, int]:
     }
 
 
-def block_bytes(config: JatConfig, length: int, low: int = 2) -> int:
-    """What one block keeps of one sequence for its backward pass.
+def block_bytes(config: JatConfig, length: int, low: int = 2, kind: str = "global") -> int:
+    """What one block, with attention of this kind, keeps of one sequence for its backward pass.
 
     Always in float32: the stream before attention and before the MLP, and the means and scales of
     the norms. In ``low``: two normalised streams; queries, keys and values; what they mix to; the
     MLP's hidden layer before and after GELU. The attention scores are not kept, only one number for
-    each row of them.
+    each row of them. A local layer in blocks has keys and values twice, and copies what they mix
+    to, since its blocks are put together again.
     """
     h = config.hidden_size
-    return length * (2 * 4 * h + 4 * 4 + low * (6 * h + 2 * config.mlp_size) + 4 * config.num_heads)
+    size = block_size(config.window_size, 1, length) if kind == "local" else None
+    attended = blocked(length, size) if size else length
+    attention = low * (6 * attended + length if size else 4 * length) * h
+    attention += 4 * config.num_heads * attended
+    return attention + length * (2 * 4 * h + 4 * 4 + low * (2 * h + 2 * config.mlp_size))
 
 
 def activation_bytes(
@@ -60,11 +67,9 @@ def activation_bytes(
         objective: what the batch predicts.
     """
     h, length = config.hidden_size, window.tokens
-    trunk = block = block_bytes(config, length, low)
-    if checkpointed:
-        trunk += config.num_layers * 4 * h * length
-    else:
-        trunk = config.num_layers * block
+    blocks = [block_bytes(config, length, low, kind) for kind in config.attention_layers]
+    inputs = config.num_layers * 4 * h * length
+    trunk = inputs + max(blocks) if checkpointed else sum(blocks)
     norm = length * (4 * h + 2 * 4)
     return trunk + norm + _ends_bytes(config, window, low, objective)
 

@@ -202,6 +202,8 @@ def relabel_all(
     workers: int,
     quick: bool = False,
     timesteps: Mapping[str, int] = RELABELLED_TIMESTEPS,
+    seed: int | None = None,
+    max_steps: int | None = None,
 ) -> None:
     """Record what teachers would have done while the agent plays (DAgger), in all played tasks.
 
@@ -215,18 +217,22 @@ def relabel_all(
         workers: processes that play.
         quick: two short episodes of each task.
         timesteps: of a task by domain, before `PRACTICE`.
+        seed: of the first episode, by default 50,000; the rounds use the next 4,000.
+        max_steps: most timesteps of an episode; None for the task's limit.
     """
     from jatlab.training.dagger import FIRST_SEED, relabel
 
+    seed = FIRST_SEED if seed is None else seed
     played = [name for name in names if name not in LANGUAGE]
     if quick:
         relabel(agent, played, data, dict.fromkeys(played, 2), workers, max_steps=20)
         return
     counts = {name: min(episodes(name, timesteps), MAX_RELABELLED_EPISODES) for name in played}
-    got = relabel(agent, played, data, counts, workers)
+    got = relabel(agent, played, data, counts, workers, seed=seed, max_steps=max_steps)
     missing = {name: _missing(wanted(name, timesteps), got[name], counts[name]) for name in played}
     if more := {name: count for name, count in missing.items() if count}:
-        relabel(agent, more, data, more, workers, seed=FIRST_SEED + MAX_RELABELLED_EPISODES)
+        seed += MAX_RELABELLED_EPISODES
+        relabel(agent, more, data, more, workers, seed=seed, max_steps=max_steps)
 
 
 def _missing(needed: int, got: int, count: int) -> int:
@@ -241,10 +247,11 @@ def episodes(name: str, timesteps: Mapping[str, int] = TIMESTEPS) -> int:
     """How many episodes have the timesteps that a task should have, at most ``MAX_EPISODES``.
 
     It assumes the mean length of its teacher's episodes. ``timesteps`` are by domain, before
-    `PRACTICE`. Raises ValueError for a task whose teacher has not been measured.
+    `PRACTICE`; for a task that is read, they are its scenes, if it is named. Raises ValueError for
+    a task whose teacher has not been measured.
     """
     if name in LANGUAGE:
-        return LANGUAGE[name]
+        return timesteps.get(name, LANGUAGE[name])
     teacher = task_scores(name).teacher
     if teacher is None or teacher.length is None:
         raise ValueError(

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +25,14 @@ from torch import Tensor
 from jatlab import __version__
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import save_agent
-from jatlab.agents.settings import AgentSettings
 from jatlab.data.mixed import mix_alike
 from jatlab.data.symmetries import GridSymmetries
 from jatlab.data.windows import WindowSource, open_source
-from jatlab.model import JatModel
-from jatlab.model.config import JatConfig
-from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
-from jatlab.training.on_device.resident import Resident, TensorBatch, resident
+from jatlab.training.on_device.resident import Resident, ResidentPages, TensorBatch, resident
 from jatlab.training.on_device.static import GRID_VALUES, static_loss
 from jatlab.training.recipe import TrainConfig, learning_rate, make_optimizer
-from jatlab.training.setup import by_task
+from jatlab.training.setup import build_model, by_task, resolve
 from jatlab.training.state import EmaWeights
 from jatlab.utils.checks import require
 
@@ -66,15 +62,14 @@ class DeviceTrainer:
         require(capture in CAPTURES, f"capture is {' or '.join(CAPTURES)}, not {capture!r}")
         require(not config.in_context, "in_context: train in-context agents with jatlab train")
         self.config, self.device, self.output = config, device, Path(config.output)
-        model_config = JatConfig.preset(config.size, **config.model)
-        self.tokenizer = TextTokenizer.load(model_config.tokenizer)
-        torch.manual_seed(config.seed)
-        self.model = JatModel(model_config).to(device).train()
-        self.model.objective = config.objective()
+        self.setup = resolve(replace(config, tasks=tasks))
+        self.tokenizer = self.setup.tokenizer
+        self.model = build_model(self.setup, config).to(device).train()
         self.optimizer = make_optimizer(self.model, config)
         self.ema = EmaWeights(self.model, config.average) if config.average else None
         self.tasks, self.capture, self.step = tasks, capture, 0
         self.graphs: dict[bool, Replay] = {}
+        self.sources: list[Resident] = []
         self.open_data()
         self.started = self.saved = time.monotonic()  # reading the data is not training
         self.loss_of = (
@@ -88,10 +83,14 @@ class DeviceTrainer:
     def open_data(self) -> None:
         """Read the tasks' data; once more, if episodes have been added to them since."""
         self.graphs.clear()  # they replay batches of the shapes that were
-        self.sources: list[Resident] = []  # the device need not hold the data twice
-        self.sources, self.counts, self.shares = self._sources(self.tasks)
+        # what is read is kept where it has not changed: pictures take long to decode
+        kept = {s.source.fingerprint: s for s in self.sources if isinstance(s, ResidentPages)}
+        self.sources = []  # the device need not hold the data twice
+        self.sources, self.counts, self.shares = self._sources(self.tasks, kept)
 
-    def _sources(self, tasks: list[str]) -> tuple[list[Resident], list[int], list[float]]:
+    def _sources(
+        self, tasks: list[str], kept: Mapping[str, Resident]
+    ) -> tuple[list[Resident], list[int], list[float]]:
         """The domains' data, how many windows of each a step has, and what share of the loss."""
         config, model_config = self.config, self.model.config
         weights = by_task(config.loss_weights, tasks)
@@ -115,7 +114,10 @@ class DeviceTrainer:
         symmetries = GridSymmetries(self.tokenizer) if config.symmetries else None
         total = sum(sampling.get(source.name, 1.0) for source in mixed)
         shares = [sampling.get(source.name, 1.0) / total for source in mixed]
-        sources = [resident(source, self.device, config.seed, symmetries) for source in mixed]
+        sources = [
+            kept.get(source.fingerprint) or resident(source, self.device, config.seed, symmetries)
+            for source in mixed
+        ]
         budget = config.batch_timesteps * config.accumulate
         counts = [
             max(1, round(share * budget / _timesteps(source.batch(source.windows[:1]))))
@@ -127,7 +129,7 @@ class DeviceTrainer:
         """Timesteps of a task's windows; None: what the model and the task allow."""
         if not get_task(name).playable:
             return None
-        return self.model.config.window(get_task(name), self.config.windows)
+        return self.model.config.window(get_task(name), self.setup.settings.windows)
 
     # --- a step
 
@@ -261,22 +263,20 @@ class DeviceTrainer:
 
     def save(self) -> None:
         """Write the agent, with the averaged weights."""
-        config = self.config
-        warmth = 1.0 if config.temperature is None else config.temperature
-        settings = AgentSettings(warmth, windows=config.windows or {})
         info = {
             "step": self.step,
             "timesteps": self.timesteps,
             "minutes": round((time.monotonic() - self.started) / 60, 2),
             "device": str(self.device),
             "capture": self.capture,
-            "recipe": asdict(config),
+            "recipe": asdict(self.config),
+            "before": self.setup.before,
             "data": {source.source.name: len(source.windows) for source in self.sources},
             "versions": {"jatlab": __version__, "torch": torch.__version__},
             "log": self.losses,
         }
         with self.ema.applied(self.model) if self.ema else nullcontext():
-            agent = Agent(self.model, self.tokenizer, info, settings)
+            agent = Agent(self.model, self.tokenizer, info, self.setup.settings)
             save_agent(agent, self.output, torch.bfloat16)
         self.saved = time.monotonic()
         self.model.train()

@@ -12,12 +12,13 @@ from jatlab.cli import main
 from jatlab.experiments.benchmarks.cost import (
     KINDS,
     attention_flops,
+    computed_pairs,
     full_window,
     pairs,
     parameters,
     training_flops,
 )
-from jatlab.experiments.benchmarks.cost_memory import activation_bytes, weights_bytes
+from jatlab.experiments.benchmarks.cost_memory import activation_bytes, block_bytes, weights_bytes
 from jatlab.experiments.benchmarks.cost_report import Gato, step_flops, step_tokens
 from jatlab.experiments.benchmarks.hardware import find_device, hours
 from jatlab.model import JatModel
@@ -144,7 +145,14 @@ def test_what_attention_sees_is_what_the_masks_show(length):
     assert pairs(length) == seen_globally and pairs(length, config.window_size) == seen_locally
     seen = 2 * a_pair * (seen_globally + seen_locally)  # two layers of each kind
     assert attention_flops(config, length, seen_only=True) == seen
+    # fewer than four blocks are not worth cutting
     assert attention_flops(config, length) == 4 * a_pair * length**2
+
+
+@pytest.mark.parametrize(("length", "blocks"), [(32, 4), (33, 5), (64, 8)])
+def test_local_layers_compute_pairs_of_two_blocks(length, blocks):
+    assert computed_pairs(length, 8) == blocks * 8 * 16
+    assert computed_pairs(length) == length**2
 
 
 # --- memory ---------------------------------------------------------------------------------------
@@ -195,10 +203,8 @@ def test_activations_in_bfloat16(model, kind, monkeypatch):
 def test_checkpointed_activations(model, monkeypatch):
     monkeypatch.setattr(model.trunk, "checkpoint_activations", True)
     config, window = model.config, window_of(model.config, "continuous")
-    plain = activation_bytes(config, window, 4)
     lean = activation_bytes(config, window, 4, checkpointed=True)
-    inputs = config.num_layers * 4 * config.hidden_size * window.tokens
-    one_block = (plain - lean + inputs) / (config.num_layers - 1)
+    one_block = max(block_bytes(config, window.tokens, 4, kind) for kind in ("global", "local"))
     # the forward pass does not hold the block that is computed again
     assert kept_of_a_window(model, window) == pytest.approx(lean - one_block, rel=0.1)
 

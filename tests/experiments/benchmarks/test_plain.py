@@ -22,7 +22,7 @@ WITHOUT_VARIANTS = dict(  # what the plain model ignores
 
 def plain_model(config):
     pytest.importorskip("transformers")
-    from jatlab.experiments.benchmarks.plain import PlainJat
+    from jatlab.experiments.benchmarks.reference.plain import PlainJat
 
     return PlainJat(config)
 

@@ -9,10 +9,11 @@ import torch
 
 from jatlab.cli import main
 from jatlab.data.windows import open_source
-from jatlab.experiments.benchmarks import algorithms, everyday, reference
+from jatlab.experiments.benchmarks import algorithms
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.experiments.benchmarks.hardware import measured_bandwidth
+from jatlab.experiments.benchmarks.reference import actors, everyday, run
 from jatlab.model.checkpoint.int8 import _has_products
 from jatlab.model.config import JatConfig
 from jatlab.model.inputs import Timesteps
@@ -47,7 +48,7 @@ FOUND = {
 
 
 def test_tables_have_times_and_ratios():
-    text = reference.as_tables(FOUND)
+    text = run.as_tables(FOUND)
     assert "a processor, torch 2.13.0, 2026-11-27; 50 GFLOP/s in matrix products, 10.0 GB/s" in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
     assert ["image", "120", "60", "40", "20", "2.0", "3.0", "6.0", "8"] in rows  # 85 MB at 10 GB/s
@@ -62,7 +63,7 @@ def test_tables_have_times_and_ratios():
 def test_calls_are_measured_in_turn():
     told = []
     calls = {name: lambda name=name: told.append(name) for name in "ab"}
-    found = reference.in_turn(calls, 3, 1e3)
+    found = actors.in_turn(calls, 3, 1e3)
     assert told == ["a", "b"] * 4
     assert set(found) == {"a", "b"} and all(0 <= one < 1000 for one in found.values())
 
@@ -72,11 +73,11 @@ def test_memory_is_read_at_some_speed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", reference.TASKS)
+@pytest.mark.parametrize("kind", actors.TASKS)
 def test_the_plain_way_gives_what_a_whole_pass_gives(kind):
     """Behind the cache of earlier tokens, the last two timesteps see what they would see."""
     pytest.importorskip("transformers")
-    from jatlab.experiments.benchmarks.plain import PlainActor, PlainJat
+    from jatlab.experiments.benchmarks.reference.plain import PlainActor, PlainJat
 
     torch.manual_seed(0)
     config = JatConfig.preset("nano")
@@ -128,18 +129,18 @@ def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
     """In this process, to be quicker."""
     pytest.importorskip("transformers")
     here = lambda module, name, *given, **_: getattr(import_module(module), name)(*given)  # noqa: E731
-    monkeypatch.setattr(reference, "call_apart", here)
+    monkeypatch.setattr(run, "call_apart", here)
     shorter = {"ROLLOUT": (3, 9), "LENGTHS": (64, 256), "EPISODES": 40, "TOGETHER": 4}
     for name, value in shorter.items():
         monkeypatch.setattr(everyday, name, value)
-    monkeypatch.setattr(reference, "cores", lambda: 1)
+    monkeypatch.setattr(run, "cores", lambda: 1)
     path = tmp_path / "found.json"
     words = ["bench", "--reference", "--presets", "nano", "--output", str(path)]
     assert main(words) == 0
     found = json.loads(path.read_text())
-    for kind in reference.TASKS:
+    for kind in actors.TASKS:
         times = found["acting"][kind]["milliseconds"]
-        assert set(times) == {"plain", *reference.FORMS} and min(times.values()) > 0
+        assert set(times) == {"plain", *actors.FORMS} and min(times.values()) > 0
         assert min(found["training"][kind].values()) > 0
         assert all(np.isfinite(one) for one in found["memory"][kind].values())
     assert all(set(one) == {"acting", "training"} for one in found["load"].values())

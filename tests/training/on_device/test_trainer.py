@@ -129,3 +129,25 @@ def test_data_that_came_later_are_read_again(data, tmp_path):
     trainer.open_data()
     trainer.update(0.5)
     assert trainer.step == 2 and len(trainer.sources[0].parts) == 2
+
+
+def test_texts_that_have_not_changed_are_kept(data, tmp_path):
+    trainer = DeviceTrainer(recipe(data, tmp_path), TASKS, CPU)
+    arms, texts = trainer.sources[0], trainer.sources[-1]
+    trainer.open_data()
+    assert trainer.sources[-1] is texts and trainer.sources[0] is not arms
+
+
+def test_it_goes_on_from_an_agent(data, tmp_path):
+    first = DeviceTrainer(recipe(data, tmp_path / "first", temperature=0.5), TASKS, CPU)
+    first.update(0.5)
+    first.save()
+    config = recipe(data, tmp_path / "second", start=str(tmp_path / "first"), windows={"babyai": 4})
+    second = DeviceTrainer(config, TASKS, CPU)
+    kept = load_agent(tmp_path / "first").model.state_dict()
+    assert all(torch.equal(kept[name], x) for name, x in second.model.state_dict().items())
+    second.save()
+    agent = load_agent(tmp_path / "second")
+    assert agent.info["before"]["step"] == 1
+    assert agent.settings.temperature == 0.5
+    assert agent.settings.windows == {"metaworld": 8, "babyai": 4}

@@ -1,7 +1,7 @@
 """What `jatlab bench --reference` measures beside the paper's size: what one waits for every day.
 
 Acting with `mini`, one environment and 64 in lockstep, against the published way; batches from
-files, against a list for each sample; and what long sequences cost. `reference` calls all of it.
+files, against a list for each sample; and what long sequences cost. `run` calls all of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ import torch
 from torch import Tensor
 
 from jatlab.experiments.benchmarks.apart import peak_megabytes
+from jatlab.experiments.benchmarks.reference.actors import (
+    TIMES,
+    actor,
+    in_turn,
+    model_of,
+    plain_actor,
+)
 from jatlab.experiments.benchmarks.tables import table
 from jatlab.model import JatModel
 from jatlab.model.attention import DualAttention
@@ -37,14 +44,12 @@ Found = dict[str, Any]
 
 def acting(kind: str, preset: str = "mini") -> Found:
     """Steps a second when the memory is full: the plain way, ours, and ours in lockstep."""
-    from jatlab.experiments.benchmarks.reference import TIMES, _actor, _model, _plain_actor, in_turn
-
     torch.set_num_threads(1)
-    model = _model(preset, "float32")
+    model = model_of(preset, "float32")
     calls = {
-        "plain": _plain_actor(kind, preset),
-        "one": _actor(model, kind),
-        "together": _actor(model, kind, TOGETHER),
+        "plain": plain_actor(kind, preset),
+        "one": actor(model, kind),
+        "together": actor(model, kind, TOGETHER),
     }
     seconds = in_turn(calls, TIMES, 1)
     return {name: (TOGETHER if name == "together" else 1) / one for name, one in seconds.items()}
@@ -140,7 +145,6 @@ def lengths(preset: str = "mini") -> Found:
 
 
 def _layers(preset: str, length: int) -> dict[str, float]:
-    from jatlab.experiments.benchmarks.reference import in_turn
     from jatlab.model.transformer import sequence_masks
 
     config = JatConfig.preset(preset, window_size=WINDOW, max_position_embeddings=max(LENGTHS))

@@ -1,7 +1,7 @@
 """`jatlab bench --reference`: jatlab against the published way, and against the machine's limits.
 
 Somebody without this package would act and train with `PlainJat`
-(`jatlab.experiments.benchmarks.plain`), which has the published network on the GPT-Neo of
+(`jatlab.experiments.benchmarks.reference.plain`), which has the published network on the GPT-Neo of
 transformers. Both have the paper's size, compute on one thread and are measured in turn, so that a
 slow moment of the machine affects both.
 """
@@ -12,38 +12,38 @@ import platform
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from jatlab.agents.agent import Agent
-from jatlab.experiments.benchmarks import everyday
 from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.experiments.benchmarks.hardware import measured_bandwidth, measured_peak
+from jatlab.experiments.benchmarks.reference import everyday
+from jatlab.experiments.benchmarks.reference.actors import (
+    CPU,
+    FORMS,
+    TASKS,
+    TIMES,
+    actor,
+    in_turn,
+    model_of,
+    plain_actor,
+)
 from jatlab.experiments.benchmarks.tables import table
 from jatlab.model import JatModel
-from jatlab.model.checkpoint.int8 import Int8Linear, to_int8
+from jatlab.model.checkpoint.int8 import Int8Linear
 from jatlab.model.config import JatConfig
-from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.files import write_json
 from jatlab.utils.machine import cores
 
-Call = Callable[[], object]  # what is timed
-TASKS = {"continuous": "metaworld-reach", "discrete": "babyai-go-to", "image": "atari-pong"}
-FORMS = ("float32", "bfloat16", "int8")  # of our weights in acting
-CONTEXT = {"continuous": 128, "discrete": 128, "image": 16}  # timesteps, as published
-TIMES, TRAININGS = 15, 2  # that each is measured, after a warm-up
+TRAININGS = 2  # that each is measured, after a warm-up
 DEFAULT_SPINS = "300000"  # of OpenMP, where nobody says how threads shall wait
-EVERYDAY = "jatlab.experiments.benchmarks.everyday"
-MODULE = "jatlab.experiments.benchmarks.reference"
-CPU = torch.device("cpu")
+EVERYDAY = "jatlab.experiments.benchmarks.reference.everyday"
+MODULE = "jatlab.experiments.benchmarks.reference.run"
 Found = dict[str, Any]
 
 
@@ -106,95 +106,18 @@ def limits() -> Found:
 def acting(kind: str, preset: str) -> Found:
     """Milliseconds of a step when the memory is full, by who acts; and megabytes of its weights."""
     torch.set_num_threads(1)
-    calls, weights = {"plain": _plain_actor(kind, preset)}, {}
+    calls, weights = {"plain": plain_actor(kind, preset)}, {}
     for form in FORMS:
-        model = _model(preset, form)
-        calls[form] = _actor(model, kind)
+        model = model_of(preset, form)
+        calls[form] = actor(model, kind)
         weights[form] = trunk_megabytes(model)
     return {"milliseconds": in_turn(calls, TIMES, 1e3), "weights": weights}
-
-
-def _model(preset: str, form: str) -> JatModel:
-    torch.manual_seed(0)
-    model = JatModel(JatConfig.preset(preset)).eval()
-    if form == "int8":
-        to_int8(model)
-        return model
-    return model.to(getattr(torch, form))
 
 
 def trunk_megabytes(model: JatModel) -> float:
     """The trunk's matrices, all of which a step reads."""
     layers = (m for m in model.trunk.modules() if isinstance(m, torch.nn.Linear | Int8Linear))
     return sum(layer.weight.nbytes for layer in layers) / 1e6
-
-
-def timesteps_of(kind: str, config: JatConfig) -> int:
-    """How many timesteps are remembered: as published, where the model has so many positions."""
-    return min(CONTEXT[kind], config.max_timesteps)
-
-
-def observation(kind: str) -> dict[str, Any]:
-    """One observation of a kind, with random content."""
-    rng = np.random.default_rng(0)
-    if kind == "continuous":
-        return {"continuous_observation": rng.normal(size=39).astype(np.float32)}
-    if kind == "discrete":
-        grid = rng.integers(0, 8, 148)
-        return {"discrete_observation": grid, "text_observation": "go to the red ball"}
-    return {"image_observation": rng.integers(0, 256, (4, 84, 84), dtype=np.uint8)}
-
-
-@torch.inference_mode()
-def _actor(model: JatModel, kind: str, environments: int = 1) -> Call:
-    """A step of `Agent` whose memory is full of random keys and values."""
-    agent, config = Agent(model, TextTokenizer.load()), model.config
-    seen, rewards, starts = [observation(kind)] * environments, [0.0] * environments, [False]
-    agent.context = timesteps_of(kind, config)
-    agent.reset(environments, TASKS[kind])
-    cache, full = agent.memory.cache, agent.memory.context - 1
-    index = torch.arange(2 * full - 1).expand(environments, -1)
-    agent.act(seen, rewards, [True] * environments)
-    cache.reserve(index)
-    shape = (
-        2,
-        environments,
-        config.num_heads,
-        index.shape[1],
-        config.hidden_size // config.num_heads,
-    )
-    for layer in range(config.num_layers):
-        cache.extend(layer, *torch.randn(shape))
-
-    def step() -> None:
-        agent.memory.time = torch.full((environments,), full)
-        agent.act(seen, rewards, starts * environments)
-
-    return step
-
-
-def _plain_actor(kind: str, preset: str) -> Call:
-    """A step of the published way: the last two timesteps again, behind a growing cache."""
-    from jatlab.experiments.benchmarks.plain import PlainActor, PlainJat
-
-    torch.manual_seed(0)
-    config = JatConfig.preset(preset)
-    actor = PlainActor(PlainJat(config).eval(), timesteps_of(kind, config))
-    batch = made_up(config, full_window(config, kind, 2), 1, CPU)
-    return lambda: actor.act(batch)
-
-
-def in_turn(calls: dict[str, Call], times: int, unit: float) -> dict[str, float]:
-    """Median seconds of each call times ``unit``; they are called in turn, after a warm-up."""
-    for call in calls.values():
-        call()
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(times):
-        for name, call in calls.items():
-            started = time.perf_counter()
-            call()
-            seconds[name].append(time.perf_counter() - started)
-    return {name: unit * float(np.median(one)) for name, one in seconds.items()}
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -220,7 +143,7 @@ class Training:
     """
 
     def __init__(self, form: str, kind: str, preset: str):
-        from jatlab.experiments.benchmarks.plain import PlainJat
+        from jatlab.experiments.benchmarks.reference.plain import PlainJat
 
         torch.manual_seed(0)
         config = JatConfig.preset(preset)
@@ -286,7 +209,7 @@ def with_all_threads(preset: str) -> Found:
     config = JatConfig.preset("nano")
     step = Training("float32", "continuous", "nano")
     step.batch = made_up(config, full_window(config, "continuous", 8), 64, CPU)
-    acting = in_turn({"acting": _actor(_model(preset, "float32"), "continuous")}, 5, 1e3)
+    acting = in_turn({"acting": actor(model_of(preset, "float32"), "continuous")}, 5, 1e3)
     return acting | in_turn({"training": step}, 5, 1e3)
 
 

@@ -1,0 +1,1 @@
+"""jatlab against the published way, and against the limits of the machine."""
