@@ -38,6 +38,7 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
     "--batch-timesteps": (int, "timesteps of one batch, padding included (1024)"),
     "--accumulate": (int, "batches added up in each step (1)"),
     "--lr": (float, "highest learning rate (1e-3)"),
+    "--optimizer": (str, "adamw, as published, or muon: fewer steps, each of which takes longer"),
     "--precision": (str, "bf16, fp32 or auto"),
     "--average": (float, "decay of the weights' moving average, such as 0.999 (none)"),
     "--device": (str, "cpu, cuda, cuda:1, … or mps, or auto: what Accelerate finds (auto)"),

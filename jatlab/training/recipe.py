@@ -1,12 +1,11 @@
 """A training recipe: every choice of a training in one dataclass.
 
-With it, what follows directly from these choices: learning rate, optimizer, accelerator, precision.
+With it, what follows directly from these choices: accelerator and precision.
 `jatlab.training.setup` resolves the rest, which needs the data and the agent to start from.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 DECAYS = ("cosine", "linear", "constant")
 TRACKERS = ("tensorboard", "trackio", "wandb")
+OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "bf16", "fp32")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_tile")
 POSITIVE = (
@@ -114,6 +114,9 @@ class TrainConfig:
     loss_weights: dict[str, float] = field(default_factory=dict)
 
     # --- optimisation
+    # "adamw", as published; "muon": AdamW, but Muon for the matrices of encoders and trunk: fewer
+    # steps, each of which takes longer (jatlab.training.optimization.muon)
+    optimizer: str = "adamw"
     lr: float = 1e-3
     warmup: float = 0.05  # share of the training in which the learning rate rises
     decay: str = "cosine"  # "cosine", "linear" (both to 0) or "constant"
@@ -166,7 +169,8 @@ class TrainConfig:
             "in_context needs recorded episodes to retrieve from: leave stream out",
         )
         check_device_name(self.device)
-        for name, known in (("decay", DECAYS), ("precision", PRECISIONS)):
+        choices = {"decay": DECAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
+        for name, known in choices.items():
             value, names = getattr(self, name), ", ".join(map(repr, known))
             require(value in known, f"{name} is one of {names}, not {value!r}")
 
@@ -241,30 +245,6 @@ class TrainConfig:
         if recipe["start"]:
             recipe["preset"] = None  # runs of older releases have both
         return cls(**{**recipe, **changes, "output": str(output), "resume": True})
-
-
-def learning_rate(config: TrainConfig, progress: float) -> float:
-    """The learning rate when ``progress`` (0 to 1) of the training is done.
-
-    It rises to ``lr`` in a straight line, then falls as ``decay`` says.
-    """
-    if progress < config.warmup:
-        return config.lr * progress / config.warmup
-    done = min((progress - config.warmup) / (1 - config.warmup), 1)
-    shares = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}
-    return config.lr * shares[config.decay]
-
-
-def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only, not on biases, norms and embeddings."""
-    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    matrices = [p for p in model.parameters() if p.ndim > 1 and id(p) not in embeddings]
-    others = [p for p in model.parameters() if p.ndim <= 1 or id(p) in embeddings]
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.95), fused=True)
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:

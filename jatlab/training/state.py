@@ -2,8 +2,8 @@
 
 A checkpoint is a folder ``checkpoints/step-N`` that appears complete or not at all. It holds a
 playable agent (model.safetensors, config.json, tokenizer.json) and what only training needs:
-``state.safetensors`` (AdamW's moments, and the raw weights if the model's are an average) and
-``state.json`` (counters, the mixture's position, the recipe). Nothing is pickled.
+``state.safetensors`` (the optimizer's moments, and the raw weights if the model's are an average)
+and ``state.json`` (counters, the mixture's position, the recipe). Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from jatlab.utils.manifest import check_files, seal
 
 STATE, COUNTERS = "state.safetensors", "state.json"
 SEALED = ("model.safetensors", STATE, COUNTERS)
-MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state of a parameter, beside its step counter
+# the optimizer's state of a parameter, beside AdamW's step counter; Muon has the first alone
+MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 # --- folders ---
@@ -81,7 +82,7 @@ def save_state(
         folder: where to write; None in processes that only contribute their shards. If the model
             is sharded, every process must call this.
         model: the model with its raw weights.
-        optimizer: AdamW, whose moments are saved.
+        optimizer: whose moments are saved.
         average: the weights' moving average; if there is one, the raw weights are saved as well.
         counters: what ``state.json`` holds.
     """
@@ -136,7 +137,7 @@ def load_state(
     Args:
         folder: the checkpoint.
         model: gets the raw weights.
-        optimizer: gets AdamW's moments.
+        optimizer: gets its moments.
         average: gets the averaged weights, if the run keeps an average.
 
     Returns:
@@ -154,10 +155,12 @@ def load_state(
             average.values[name].copy_(local(parameter))
         if f"weight/{name}" in tensors:
             local(parameter).copy_(local(cut_like(tensors[f"weight/{name}"], parameter)))
-        if f"exp_avg/{name}" in tensors:
-            step = tensors[f"step/{name}"].to(_step_device(parameter, optimizer))
-            moments = {key: cut_like(tensors[f"{key}/{name}"], parameter) for key in MOMENTS}
-            optimizer.state[parameter] = {"step": step} | moments
+        moments = [key for key in MOMENTS if f"{key}/{name}" in tensors]
+        if moments:
+            state = {key: cut_like(tensors[f"{key}/{name}"], parameter) for key in moments}
+            if f"step/{name}" in tensors:  # AdamW's; Muon has none
+                state["step"] = tensors[f"step/{name}"].to(_step_device(parameter, optimizer))
+            optimizer.state[parameter] = state
     return read_json(folder / COUNTERS)
 
 

@@ -36,11 +36,10 @@ from jatlab.training.compile import compile_blocks, is_compiled
 from jatlab.training.data import arrange, facts, open_sources
 from jatlab.training.fsdp import LossOf, ShardedLoss, shard, sharding_plugin, whole, whole_model
 from jatlab.training.log import Losses, open_log
+from jatlab.training.optimization.optimizer import learning_rate, make_optimizer
 from jatlab.training.recipe import (
     TrainConfig,
-    learning_rate,
     make_accelerator,
-    make_optimizer,
     uses_bf16,
 )
 from jatlab.training.setup import build_model, resolve

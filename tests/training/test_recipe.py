@@ -1,44 +1,14 @@
 """What follows from a recipe alone, and recipes that cannot be."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
-from jatlab.model import JatModel
-from jatlab.model.config import JatConfig
 from jatlab.training.recipe import (
     BF16_INSTRUCTIONS,
     TrainConfig,
-    learning_rate,
-    make_optimizer,
     uses_bf16,
 )
 from jatlab.training.setup import by_task
-from tests.support.training import TINY
-
-
-@pytest.mark.parametrize(
-    "decay, half, end", [("cosine", 0.5, 0), ("linear", 0.5, 0), ("constant", 1, 1)]
-)
-def test_learning_rate(decay, half, end):
-    config = TrainConfig(steps=1, lr=2.0, warmup=0.2, decay=decay)
-    rates = [learning_rate(config, p) / 2 for p in (0, 0.1, 0.2, 0.6, 1, 1.1)]
-    assert rates == pytest.approx([0, 0.5, 1, half, end, end])
-    assert learning_rate(replace(config, warmup=0), 0) == 2.0
-
-
-def test_weight_decay_is_on_matrices_alone():
-    model = JatModel(JatConfig.preset("nano", **TINY))
-    decayed, others = make_optimizer(model, TrainConfig(steps=1, weight_decay=0.3)).param_groups
-    assert (decayed["weight_decay"], others["weight_decay"]) == (0.3, 0)
-    names = {id(p): name for name, p in model.named_parameters()}
-    decayed, others = ({names[id(p)] for p in group["params"]} for group in (decayed, others))
-    assert decayed | others == set(names.values()) and not decayed & others
-    assert "text_embedding.weight" in others and all(name.endswith("weight") for name in decayed)
-    assert all(
-        name in others for name in names.values() if name.endswith("bias") or "norm" in name.lower()
-    )
 
 
 def test_weights_by_pattern():

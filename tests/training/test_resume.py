@@ -47,9 +47,11 @@ def run_python(code, **arguments):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_resumed_run_equals_one_that_was_not_stopped(recipe, tmp_path, number):
-    recipe = replace(recipe, accumulate=2)
+@pytest.mark.parametrize(
+    ("number", "optimizer"), [(signal.SIGINT, "adamw"), (signal.SIGTERM, "muon")]
+)
+def test_a_resumed_run_equals_one_that_was_not_stopped(recipe, tmp_path, number, optimizer):
+    recipe = replace(recipe, accumulate=2, optimizer=optimizer)
     straight = train(replace(recipe, output=str(tmp_path / "straight")))
     trainer = Stopped(recipe)
     trainer.signal = number

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from jatlab.data.mixture import Mixture, prefetch
 from jatlab.data.windows import Batch
-from jatlab.training.recipe import TrainConfig, learning_rate, make_optimizer, uses_bf16
+from jatlab.training.optimization.optimizer import learning_rate, make_optimizer
+from jatlab.training.recipe import TrainConfig, uses_bf16
 from jatlab.training.state import EmaWeights
 
 Loss = Callable[[Batch], Tensor]

@@ -42,10 +42,10 @@ WEIGHTS = {"babyai": 1.0, "metaworld": 0.15}
 # than a few long ones; doors must be remembered for longer
 WINDOWS = {"babyai": 32, "metaworld": 8}
 TEMPERATURE = 0.5  # of discrete actions in play
-STEPS = 1600  # of two batches of 512 timesteps
+STEPS = 1000  # of two batches of 512 timesteps
 # the same in a minute, to see that a machine can do it: one room, one arm
 PAIR = ("babyai-go-to-obj", "metaworld-door-close")
-PAIR_STEPS = 180
+PAIR_STEPS = 120
 PAIR_WEIGHTS = {"babyai": 1.0, "metaworld": 0.5}
 
 
@@ -132,6 +132,7 @@ def recipe(names: list[str], data: Path, agent: Path, steps: int = STEPS) -> Tra
         batch_timesteps=512,
         accumulate=2,
         mix=True,
+        optimizer="muon",
         lr=3e-3,
         warmup=0.02,
         decay="linear",

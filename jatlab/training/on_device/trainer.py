@@ -31,7 +31,8 @@ from jatlab.data.windows import WindowSource, open_source
 from jatlab.tasks import get_task
 from jatlab.training.on_device.resident import Resident, ResidentPages, TensorBatch, resident
 from jatlab.training.on_device.static import GRID_VALUES, static_loss
-from jatlab.training.recipe import TrainConfig, learning_rate, make_optimizer
+from jatlab.training.optimization.optimizer import learning_rate, make_optimizer
+from jatlab.training.recipe import TrainConfig
 from jatlab.training.setup import build_model, by_task, resolve
 from jatlab.training.state import EmaWeights
 from jatlab.utils.checks import require

@@ -1,0 +1,1 @@
+"""How the weights move: the learning rate and the optimizers."""
