@@ -44,7 +44,6 @@ def recipe(names: list[str], data: Path, agent: Path, rehearse: bool) -> TrainCo
         accumulate=1,
         decay="cosine",
         warmup=0.03,
-        lr=2e-3,
         precision="bf16",
         windows=WINDOWS,
         task_weights=mini.sampling_weights(names, SHARES),
