@@ -34,8 +34,8 @@ SHIPPED = ASSETS / "pretrained"
 NO_DEMO = (
     "the demo's agent does not ship with the package: `jatlab demo` (or `make demo`) makes it in "
     "about seven minutes and writes it to runs/demo/agent. Then load_agent('runs/demo/agent') "
-    "finds it, and so does every command, such as `jatlab play runs/demo/agent babyai-go-to-obj`. What "
-    "ships is 'jatlab-mini', which plays the demo's tasks too"
+    "finds it, and so does every command, such as `jatlab play runs/demo/agent babyai-go-to-obj`. "
+    "What ships is 'jatlab-mini', which plays the demo's tasks too"
 )
 
 
