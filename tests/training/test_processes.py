@@ -49,9 +49,9 @@ def torchrun(module, *arguments, **environment):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The same training nine ways: {name: output folder}.
+    """The same training ten ways: {name: output folder}.
 
-    One launch runs seven of them, because starting processes takes longest.
+    One launch runs eight of them, because starting processes takes longest.
     """
     torch.set_num_threads(1)
     root, rng = tmp_path_factory.mktemp("processes"), np.random.default_rng(0)
@@ -76,7 +76,8 @@ def runs(tmp_path_factory):
         warmup=0,
         decay="constant",
     )
-    names = ("one", "ddp", "fsdp", "lean", "resumed", "moved", "half", "muon", "muon in shards")
+    names = ("one", "ddp", "fsdp", "lean", "resumed", "moved", "half", "muon")
+    names += ("muon by ddp", "muon in shards")
     outputs = {name: root / name for name in names}
 
     def run(name, environment, **changes):
@@ -92,6 +93,7 @@ def runs(tmp_path_factory):
         resumed | {"environment": FSDP},
         run("moved", FSDP, steps=3),
         run("half", FSDP, precision="bf16"),
+        run("muon by ddp", DDP, optimizer="muon"),
         run("muon in shards", FSDP, optimizer="muon"),
     ]
     train(replace(recipe, output=str(outputs["one"]), accumulate=4))
@@ -102,7 +104,9 @@ def runs(tmp_path_factory):
     return outputs
 
 
-@pytest.mark.parametrize("name", ["ddp", "fsdp", "lean", "resumed", "moved", "muon in shards"])
+@pytest.mark.parametrize(
+    "name", ["ddp", "fsdp", "lean", "resumed", "moved", "muon by ddp", "muon in shards"]
+)
 def test_two_processes_make_the_steps_of_one_that_accumulates(runs, name):
     ours, theirs = told(runs[name]), told(runs["muon" if "muon" in name else "one"])
     assert len(ours) == len(theirs) == 6

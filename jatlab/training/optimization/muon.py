@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from jatlab.training.fsdp import cut_like, whole
@@ -50,27 +51,48 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step of all parameters that have a gradient."""
+        """One step of all parameters that have a gradient. All processes must call this."""
         group = self.param_groups[0]
         gradients = {p: p.grad for p in group["params"] if p.grad is not None}
         for parameter in gradients:
             parameter.grad = None  # AdamW passes by what has none
         super().step()
-        for parameter, gradient in gradients.items():
+        ahead = [whole(self._ahead(p, gradient)) for p, gradient in gradients.items()]
+        for (parameter, gradient), direction in zip(
+            gradients.items(), directions(ahead), strict=True
+        ):
             parameter.grad = gradient
-            self._move(parameter, gradient, group["lr"], group["weight_decay"])
+            self._move(parameter, cut_like(direction, parameter), group)
 
-    def _move(self, matrix: Tensor, gradient: Tensor, lr: float, decay: float) -> None:
+    def _ahead(self, matrix: Tensor, gradient: Tensor) -> Tensor:
+        """The averaged gradient, and a part of the newest on top (Nesterov)."""
         state, skip = self.state[matrix], getattr(self, "found_inf", None)
         if not state:
             state["exp_avg"] = torch.zeros_like(matrix)
         if skip is not None:  # 1 where the gradient is not a number, as AdamW's fused kernel has it
             gradient = torch.where(skip > 0, 0.0, gradient)
         average = state["exp_avg"].lerp_(gradient, 1 - MOMENTUM)
-        ahead = gradient.lerp(average, MOMENTUM)  # Nesterov's
-        direction = cut_like(orthogonal(whole(ahead)), matrix)
-        step = lr * (LENGTH * max(matrix.shape) ** 0.5 * direction + decay * matrix)
+        return gradient.lerp(average, MOMENTUM)
+
+    def _move(self, matrix: Tensor, direction: Tensor, group: dict[str, Any]) -> None:
+        length, skip = LENGTH * max(matrix.shape) ** 0.5, getattr(self, "found_inf", None)
+        step = group["lr"] * (length * direction + group["weight_decay"] * matrix)
         matrix.sub_(step if skip is None else step * (1 - skip))
+
+
+def directions(matrices: list[Tensor]) -> list[Tensor]:
+    """`orthogonal` of each; processes, which have the same matrices, divide the work."""
+    if not (matrices and dist.is_available() and dist.is_initialized()):
+        return [orthogonal(matrix) for matrix in matrices]
+    process, processes = dist.get_rank(), dist.get_world_size()
+    mine = [
+        orthogonal(matrix) if number % processes == process else torch.zeros_like(matrix)
+        for number, matrix in enumerate(matrices)
+    ]
+    shared = torch.cat([matrix.flatten() for matrix in mine])
+    dist.all_reduce(shared)  # adds zeros to each of them
+    parts = shared.split([matrix.numel() for matrix in matrices])
+    return [part.view_as(matrix) for part, matrix in zip(parts, matrices, strict=True)]
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
