@@ -4,7 +4,8 @@ The averaged gradient of a matrix has a few strong directions, and plain steps f
 replaces it by the nearest matrix whose singular values are all 1, so that rare directions are
 learnt as fast as frequent ones. A few products of matrices come near enough (Newton and Schulz's
 iteration; the coefficients are the authors'). The step is as long as AdamW's in the mean
-(Liu and others, arXiv 2502.16982, section 2.2), so one learning rate serves both.
+(Liu and others, arXiv 2502.16982, section 2.2), so one learning rate serves both. The
+authors leave first layers to AdamW; our encoders gained by Muon (docs/results/log.md).
 
 PyTorch's own Muon computes in bfloat16, which takes five times as long where the processor has no
 such instructions. This one keeps the precision of the weights.
