@@ -17,7 +17,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --no-annotate --no-header --extra test 
 .PHONY: compat-newest constraints dist ship agent language clean help docs links
 
 help:
-	@echo "make demo   record, train, play, report: runs/demo/report.html (about 7 minutes after installation)"
+	@echo "make demo   record, train, play, report: runs/demo/report.html (about 6 minutes after installation)"
 	@echo "make check-demo  the whole demo, with a floor for its scores"
 	@echo "make test   everything that CI checks (about 15 minutes)"
 	@echo "make fast   the tests that take seconds"

@@ -33,7 +33,7 @@ __all__ = ["export_official", "load_agent", "read_config", "save_agent", "shippe
 SHIPPED = ASSETS / "pretrained"
 NO_DEMO = (
     "the demo's agent does not ship with the package: `jatlab demo` (or `make demo`) makes it in "
-    "about seven minutes and writes it to runs/demo/agent. Then load_agent('runs/demo/agent') "
+    "about six minutes and writes it to runs/demo/agent. Then load_agent('runs/demo/agent') "
     "finds it, and so does every command, such as `jatlab play runs/demo/agent babyai-go-to-obj`. "
     "What ships is 'jatlab-mini', which plays the demo's tasks too"
 )
