@@ -92,7 +92,7 @@ def demo(
             log=agent,
             episodes=4 if quick else 50,
             max_steps=20 if quick else None,
-            envs=50,
+            envs=25,  # 50 arms in each of two workers take 3.9 GB
             workers=workers,
             command="jatlab demo",
         )
