@@ -37,11 +37,7 @@ from jatlab.training.data import arrange, facts, open_sources
 from jatlab.training.fsdp import LossOf, ShardedLoss, shard, sharding_plugin, whole, whole_model
 from jatlab.training.log import Losses, open_log
 from jatlab.training.optimization.optimizer import learning_rate, make_optimizer
-from jatlab.training.recipe import (
-    TrainConfig,
-    make_accelerator,
-    uses_bf16,
-)
+from jatlab.training.recipe import TrainConfig, make_accelerator, uses_bf16
 from jatlab.training.setup import build_model, resolve
 from jatlab.training.state import (
     EmaWeights,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import traceback
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from jatlab.experiments.recipes import mini
 from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task
+from jatlab.training.dagger import END_OF_SEEDS, FIRST_SEED
 from scripts.gpu.arguments import parse
 
 WORKERS = max(2, (os.cpu_count() or 2) - 1)
@@ -35,7 +37,8 @@ GROUPS = (("metaworld",), ("mujoco",), ("vision", "text", "atari", "babyai"))
 SHARES = (WORKERS // 4, max(1, WORKERS // 5), max(1, 3 * WORKERS // 5))  # of the processes
 ROUND = 140  # seconds of relabelling
 READING = 80  # seconds: a round that cannot be read so long before the end is not begun
-FIRST_SEED, SEEDS = 50_000, 4_000  # of the first round; of each
+SEEDS = 2 * mini.MAX_RELABELLED_EPISODES  # of a round
+ROUNDS = (END_OF_SEEDS - FIRST_SEED) // SEEDS
 
 
 class Handover:
@@ -73,9 +76,22 @@ class Handover:
         """Seconds until the training ends."""
         return float((self.work / "end").read_text()) - time.time()
 
-    def players(self) -> list[Path]:
-        """The agents that have been saved, the last one last."""
-        return sorted((self.work / "players").glob("[0-9]*"))
+    def newest_player(self) -> Path | None:
+        """The agent saved last, as soon as there is one; None if the training has ended."""
+        while not self.trained:
+            if players := sorted((self.work / "players").glob("[0-9]*")):
+                return players[-1]
+            time.sleep(0.1)
+        return None
+
+    def end(self) -> None:
+        """Say that no more parts come."""
+        (self.work / "no-more").touch()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more parts come."""
+        return (self.work / "no-more").exists()
 
 
 def flatten(name: str, data: Path) -> str:
@@ -102,10 +118,10 @@ def tasks(rehearse: bool) -> list[str]:
 
 
 def record_part(names: list[str], data: Path, timesteps: dict[str, int], rehearse: bool) -> None:
-    """Record all groups side by side. Documents that were taken along stay as they are.
+    """Record all groups side by side; where one fails, the others go on.
 
-    Another version of Python documents itself in other words, and what is training there might be
-    testing here.
+    Documents that were taken along stay as they are: another version of Python documents itself in
+    other words, and what is training there might be testing here.
     """
     if recorded(["python-docs"], data):
         names = [name for name in names if name != "python-docs"]
@@ -116,7 +132,8 @@ def record_part(names: list[str], data: Path, timesteps: dict[str, int], rehears
             for group, workers in zip(groups, SHARES, strict=True)
         ]
         for one in running:
-            one.result()
+            if error := one.exception():
+                traceback.print_exception(error)
 
 
 def relabel_round(number: int, agent: Path, names: list[str], data: Path, rehearse: bool) -> None:
@@ -148,24 +165,24 @@ def main() -> None:
 
     def hand_over() -> None:
         nonlocal part
-        flatten_all(names, data)
+        flatten_all(recorded(names, data), data)
         part += 1
         print(f"part {part} of the data after {time.monotonic() - started:.0f} s", flush=True)
         handover.offer(part)
 
-    for timesteps in PARTS:
-        record_part(names, data, timesteps, arguments.rehearse)
-        hand_over()
-    rounds = 1 if arguments.rehearse else (50_000 // SEEDS)
-    for number in range(rounds):
-        if handover.trained or not arguments.rehearse and handover.left < ROUND + READING:
-            break
-        while not (players := handover.players()):
-            time.sleep(0.1)
-        print(f"round {number}: {players[-1].name} steps", flush=True)
-        relabel_round(number, players[-1], names, data, arguments.rehearse)
-        hand_over()
-    (arguments.work / "no-more").touch()
+    try:
+        for timesteps in PARTS:
+            record_part(names, data, timesteps, arguments.rehearse)
+            hand_over()
+        for number in range(1 if arguments.rehearse else ROUNDS):
+            late = not arguments.rehearse and handover.left < ROUND + READING
+            if late or not (player := handover.newest_player()):
+                break
+            print(f"round {number}: {player.name} steps", flush=True)
+            relabel_round(number, player, recorded(names, data), data, arguments.rehearse)
+            hand_over()
+    finally:
+        handover.end()
 
 
 if __name__ == "__main__":

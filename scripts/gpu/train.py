@@ -15,6 +15,7 @@ from pathlib import Path
 from jatlab.experiments.recipes import mini
 from jatlab.training.on_device.trainer import DeviceTrainer
 from jatlab.training.recipe import TrainConfig
+from jatlab.utils.checks import require
 from scripts.gpu.arguments import device, parse
 from scripts.gpu.data import Handover, recorded, tasks
 
@@ -60,6 +61,7 @@ class Training:
         self.wait_for_data()
         self.part = self.handover.offered()
         names = recorded(tasks(rehearse), self.data)
+        require(names, f"{self.data}: nothing was recorded, see the log of the data's stage")
         capture = "none" if rehearse else "graph"
         self.trainer = DeviceTrainer(self.recipe(names), names, device(), capture)
         self.handover.read(self.part)
@@ -71,7 +73,7 @@ class Training:
 
     def wait_for_data(self) -> None:
         """Until there is another part, or the last one has been."""
-        while self.handover.offered() == self.part and not (self.work / "no-more").exists():
+        while self.handover.offered() == self.part and not self.handover.ended:
             time.sleep(0.1)
 
     def run(self) -> None:
@@ -82,17 +84,18 @@ class Training:
                 spent = time.monotonic() - self.trainer.started
                 minutes = (self.handover.left + spent) / 60
                 self.trainer.config = replace(self.trainer.config, minutes=minutes)
-            if self.trainer.save_now_and_then() or self.rehearse:
+            if self.trainer.save_now_and_then():
                 self.hand_over()
             if self.rehearse:  # four steps are over before anything has been recorded
+                self.trainer.save()
+                self.hand_over()
                 self.wait_for_data()
             if self.handover.offered() > self.part:
                 self.read_again()
         self.trainer.save()
 
     def hand_over(self) -> None:
-        """The agent as it is: what comes home, and who plays the next round."""
-        self.trainer.save()
+        """The agent as it was saved: what comes home, and who plays the next round."""
         bring_home(self.agent, self.output)
         player = self.work / "players" / f"{self.trainer.step:06d}"
         shutil.copytree(self.agent, player.with_suffix(".part"))
@@ -124,8 +127,8 @@ def bring_home(agent: Path, output: Path) -> None:
 def main() -> None:
     """Train until the time is up; a CUDA graph that fails is replaced by none."""
     arguments = parse(__doc__)
-    training = Training(arguments.output, arguments.work, arguments.rehearse)
     try:
+        training = Training(arguments.output, arguments.work, arguments.rehearse)
         try:
             training.run()
         except Exception as error:
@@ -136,8 +139,8 @@ def main() -> None:
             training.run()
     finally:
         (arguments.work / "trained").touch()
-        if training.agent.is_dir():
-            bring_home(training.agent, arguments.output)
+        if (agent := arguments.work / "agent").is_dir():
+            bring_home(agent, arguments.output)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from jatlab.agents.checkpoints import load_agent
 from scripts.gpu import data
 from scripts.gpu.__main__ import Kit, Stage
 from scripts.gpu.data import Handover
+from scripts.gpu.train import Training
 from scripts.gpu.wheels import slim
 from tests.support import ROOT
 
@@ -78,6 +79,32 @@ def test_a_part_of_the_data_waits_until_it_is_read(tmp_path):
     (tmp_path / "trained").touch()
     handover.offer(2, patience=30)
     assert handover.offered() == 2 and time.monotonic() - started < 5
+
+
+def test_nobody_waits_for_who_has_ended(tmp_path):
+    handover = Handover(tmp_path)
+    (tmp_path / "players" / "000120").mkdir(parents=True)
+    (tmp_path / "players" / "000060").mkdir()
+    assert handover.newest_player() == tmp_path / "players" / "000120"
+    (tmp_path / "trained").touch()
+    assert handover.newest_player() is None
+    handover.end()
+    with pytest.raises(ValueError, match="nothing was recorded"):
+        Training(tmp_path / "out", tmp_path, rehearse=True)
+
+
+def test_a_group_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capfd):
+    asked = []
+
+    def record_all(names, *_):
+        if "metaworld-reach" in names:
+            raise OSError("no arm here")
+        asked.extend(names)
+
+    monkeypatch.setattr(data, "ProcessPoolExecutor", ThreadPoolExecutor)
+    monkeypatch.setattr(data.mini, "record_all", record_all)
+    data.record_part(["metaworld-reach", "mujoco-hopper"], tmp_path, {}, False)
+    assert asked == ["mujoco-hopper"] and "no arm here" in capfd.readouterr().err
 
 
 def test_documents_that_came_along_stay(tmp_path, monkeypatch):

@@ -3,11 +3,7 @@
 import pytest
 import torch
 
-from jatlab.training.recipe import (
-    BF16_INSTRUCTIONS,
-    TrainConfig,
-    uses_bf16,
-)
+from jatlab.training.recipe import BF16_INSTRUCTIONS, TrainConfig, uses_bf16
 from jatlab.training.setup import by_task
 
 

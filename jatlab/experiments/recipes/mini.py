@@ -225,7 +225,7 @@ def relabel_all(
     seed = FIRST_SEED if seed is None else seed
     played = [name for name in names if name not in LANGUAGE]
     if quick:
-        relabel(agent, played, data, dict.fromkeys(played, 2), workers, max_steps=20)
+        relabel(agent, played, data, dict.fromkeys(played, 2), workers, seed=seed, max_steps=20)
         return
     counts = {name: min(episodes(name, timesteps), MAX_RELABELLED_EPISODES) for name in played}
     got = relabel(agent, played, data, counts, workers, seed=seed, max_steps=max_steps)

@@ -128,7 +128,10 @@ def test_lists_give_what_our_batches_give(tmp_path):
 def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
     """In this process, to be quicker."""
     pytest.importorskip("transformers")
-    here = lambda module, name, *given, **_: getattr(import_module(module), name)(*given)  # noqa: E731
+
+    def here(module, name, *given, **_):
+        return getattr(import_module(module), name)(*given)
+
     monkeypatch.setattr(run, "call_apart", here)
     shorter = {"ROLLOUT": (3, 9), "LENGTHS": (64, 256), "EPISODES": 40, "TOGETHER": 4}
     for name, value in shorter.items():
