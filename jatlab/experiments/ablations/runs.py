@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Player = Agent | ScalarAgent | SpecialistAgent
 
 FIRST_SEED = 1_000_000  # of the episodes played
-ENVS = 10  # played in lockstep
+ENVS = 25  # played in lockstep
 
 
 def run_point(
