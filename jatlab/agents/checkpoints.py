@@ -18,7 +18,7 @@ from jatlab.agents.settings import AgentSettings
 from jatlab.agents.travelling import SEALED
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.hub import find_folder, is_repository
-from jatlab.model.checkpoint.int8 import to_int8
+from jatlab.model.linear.int8 import to_int8
 from jatlab.model.checkpoint.names import official_name
 from jatlab.model.checkpoint.official import inexpressible, official_values, read_config
 from jatlab.model.checkpoint.weights import save_weights
@@ -61,7 +61,7 @@ def load_agent(
         device: where the weights go: auto, cpu, cuda, cuda:1, … or mps, see
             `jatlab.utils.devices`. On a CPU they are mapped from the file, not copied.
         dtype: float32 or bfloat16; None: that of the file in the published layout, else float32.
-            int8 acts fastest on a CPU, see `jatlab.model.checkpoint.int8`; such an agent can
+            int8 acts fastest on a CPU, see `jatlab.model.linear.int8`; such an agent can
             neither be trained nor saved.
         hub: options of `huggingface_hub.snapshot_download` (revision, token, …).
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from jatlab.agents.sampling import tempered
 from jatlab.model.attention import KeyValueCache
+from jatlab.model.linear.layer import pack
 from jatlab.model.transformer import cache_masks
 from jatlab.utils.checks import check_temperature, require, whole_number
 
@@ -225,6 +226,7 @@ class TextDecoder:
 
     def __init__(self, model: JatModel, batch: int, pixels: Tensor | None = None):
         self.model, self.positions = model, model.config.max_position_embeddings
+        pack(model.trunk)
         weight = model.text_embedding.weight
         self.cache = KeyValueCache(model.config, batch, self.positions, weight.device, weight.dtype)
         with torch.inference_mode():

@@ -153,7 +153,7 @@ def load(name: str, dtype: str | None = None, device: str = "cpu") -> Agent | Ra
         import torch
 
         from jatlab.agents.agent import Agent
-        from jatlab.model.checkpoint.int8 import to_int8
+        from jatlab.model.linear.int8 import to_int8
 
         agent = Agent.untrained(name.removeprefix("untrained:"))
         if dtype == "int8":

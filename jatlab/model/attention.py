@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jatlab.model.config import JatConfig
+from jatlab.model.linear.layer import Linear
 from jatlab.utils.machine import limit_threads
 
 # before the first computation: in a container torch would start a thread for each core of the host
@@ -26,26 +27,7 @@ torch.backends.cuda.enable_cudnn_sdp(False)
 
 BLOCKED = 5  # dimensions of a mask in blocks
 FEWEST = 4  # blocks: with fewer, the whole mask is as fast
-FEW = 6  # for two to so many rows, PyTorch's own product of x and W transposed reads W slowly
-
-
-class Linear(nn.Linear):
-    """`torch.nn.Linear`, with another order of the product for a few rows on a CPU.
-
-    Acting multiplies two rows with each matrix, and F.linear reads the weights at a third of the
-    memory's speed then. W times x transposed is the same product and reads them two to three times
-    as fast, if x lies in memory row by row (docs/results/speed.md). The numbers agree to rounding.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(…, in) -> (…, out)."""
-        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
-            return F.linear(x, self.weight, self.bias)
-        if not 1 < x.numel() // self.in_features <= FEW:
-            return F.linear(x, self.weight, self.bias)
-        rows = x.reshape(-1, self.in_features).contiguous()  # transposed already, it is slow
-        y = (self.weight @ rows.T).T.contiguous().view(*x.shape[:-1], -1)
-        return y if self.bias is None else y + self.bias
+FEW = 3  # queries: PyTorch's fast attention is made for more, and a fifth slower
 
 
 def visible_keys(queries: Tensor, keys: Tensor, window: int | None = None) -> Tensor:
@@ -90,7 +72,8 @@ class KeyValueCache:
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
     ):
-        shape = (batch, capacity, config.num_heads, config.hidden_size // config.num_heads)
+        # a head's keys lie side by side: few queries wait for them to be read, and so it is faster
+        shape = (batch, config.num_heads, capacity, config.hidden_size // config.num_heads)
         layers = range(config.num_layers)
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
@@ -139,12 +122,10 @@ class KeyValueCache:
         return self._extend(self.keys[layer], key), self._extend(self.values[layer], value)
 
     def _extend(self, store: Tensor, new: Tensor) -> Tensor:
-        store[self.write_rows, self.slots] = new.transpose(1, 2).to(store.dtype)  # (B, L, N, D)
-        if self.write_rows is self.rows:
-            held = store[:, : self.used]
-        else:
-            held = store[self.write_rows[:, 0], : self.used]
-        return held.transpose(1, 2).to(new.dtype)  # (B, S, N, D) -> (B, N, S, D)
+        # (B, N, L, D) -> (B, L, N, D), the order in which two lists of indices address `store`
+        store[self.write_rows, :, self.slots] = new.transpose(1, 2).to(store.dtype)
+        held = store if self.write_rows is self.rows else store[self.write_rows[:, 0]]
+        return held[:, :, : self.used].to(new.dtype)
 
 
 class DualAttention(nn.Module):
@@ -187,12 +168,18 @@ class DualAttention(nn.Module):
         if mask is not None and mask.ndim == BLOCKED:
             mixed, weights = _attend_in_blocks(query, key, value, mask, dropout), None
         else:
-            attend = _attend_recording if record else _attend
+            attend = _attend_recording if record or _few(query) else _attend
             mixed, weights = attend(query, key, value, mask, dropout)
         return self.output(mixed.transpose(1, 2).flatten(2)), weights  # (B, N, L, D) -> (B, L, H)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, L, H) -> (B, N, L, D)
+
+
+def _few(query: Tensor) -> bool:
+    """Whether attention is faster spelled out: when acting on a CPU in float32."""
+    acting = query.device.type == "cpu" and not torch.is_grad_enabled()
+    return acting and query.dtype == torch.float32 and query.shape[-2] <= FEW
 
 
 def _attend(

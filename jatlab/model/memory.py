@@ -22,6 +22,7 @@ from torch import Tensor
 
 from jatlab.model.attention import KeyValueCache
 from jatlab.model.door import Door
+from jatlab.model.linear.layer import pack
 from jatlab.model.transformer import cache_masks
 from jatlab.utils.checks import require, whole_number
 
@@ -84,6 +85,7 @@ class Memory:
             "the model's positions",
         )
         self.model, self.policy = model, policy
+        pack(model.trunk)
         # `published` feeds three tokens beside those that are kept
         capacity = 2 * self.context + (3 if policy == "published" else 0)
         self.cache = KeyValueCache(config, batch, capacity, weight.device, weight.dtype)

@@ -12,13 +12,13 @@ from torch.utils.checkpoint import checkpoint
 from jatlab.model.attention import (
     DualAttention,
     KeyValueCache,
-    Linear,
     block_size,
     blocks_of_places,
     hide_past_actions,
     visible_keys,
 )
 from jatlab.model.config import JatConfig
+from jatlab.model.linear.layer import Linear
 
 Masks = dict[str, Tensor]  # the kind of a layer, "global" or "local" -> who sees whom
 LayerMasks = Mapping[str, Tensor | None]  # the same; None: causal attention

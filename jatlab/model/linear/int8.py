@@ -17,7 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from jatlab.model.attention import Linear
+from jatlab.model.linear.layer import Linear
 from jatlab.utils.checks import require
 
 LEVELS = 63  # of what comes in, on each side of 0: products of eight bits would overflow on AVX2
@@ -57,7 +57,7 @@ class Int8Linear(nn.Module):
             "8-bit weights have no gradients: load the agent with dtype='float32'",
         )
         rows = x.reshape(-1, x.shape[-1]).float()
-        largest = torch.linalg.vector_norm(rows, ord=torch.inf, dim=1, keepdim=True)
+        largest = rows.abs().amax(1, keepdim=True)
         y = _product()(rows / (largest + SMALLEST), 1 / LEVELS, LEVELS + 1, self._pack())
         y = y * largest if self.bias is None else torch.addcmul(self.bias, y, largest)
         return y.reshape(*x.shape[:-1], -1)

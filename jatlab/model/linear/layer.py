@@ -1,0 +1,99 @@
+"""`Linear` and `pack`: a few rows times large matrices, as acting needs it, fast on a CPU.
+
+Acting multiplies two rows with each matrix, so a step takes as long as reading the weights, and
+F.linear reads them at a fifth to a third of the memory's speed (docs/results/speed.md).
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FEW = 6  # for two to so many rows, PyTorch's own product of x and W transposed reads W slowly
+ROWS = 2  # for which packed weights are arranged: those of a step of one environment
+
+
+class Linear(nn.Linear):
+    """`torch.nn.Linear`, with faster products on a CPU where no gradient is asked for.
+
+    After `pack` it has a second copy of its weights, in the order in which oneDNN reads them. The
+    copy is used as long as the weights have not changed since. Without one, a few rows are
+    multiplied as W times x transposed, which reads the weights faster than x times W transposed, if
+    x lies in memory row by row. The numbers agree to rounding.
+    """
+
+    _packed: Tensor | None = None
+    # the weight that was copied, which keeps its place in memory, and its version then
+    _packed_from: tuple[Tensor, int] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, in) -> (…, out)."""
+        if torch.is_grad_enabled() or x.device.type != "cpu":
+            return F.linear(x, self.weight, self.bias)
+        if self._packed is not None and x.dtype == self._packed.dtype and self._is_current():
+            product = torch.ops.mkldnn._linear_pointwise
+            return product(x.contiguous(), self._packed, self.bias, "none", [], "")
+        if x.dtype != torch.float32 or not 1 < x.numel() // self.in_features <= FEW:
+            return F.linear(x, self.weight, self.bias)
+        rows = x.reshape(-1, self.in_features).contiguous()  # transposed already, it is slow
+        y = (self.weight @ rows.T).T.contiguous().view(*x.shape[:-1], -1)
+        return y if self.bias is None else y + self.bias
+
+    def pack(self) -> None:
+        """Copy the weights as they are now, where this processor's PyTorch has products for it."""
+        weight = self.weight.detach()
+        if can_pack(weight):
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+            self._packed_from = weight, _version(weight)
+        else:
+            self._packed = self._packed_from = None
+
+    def _is_current(self) -> bool:
+        """Whether the weight is still the one that was copied."""
+        if self._packed_from is None:
+            return False
+        before, version = self._packed_from
+        same = before.data_ptr() == self.weight.data_ptr()
+        return same and version == _version(self.weight)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the copy, which is made again where the layer arrives."""
+        return self.__dict__ | {"_packed": None, "_packed_from": None}
+
+
+def pack(module: nn.Module) -> None:
+    """Pack all `Linear` layers of a module, for acting: see `Linear.pack`.
+
+    It costs a few milliseconds for jatlab-mini, and so much memory again as these weights take. A
+    change of the weights afterwards is seen, except one through ``weight.data[...]``: PyTorch does
+    not count these. Pack again after one; `Agent.reset` does.
+    """
+    for layer in module.modules():
+        if isinstance(layer, Linear):
+            layer.pack()
+
+
+def can_pack(weight: Tensor) -> bool:
+    """Whether there are oneDNN's products for such a weight: on x86, in float32 or bfloat16."""
+    if weight.device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
+        return False
+    operations = torch.ops.mkldnn
+    if not all(hasattr(operations, name) for name in ("_reorder_linear_weight", *PRODUCTS)):
+        return False
+    if weight.dtype == torch.bfloat16:
+        return bool(operations._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float32
+
+
+PRODUCTS = ("_linear_pointwise", "_is_mkldnn_bf16_supported")
+
+
+def _version(weight: Tensor) -> int:
+    """How often a weight was changed in place; 0 where PyTorch does not count it."""
+    return 0 if weight.is_inference() else weight._version
