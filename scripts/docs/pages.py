@@ -128,8 +128,7 @@ def ablations() -> str:
 
 def _ablation(results: dict) -> str:
     """One ablation: its question, and a row for each task and variant."""
-    from jatlab.experiments.ablations import over_tasks, side_by_side
-    from jatlab.experiments.ablations.specialists import costs_table
+    from jatlab.experiments.ablations import cost_table, over_tasks, side_by_side
     from jatlab.experiments.benchmarks.tables import table
 
     by_task, told = side_by_side(results), f"`{results['command']}`: {_runs(results)}"
@@ -149,8 +148,8 @@ def _ablation(results: dict) -> str:
                 f"| {_difference(first, found)} |"
             )
     parts = [f"## {results['name']}", f"*{results['question']}*", told, "\n".join(rows)]
-    if results["name"] == "specialists":
-        parts.append(table(*costs_table(results)))
+    if costs := cost_table(results):
+        parts.append(table(*costs))
     return "\n\n".join(parts)
 
 

@@ -1,11 +1,12 @@
 """`jatlab ablate NAME`: questions that the paper leaves open, at small scale.
 
 `questions` asks them, `variants` says what differs, `runs` trains and plays, `command` makes the
-runs that are missing, `results` compares them, and `figures` draws them. The names below are all
+runs that are missing, `results` compares them, `costs` says what they cost, and `figures` draws them. The names below are all
 that a notebook needs: ``from jatlab.experiments import ablations``.
 """
 
 from jatlab.experiments.ablations.command import ablate, run_line
+from jatlab.experiments.ablations.costs import cost_table, costs
 from jatlab.experiments.ablations.questions import (
     ABLATIONS,
     Ablation,
@@ -16,7 +17,6 @@ from jatlab.experiments.ablations.questions import (
 )
 from jatlab.experiments.ablations.results import (
     assemble,
-    costs,
     difference,
     differences,
     load,
@@ -37,6 +37,7 @@ __all__ = [
     "Variant",
     "ablate",
     "assemble",
+    "cost_table",
     "costs",
     "difference",
     "differences",

@@ -27,7 +27,6 @@ Summary = dict[str, dict[str, dict[str, Any]]]  # {task: {variant: {"mean", "int
 SHIPPED = ASSETS / "ablations"
 # Student's t, 97.5 %, for 1 to 9 degrees of freedom
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-COSTS = ("training_minutes", "timesteps", "parameters", "act_milliseconds")
 
 
 # --- from runs to results -------------------------------------------------------------------------
@@ -253,17 +252,3 @@ def over_tasks(results: AblationResults, tasks: Sequence[str] | None = None) -> 
         found.setdefault(run["variant"], []).append(scores)  # (episodes, tasks)
     names = [variant["name"] for variant in results["variants"]]
     return {"all tasks": {name: _summarise(found[name]) for name in names}}
-
-
-def costs(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """What each variant cost, the mean over its runs.
-
-    Returns {variant: {"training_minutes", "timesteps" of training, "megabytes" of float32 weights,
-    "act_milliseconds" of a decision}}.
-    """
-    found = {}
-    for variant in results["variants"]:
-        runs = [run for run in results["runs"] if run["variant"] == variant["name"]]
-        mean = {key: float(np.mean([run[key] for run in runs])) for key in COSTS}
-        found[variant["name"]] = mean | {"megabytes": 4e-6 * mean.pop("parameters")}
-    return found
