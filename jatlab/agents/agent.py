@@ -25,8 +25,8 @@ from jatlab.agents.sampling import draw, tempered
 from jatlab.agents.settings import AgentSettings
 from jatlab.agents.travelling import Travelling
 from jatlab.model import JatModel
-from jatlab.model.linear.int8 import to_int8
 from jatlab.model.config import JatConfig
+from jatlab.model.linear.int8 import to_int8
 from jatlab.model.memory import Memory, Recall
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import Task, get_task

@@ -18,10 +18,10 @@ from jatlab.agents.settings import AgentSettings
 from jatlab.agents.travelling import SEALED
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.hub import find_folder, is_repository
-from jatlab.model.linear.int8 import to_int8
 from jatlab.model.checkpoint.names import official_name
 from jatlab.model.checkpoint.official import inexpressible, official_values, read_config
 from jatlab.model.checkpoint.weights import save_weights
+from jatlab.model.linear.int8 import to_int8
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.utils.checks import require
 from jatlab.utils.devices import choose_device

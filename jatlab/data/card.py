@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jatlab.data.parquet import read_notes, read_parquet
+from jatlab.utils.console import percent
 from jatlab.utils.files import read_json, write_text
 from jatlab.utils.manifest import read_manifest, seal
 
@@ -196,7 +197,7 @@ def _row(task: RecordedTask) -> tuple[str, ...]:
         *(f"{task.rows[split]:,}" if split in task.rows else "-" for split in SPLITS),
         f"{facts['timesteps']:,}" if "timesteps" in facts else "-",
         returns,
-        "-" if rate is None else f"{rate:.0%}",
+        "-" if rate is None else percent(rate),
         f"{min(seeds)} to {max(seeds)}" if seeds else "-",
     )
 

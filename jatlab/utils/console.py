@@ -17,6 +17,14 @@ def say(text: object, flush: bool = False) -> None:
     print(encodable(str(text)), flush=flush)
 
 
+def percent(rate: float) -> str:
+    """A share in percent: 0.75 -> "75 %", 0.996 -> "99.6 %". Only 1 is "100 %", only 0 is "0 %"."""
+    digits = 0
+    while 0 < rate < 1 and round(rate, 2 + digits) in (0, 1):
+        digits += 1
+    return f"{100 * rate:.{digits}f} %"
+
+
 def stopped(kept: str) -> KeyboardInterrupt:
     """What a stopped command raises: what is ``kept``, and how to go on."""
     return KeyboardInterrupt(f"stopped; {kept}. The same command goes on from there")

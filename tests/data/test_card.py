@@ -57,7 +57,7 @@ def test_datasets_loads_a_task_by_its_name(folder, name, streaming, tmp_path):
 def test_the_card_says_what_was_recorded(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
     summary = json.loads((folder / "metaworld-reach" / "recording.json").read_text())
-    assert f"{summary['mean_return']:.4g} ± {summary['std_return']:.2g} | 100% | 0 to 2 |" in text
+    assert f"{summary['mean_return']:.4g} ± {summary['std_return']:.2g} | 100 % | 0 to 2 |" in text
     assert f"- `metaworld-reach`: teacher ({summary['policy']}), noise 0" in text
     assert (
         "continuous_observations: list of list of float" in text and "images: PNG picture" in text

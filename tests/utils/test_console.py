@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jatlab.utils.console import encodable, say
+from jatlab.utils.console import encodable, percent, say
 
 SCRIPT = """
 import sys
@@ -58,3 +58,20 @@ def test_what_a_console_lacks_is_plain_or_escaped(monkeypatch):
 def test_a_console_that_has_all_is_told_all(capsys):
     say("1 ± 2", flush=True)
     assert capsys.readouterr().out == "1 ± 2\n"
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (0, "0 %"),
+        (1, "100 %"),
+        (0.75, "75 %"),
+        (0.98, "98 %"),
+        (0.995, "99.5 %"),
+        (0.9999, "99.99 %"),
+        (0.004, "0.4 %"),
+        (0.00001, "0.001 %"),
+    ],
+)
+def test_a_share_is_never_rounded_to_all_or_nothing(rate, text):
+    assert percent(rate) == text

@@ -37,7 +37,7 @@ from jatlab.tasks import expand, get_task
 from jatlab.teachers import HUMAN, require_teacher
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, whole_number
-from jatlab.utils.console import say, stopped
+from jatlab.utils.console import percent, say, stopped
 from jatlab.utils.files import (
     expanded,
     only_writer,
@@ -219,7 +219,8 @@ def report_line(summary: Summary) -> str:
     """A recording in one line: how much, how good, what was dropped and why."""
     reasons = Counter(failure["reason"] for failure in summary["failures"])
     dropped = "".join(f", {count} dropped ({reason})" for reason, count in reasons.items())
-    success = "" if summary["success_rate"] is None else f", success {summary['success_rate']:.0%}"
+    rate = summary["success_rate"]
+    success = "" if rate is None else f", success {percent(rate)}"
     return (
         f"{summary['task']}: {summary['episodes']} episodes, {summary['timesteps']:,} timesteps, "
         f"return {summary['mean_return']:.4g} ± {summary['std_return']:.2g}{success}{dropped}"

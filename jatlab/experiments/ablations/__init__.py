@@ -1,8 +1,8 @@
 """`jatlab ablate NAME`: questions that the paper leaves open, at small scale.
 
 `questions` asks them, `variants` says what differs, `runs` trains and plays, `command` makes the
-runs that are missing, `results` compares them, `costs` says what they cost, and `figures` draws them. The names below are all
-that a notebook needs: ``from jatlab.experiments import ablations``.
+runs that are missing, `results` compares them, `costs` says what they cost, and `figures` draws
+them. The names below are all that a notebook needs: ``from jatlab.experiments import ablations``.
 """
 
 from jatlab.experiments.ablations.command import ablate, run_line

@@ -1,4 +1,4 @@
-"""What the variants of an ablation cost: minutes, milliseconds, megabytes, and what is forgotten."""
+"""What the variants of an ablation cost: minutes, milliseconds, megabytes, things forgotten."""
 
 from __future__ import annotations
 

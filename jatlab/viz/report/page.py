@@ -13,6 +13,7 @@ from typing import Any
 
 from jatlab.evaluation.results import DomainResults, Results, TaskResults
 from jatlab.tasks import short_name
+from jatlab.utils.console import percent
 from jatlab.utils.files import ASSETS
 from jatlab.viz.report.charts import learning_charts, score_charts
 from jatlab.viz.report.tables import (
@@ -37,7 +38,6 @@ from jatlab.viz.report.words import (
     is_published,
     left_out,
     number,
-    percent,
     plural,
     provenance,
     ratio,

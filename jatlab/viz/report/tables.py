@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from jatlab.evaluation.results import PUBLISHED, DomainResults, LanguageScores, Results, TaskResults
 from jatlab.tasks import short_name
+from jatlab.utils.console import percent
 from jatlab.viz.report.words import (
     AS_REPORTED,
     ONE_EPISODE,
@@ -18,7 +19,6 @@ from jatlab.viz.report.words import (
     is_published,
     left_out,
     number,
-    percent,
     plural,
     provenance,
     ratio,

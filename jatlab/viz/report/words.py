@@ -73,11 +73,6 @@ def ratio(value: float) -> str:
     return f"{value:.2f}".replace("-", "−")
 
 
-def percent(rate: float) -> str:
-    """A share as whole percent: 0.75 -> "75 %"."""
-    return f"{100 * rate:.0f} %"
-
-
 def interval(bounds: Sequence[float], digits: int | None = None) -> str:
     """An interval: "0.91–0.97"; "−0.10 to 0.20" where a bound is negative.
 

@@ -7,7 +7,6 @@ from jatlab.experiments.ablations import (
     ABLATIONS,
     Variant,
     assemble,
-    costs,
     difference,
     differences,
     load,
@@ -86,18 +85,6 @@ def test_tasks_together_are_averaged_within_each_run():
     assert over_tasks(results, ["a"])["all tasks"]["v"]["mean"] == pytest.approx(0.2)
     alone = over_tasks(results | {"runs": runs[:1]})["all tasks"]["v"]
     assert alone["interval_over"] == "episodes" and alone["interval"] == [0.5, 1.5]
-
-
-def test_costs_are_means_over_runs():
-    same = {"timesteps": 100, "parameters": 2_000_000, "act_milliseconds": 3.0}
-    runs = [{"variant": "a", "training_minutes": minutes, **same} for minutes in (1.0, 2.0)]
-    mean = {
-        "training_minutes": 1.5,
-        "timesteps": 100.0,
-        "act_milliseconds": 3.0,
-        "megabytes": 8.0,
-    }
-    assert costs({"variants": [{"name": "a"}], "runs": runs}) == {"a": mean}
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -14,9 +14,9 @@ from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.experiments.benchmarks.hardware import measured_bandwidth
 from jatlab.experiments.benchmarks.reference import actors, everyday, run
-from jatlab.model.linear.int8 import _has_products
 from jatlab.model.config import JatConfig
 from jatlab.model.inputs import Timesteps
+from jatlab.model.linear.int8 import _has_products
 from jatlab.model.tokenization import TextTokenizer
 
 CPU = torch.device("cpu")

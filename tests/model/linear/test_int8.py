@@ -13,9 +13,9 @@ from jatlab.agents.rollout import rollout
 from jatlab.cli import main
 from jatlab.model import JatModel
 from jatlab.model.attention import Linear
+from jatlab.model.config import JatConfig
 from jatlab.model.linear import int8
 from jatlab.model.linear.int8 import Int8Linear, is_int8, to_int8
-from jatlab.model.config import JatConfig
 from jatlab.tasks import make_env
 from tests.support.little_tasks import GRID, make_agent
 

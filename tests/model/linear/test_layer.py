@@ -81,9 +81,9 @@ def test_rows_in_any_order_of_memory_give_the_same_numbers(layer):
 CHANGES = {
     "in place": lambda layer: layer.weight.mul_(2),
     "a row": lambda layer: layer.weight[3].zero_(),
-    "loaded": lambda layer: layer.load_state_dict({
-        name: value + 1 for name, value in layer.state_dict().items()
-    }),
+    "loaded": lambda layer: layer.load_state_dict(
+        {name: value + 1 for name, value in layer.state_dict().items()}
+    ),
     "other memory": lambda layer: setattr(layer.weight, "data", layer.weight.data + 1),
     "another parameter": lambda layer: setattr(layer, "weight", nn.Parameter(layer.weight + 1)),
     "another precision": lambda layer: layer.double(),

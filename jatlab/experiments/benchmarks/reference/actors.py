@@ -13,8 +13,8 @@ from jatlab.agents.agent import Agent
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.model import JatModel
-from jatlab.model.linear.int8 import to_int8
 from jatlab.model.config import JatConfig
+from jatlab.model.linear.int8 import to_int8
 from jatlab.model.tokenization import TextTokenizer
 
 Call = Callable[[], object]  # what is timed

@@ -35,8 +35,8 @@ from jatlab.experiments.benchmarks.reference.actors import (
 )
 from jatlab.experiments.benchmarks.tables import table
 from jatlab.model import JatModel
-from jatlab.model.linear.int8 import Int8Linear
 from jatlab.model.config import JatConfig
+from jatlab.model.linear.int8 import Int8Linear
 from jatlab.utils.files import write_json
 from jatlab.utils.machine import cores
 
