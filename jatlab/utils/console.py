@@ -20,7 +20,7 @@ def say(text: object, flush: bool = False) -> None:
 def percent(rate: float) -> str:
     """A share in percent: 0.75 -> "75 %", 0.996 -> "99.6 %". Only 1 is "100 %", only 0 is "0 %"."""
     digits = 0
-    while 0 < rate < 1 and round(rate, 2 + digits) in (0, 1):
+    while 0 < rate < 1 and round(100 * rate, digits) in (0, 100):
         digits += 1
     return f"{100 * rate:.{digits}f} %"
 
