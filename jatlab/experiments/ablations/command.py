@@ -157,7 +157,8 @@ def _ingredients(variant: Variant) -> dict[str, Any]:
         return {"agent": fingerprint("jatlab-mini")}
     if variant.method:
         context = [UNSEEN_CONTEXT] if variant.method.startswith("in-context") else []
-        return {"unseen": [UNSEEN_BASE, UNSEEN_TUNING, *context]}
+        known = {"agent": fingerprint(variant.start)} if variant.start else {}
+        return {"unseen": [UNSEEN_BASE, UNSEEN_TUNING, *context], **known}
     recordings = {"recordings": {task: demonstrations(task) for task in variant.tasks}}
     if variant.start is None:
         return recordings

@@ -30,9 +30,8 @@ def costs(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def cost_table(results: Mapping[str, Any]) -> Table | None:
-    """The table of costs of the ablations that have one, `specialists` and `unseen`; else None."""
-    tables = {"specialists": specialists.costs_table, "unseen": _unseen_table}
-    made = tables.get(results["name"])
+    """The table of costs of the ablations that have one, by `TABLES`; else None."""
+    made = TABLES.get(results["name"])
     return None if made is None else made(results)
 
 
@@ -77,3 +76,10 @@ def _unseen_row(results: Mapping[str, Any], name: str, cost: Mapping[str, float]
 
 def _runs(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [run for run in results["runs"] if run["variant"] == name]
+
+
+TABLES = {
+    "specialists": specialists.costs_table,
+    "unseen": _unseen_table,
+    "few-shown": _unseen_table,
+}

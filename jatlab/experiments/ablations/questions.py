@@ -223,6 +223,26 @@ def _unseen() -> tuple[Variant, ...]:
     return (none, *some)
 
 
+def _few_shown() -> tuple[Variant, ...]:
+    """The tasks outside the benchmarks, by jatlab-mini and by random weights of its size."""
+    methods = {"retrieve and play": "retrieve", "from nothing": "clone", "fine-tuned": "fine-tune"}
+    some = [
+        Variant(
+            f"{shown} shown: {name}",
+            NEW_TASKS,
+            shown,
+            steps=UNSEEN_STEPS,
+            start="jatlab-mini",
+            method=method,
+            shown=shown,
+        )
+        for shown in UNSEEN_SHOWN
+        for name, method in methods.items()
+    ]
+    none = Variant("zero-shot", NEW_TASKS, 0, start="jatlab-mini", method="zero-shot", shown=0)
+    return (none, *some)
+
+
 def _specialists() -> tuple[Variant, ...]:
     """Each task by its domain's network, by mini from nothing, and by the agent that ships."""
     networks = {"specialist": "specialist", "mini": "nothing"}
@@ -295,6 +315,11 @@ ALL = (
         "unseen",
         "What is made of a few demonstrations of a task that the agent was never shown?",
         _unseen(),
+    ),
+    Ablation(
+        "few-shown",
+        "How many demonstrations does the shipped agent save on a task outside the benchmarks?",
+        _few_shown(),
     ),
     Ablation(
         "specialists",

@@ -6,6 +6,9 @@ them, and plays: nothing is done (zero-shot), the nearest demonstrated timestep 
 (retrieve), a model is trained on them, from random weights (clone) or from the small agent's
 (fine-tune, lora), or the in-context agent acts from them, as it is (in-context) or trained on
 (in-context-tuned).
+
+`jatlab ablate few-shown` asks the same of tasks outside the benchmarks, which jatlab-mini was not
+shown: a variant that starts from jatlab-mini has it in place of the small agent.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from jatlab.experiments.ablations.variants import (
     UNSEEN_TUNING,
     Variant,
 )
-from jatlab.experiments.recipes import stages
+from jatlab.experiments.recipes import mini, stages
 from jatlab.experiments.recipes.splits import remaining
 from jatlab.tasks import get_task, task_names
 
@@ -107,6 +110,18 @@ class Shown:
 # --- the agents that were not shown the tasks
 
 
+def known_agent(shown: Shown) -> Agent:
+    """The agent of other tasks that a variant starts from."""
+    from jatlab.agents.checkpoints import load_agent
+
+    if shown.variant.start is None:
+        return base_agent(shown.folder)
+    agent = load_agent(shown.variant.start)
+    window = {get_task(shown.task).domain: UNSEEN_TUNING["window"]}
+    agent.settings = agent.settings.replace(windows={**(agent.settings.windows or {}), **window})
+    return agent
+
+
 def base_agent(folder: Path) -> Agent:
     """The small agent of the other 45 tasks; it is trained where it is missing."""
     return _trained(folder, "agent", {"windows": {"metaworld": UNSEEN_TUNING["window"]}})
@@ -174,7 +189,7 @@ Made = tuple[Any, dict[str, float]]
 
 
 def _zero_shot(shown: Shown) -> Made:
-    base = base_agent(shown.folder)
+    base = known_agent(shown)
     return base, {"training_minutes": 0.0, "timesteps": 0, "parameters": _size(base.model)}
 
 
@@ -208,11 +223,11 @@ def _in_context_tuned(shown: Shown) -> Made:
 
 
 def _tuned(shown: Shown) -> Made:
-    """Behaviour cloning, from random weights or from the small agent's."""
+    """Behaviour cloning, from random weights or from those of the agent of other tasks."""
     from jatlab.agents.agent import Agent
 
     method = shown.variant.method
-    base = untrained(shown.seed) if method == "clone" else base_agent(shown.folder)
+    base = untrained(shown) if method == "clone" else known_agent(shown)
     model = _copy(base)
     torch.manual_seed(shown.seed)
     adapted = add_lora(model) if method == "lora" else []
@@ -232,16 +247,18 @@ _METHODS = {
 }
 
 
-def untrained(seed: int) -> Agent:
-    """An agent of the small one's size, with random weights."""
+def untrained(shown: Shown) -> Agent:
+    """An agent with random weights, of the size of the one that knows other tasks."""
     from jatlab.agents.agent import Agent
     from jatlab.agents.settings import AgentSettings
     from jatlab.model import JatModel
     from jatlab.model.config import JatConfig
 
-    torch.manual_seed(seed)
-    model = JatModel(JatConfig.preset("nano", **UNSEEN_MODEL))
-    return Agent(model, settings=AgentSettings(windows={"metaworld": UNSEEN_TUNING["window"]}))
+    torch.manual_seed(shown.seed)
+    preset, fields = ("mini", mini.MODEL) if shown.variant.start else ("nano", UNSEEN_MODEL)
+    window = {get_task(shown.task).domain: UNSEEN_TUNING["window"]}
+    model = JatModel(JatConfig.preset(preset, **fields))
+    return Agent(model, settings=AgentSettings(windows=window))
 
 
 def _copy(agent: Agent) -> Any:
@@ -314,8 +331,10 @@ def _source(store: EpisodeStore, agent: Agent) -> WindowSource:
     """The windows of some demonstrations, as an agent's model takes them."""
     from jatlab.data.windows import source_for
 
-    spread = float(store.columns["continuous_actions"].std(0).mean())
-    weight, window = stages.ACTION_SPREAD_WEIGHT / spread, UNSEEN_TUNING["window"]
+    weight, window = 1.0, UNSEEN_TUNING["window"]
+    if store.task.action == "continuous":
+        spread = float(store.columns["continuous_actions"].std(0).mean())
+        weight = stages.ACTION_SPREAD_WEIGHT / spread
     return source_for(store, agent.model.config, agent.tokenizer, window, True, weight)
 
 

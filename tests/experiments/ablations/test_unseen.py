@@ -1,5 +1,7 @@
 """Tasks never seen: adapters leave a model as it is until they learn, and runs hold their costs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,17 @@ def test_variants_are_of_tasks_held_out():
     assert variants[0].method == "zero-shot"
 
 
+def test_what_ships_is_compared_with_random_weights_of_its_size():
+    variants = ABLATIONS["few-shown"].variants
+    assert {variant.start for variant in variants} == {"jatlab-mini"}
+    shown = unseen.Shown("metaworld-reach", variants[-1], 0, Path("data"))
+    known, new = unseen.known_agent(shown), unseen.untrained(shown)
+    sizes = [sum(w.numel() for w in agent.model.parameters()) for agent in (known, new)]
+    assert sizes[0] == sizes[1]
+    assert known.settings.windows["metaworld"] == new.settings.windows["metaworld"] == 8
+    assert known.settings.windows["babyai"] > 8
+
+
 def test_each_seed_shows_other_demonstrations(tmp_path):
     episodes = write_task(tmp_path, TASK, [5] * 7)
     begins = [episode["continuous_observations"][0].tolist() for episode in episodes]
@@ -100,7 +113,7 @@ def test_a_run_of_each_method(monkeypatch, tmp_path, method):
     before = {name: value.clone() for name, value in base.model.state_dict().items()}
     monkeypatch.setattr(unseen, "base_agent", lambda folder: base)
     monkeypatch.setattr(unseen, "context_agent", lambda folder: base)
-    monkeypatch.setattr(unseen, "untrained", lambda seed: base)
+    monkeypatch.setattr(unseen, "untrained", lambda shown: base)
     variant = Variant("v", (TASK,), steps=3, method=method, shown=2)
     run = unseen.run_unseen(variant, 0, 2, tmp_path / "data")
     assert len(run["tasks"][TASK]["scores"]) == 2 and np.isfinite(run["act_milliseconds"])
