@@ -13,7 +13,7 @@ from jatlab.experiments.benchmarks import algorithms
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.experiments.benchmarks.hardware import measured_bandwidth
-from jatlab.experiments.benchmarks.reference import actors, everyday, run
+from jatlab.experiments.benchmarks.reference import actors, everyday, queries, run
 from jatlab.model.config import JatConfig
 from jatlab.model.inputs import Timesteps
 from jatlab.model.linear.int8 import _has_products
@@ -43,6 +43,10 @@ FOUND = {
     "mini": {"image": {"plain": 50.0, "one": 200.0, "together": 3000.0}},
     "delivery": {"lists": 20_000.0, "first": 100_000.0, "later": 2_000_000.0},
     "lengths": {"4096": {"local": 25.0, "masked": 200.0, "global": 210.0}},
+    "queries": {
+        "39 numbers (Meta-World)": {"5": 2.0, "5 together": 1.5, "20": 2.6, "20 together": 1.7},
+        "a grid, 18 missions": {"5": 1.0, "20": 1.2},
+    },
     "rollout_memory": {"1000": 280.0, "10000": 281.0},
 }
 
@@ -51,13 +55,22 @@ def test_tables_have_times_and_ratios():
     text = run.as_tables(FOUND)
     assert "a processor, torch 2.13.0, 2026-11-27; 50 GFLOP/s in matrix products, 10.0 GB/s" in text
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
-    assert ["image", "120", "60", "40", "20", "2.0", "3.0", "6.0", "8"] in rows  # 85 MB at 10 GB/s
+    assert ["image", "120", "60", "40", "20", *["2.0", "3.0", "6.0", "34.0", "17.0", "8.5"]] in rows
     assert ["acting", "20", "50", "2,000", "2.5"] in rows
     assert ["image", "10.0", "15.0", "25.0", "1.50", "2.50", "2,000", "1,000", "0.50"] in rows
     assert ["image", "50", "200", "3,000", "4.0", "15.0"] in rows
     assert ["later epochs", "2,000,000", "100.0"] in rows
     assert ["4,096", "25.0", "200.0", "210.0"] in rows
+    assert ["39 numbers (Meta-World)", "2.0", "1.5", "2.6", "1.7"] in rows
+    assert ["a grid, 18 missions", "1.0", "–", "1.2", "–"] in rows
     assert "280 MB after 1,000 and 281 MB after 10,000 timesteps" in text
+
+
+def test_every_query_is_timed():
+    found = queries.queries(stored=600)
+    both = {"5", "5 together", "20", "20 together"}
+    assert [set(times) for times in found.values()] == [both] * 3 + [{"5", "20"}] * 2
+    assert all(ms > 0 for times in found.values() for ms in times.values())
 
 
 def test_calls_are_measured_in_turn():

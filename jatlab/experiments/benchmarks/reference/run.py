@@ -22,7 +22,7 @@ from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.experiments.benchmarks.cost import full_window
 from jatlab.experiments.benchmarks.device import made_up
 from jatlab.experiments.benchmarks.hardware import measured_bandwidth, measured_peak
-from jatlab.experiments.benchmarks.reference import everyday
+from jatlab.experiments.benchmarks.reference import everyday, queries
 from jatlab.experiments.benchmarks.reference.actors import (
     CPU,
     FORMS,
@@ -43,6 +43,7 @@ from jatlab.utils.machine import cores
 TRAININGS = 2  # that each is measured, after a warm-up
 DEFAULT_SPINS = "300000"  # of OpenMP, where nobody says how threads shall wait
 EVERYDAY = "jatlab.experiments.benchmarks.reference.everyday"
+QUERIES = "jatlab.experiments.benchmarks.reference.queries"
 MODULE = "jatlab.experiments.benchmarks.reference.run"
 Found = dict[str, Any]
 
@@ -78,6 +79,8 @@ def run(output: str | Path | None = None, preset: str = "paper", say: Any = prin
     for name in ("delivery", "lengths", "rollout_memory"):
         say(f"{name} …")
         found[name] = call_apart(EVERYDAY, name)
+    say("queries …")
+    found["queries"] = call_apart(QUERIES, "queries")
     say("beside other load …")
     found["load"] = beside_load(preset)
     if output:
@@ -228,19 +231,21 @@ def as_tables(found: Found) -> str:
             table(*_training_rows(found["training"], found["memory"])),
             table(*_load_rows(found["load"])),
             *everyday.as_tables(found),
+            queries.as_table(found["queries"]),
         ]
     )
 
 
 def _acting_rows(acting: Found, rate: float) -> tuple[list[str], list[list[str]]]:
-    head = ["a step, ms", "plain", *FORMS, *(f"ratio, {form}" for form in FORMS), "int8, reading"]
+    head = ["a step, ms", "plain", *FORMS, *(f"ratio, {form}" for form in FORMS)]
+    head += [f"reading {form}" for form in FORMS]
     rows = []
     for kind, one in acting.items():
         times = one["milliseconds"]
         ratios = [f"{times['plain'] / times[form]:.1f}" for form in FORMS]
-        reading = one["weights"]["int8"] / rate
+        reading = [f"{one['weights'][form] / rate:.1f}" for form in FORMS]
         shown = [f"{times[form]:.0f}" for form in ("plain", *FORMS)]
-        rows.append([kind, *shown, *ratios, f"{reading:.0f}"])
+        rows.append([kind, *shown, *ratios, *reading])
     return head, rows
 
 
