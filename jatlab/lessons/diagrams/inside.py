@@ -105,7 +105,7 @@ def whole_model() -> Drawing:
         16,
         124,
         244,
-        "the trunk\n\npositions,\nblocks of\nattention and MLP,\na last norm",
+        "the trunk\n\npositions,\nblocks of\nattention\nand MLP,\na last norm",
         PINK,
     )
     heads = [(0, "vector, action"), (1, "grid"), (2, "frames"), (4, "words, buttons")]
