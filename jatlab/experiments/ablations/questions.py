@@ -35,6 +35,8 @@ AGAINST = "specialists"
 SPECIALIST_MINUTES = (0.5, 1, 2)  # of training, on one thread
 # learnt alone and together: two grids, two arms
 JOINT_TASKS = (OBJECT, REACH, "babyai-open-door", "metaworld-drawer-open")
+# a mission decides, or a few pixels
+HARD_TO_RETRIEVE = (OBJECT, "babyai-open-door", GAME, "atari-pong")
 BODIES = ("mujoco-hopper", "mujoco-walker")
 KAPPAS = (0.005, 0.0, 0.05, 0.2, 0.5)  # weights of the observation loss, the published one first
 # images need more than `MODEL`: nano's convolutions, and finer features
@@ -320,6 +322,14 @@ ALL = (
         "few-shown",
         "How many demonstrations does the shipped agent save on a task outside the benchmarks?",
         _few_shown(),
+    ),
+    Ablation(
+        "retrieval-limits",
+        "How far does the nearest demonstrated timestep get where a mission or few pixels decide?",
+        tuple(
+            Variant(f"{shown} shown", HARD_TO_RETRIEVE, shown, method="retrieve", shown=shown)
+            for shown in (5, 25)
+        ),
     ),
     Ablation(
         "specialists",

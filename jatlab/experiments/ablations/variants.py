@@ -37,6 +37,7 @@ RECORDINGS: dict[str, tuple[int, float]] = {  # task: (episodes of demonstration
     "lander": (100, 0.2),
     "fetch": (500, 0.5),
     "highway": (300, 0.0),
+    "atari-pong": (60, 0.2),
     **dict.fromkeys(FRAMES.values(), (60, 0.2)),
     **dict.fromkeys(ML45, (100, 0.0)),  # as a user would show them
 }
