@@ -366,3 +366,24 @@ def test_a_subclass_travels_with_what_it_has():
     weights = agent.model.state_dict()
     for name, value in copy.model.state_dict().items():
         assert torch.equal(value, weights[name]), name
+
+
+def test_an_agent_that_is_trained_on_acts_with_its_new_weights():
+    """Also after a fused step, whose changes PyTorch does not count."""
+    agent = Agent.untrained("nano", seed=0)
+    observation = {"continuous_observation": np.zeros(39, np.float32)}
+    agent.reset(1, "metaworld-reach")
+    before = agent.act(observation)
+    optimizer = torch.optim.AdamW(agent.model.parameters(), lr=0.01, fused=True)
+    batch = {
+        "continuous_observations": torch.randn(1, 3, 39),
+        "continuous_actions": torch.randn(1, 3, 4),
+        "rewards": torch.zeros(1, 3),
+    }
+    agent.model(**batch).loss.backward()
+    optimizer.step()
+    after = agent.act(observation, starts=True)
+    fresh = Agent(agent.model)
+    fresh.reset(1, "metaworld-reach")
+    np.testing.assert_allclose(after, fresh.act(observation), atol=1e-5)
+    assert np.abs(after - before).max() > 1e-3

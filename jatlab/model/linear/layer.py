@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FEW = 6  # for two to so many rows, PyTorch's own product of x and W transposed reads W slowly
+PRODUCTS = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
 ROWS = 2  # for which packed weights are arranged: those of a step of one environment
 
 
@@ -21,7 +22,7 @@ class Linear(nn.Linear):
     """`torch.nn.Linear`, with faster products on a CPU where no gradient is asked for.
 
     After `pack` it has a second copy of its weights, in the order in which oneDNN reads them. The
-    copy is used as long as the weights have not changed since. Without one, a few rows are
+    copy is used until the weights change, or a gradient is asked for. Without one, a few rows are
     multiplied as W times x transposed, which reads the weights faster than x times W transposed, if
     x lies in memory row by row. The numbers agree to rounding.
     """
@@ -32,6 +33,8 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) -> (…, out)."""
+        if torch.is_grad_enabled():
+            self.unpack()  # a step of training may follow, and a fused one raises no version
         if torch.is_grad_enabled() or x.device.type != "cpu":
             return F.linear(x, self.weight, self.bias)
         if self._packed is not None and x.dtype == self._packed.dtype and self._is_current():
@@ -50,6 +53,11 @@ class Linear(nn.Linear):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
             self._packed_from = weight, _version(weight)
         else:
+            self.unpack()
+
+    def unpack(self) -> None:
+        """Throw the copy away."""
+        if self._packed is not None:
             self._packed = self._packed_from = None
 
     def _is_current(self) -> bool:
@@ -84,14 +92,11 @@ def can_pack(weight: Tensor) -> bool:
     if not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled):
         return False
     operations = torch.ops.mkldnn
-    if not all(hasattr(operations, name) for name in ("_reorder_linear_weight", *PRODUCTS)):
+    if not all(hasattr(operations, name) for name in PRODUCTS):
         return False
     if weight.dtype == torch.bfloat16:
         return bool(operations._is_mkldnn_bf16_supported())
     return weight.dtype == torch.float32
-
-
-PRODUCTS = ("_linear_pointwise", "_is_mkldnn_bf16_supported")
 
 
 def _version(weight: Tensor) -> int:

@@ -105,10 +105,12 @@ def test_changed_weights_count_at_once(layer, change):
     assert not torch.allclose(changed(x).float(), before) or change == "another precision"
 
 
-def test_a_step_of_the_optimizer_counts_at_once():
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_of_the_optimizer_counts_at_once(fused):
+    """A fused step changes the weights without raising their version."""
     packable()
     layer = Linear(24, 40)
-    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=fused)
     layer.pack()
     layer(torch.randn(2, 24)).sum().backward()
     optimizer.step()
