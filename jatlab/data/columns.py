@@ -96,16 +96,17 @@ def check_episode(episode: Episode, task: Task, index: int | None = None) -> Non
         _check_actions(np.asarray(episode["discrete_actions"]), where, task.action_size)
 
 
+# Called for each column of each episode: messages are made only where they are needed.
+
+
 def _check_shape(values: np.ndarray, where: str, length: int, shape: tuple[int, ...]) -> None:
-    require(
-        len(values) == length,
-        f"{where}: {len(values)} timesteps, but 'rewards' has {length}; "
-        "all columns need the same length",
-    )
-    require(
-        values.shape[1:] == shape,
-        f"{where}: a timestep has shape {values.shape[1:]}, expected {shape}",
-    )
+    if len(values) != length:
+        raise ValueError(
+            f"{where}: {len(values)} timesteps, but 'rewards' has {length}; "
+            "all columns need the same length"
+        )
+    if values.shape[1:] != shape:
+        raise ValueError(f"{where}: a timestep has shape {values.shape[1:]}, expected {shape}")
 
 
 def _check_values(values: np.ndarray, where: str, dtype: type) -> None:
@@ -113,10 +114,8 @@ def _check_values(values: np.ndarray, where: str, dtype: type) -> None:
         texts = all(isinstance(text, str) for text in values)
         require(texts, f"{where}: expected text at every timestep")
         return
-    require(
-        np.can_cast(values.dtype, dtype, "same_kind"),
-        f"{where}: values of type {values.dtype}, expected {np.dtype(dtype)}",
-    )
+    if not np.can_cast(values.dtype, dtype, "same_kind"):
+        raise ValueError(f"{where}: values of type {values.dtype}, expected {np.dtype(dtype)}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         t = int(np.argwhere(~np.isfinite(values))[0][0])
         raise ValueError(

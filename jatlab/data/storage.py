@@ -163,8 +163,8 @@ def largest_ids(columns: dict[str, np.ndarray]) -> dict[str, int]:
 def _convert(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
     if dtype == np.uint16 and values.size:
         low, high = values.min(), values.max()
-        message = f"{where}: values from {low} to {high}; expected 0 to 65535"
-        require(low >= 0 and high < 65_536, message)
+        if low < 0 or high >= 65_536:
+            raise ValueError(f"{where}: values from {low} to {high}; expected 0 to 65535")
     return values.astype(dtype, copy=False)
 
 
