@@ -8,6 +8,7 @@ from jatlab.experiments.ablations.figures import (
     ablation_figure,
     joint_training_figure,
     recall_figure,
+    shown_figure,
 )
 
 
@@ -101,3 +102,21 @@ def test_memory_is_drawn_with_its_reach():
     # all local with windows 16, 8 and 4; a pattern with a global layer reaches everything
     assert reaches == [28.5, 12.5, 4.5]
     assert to_recall("local", 8).name in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_methods_are_drawn_over_the_number_of_demonstrations():
+    few = results("few-shown")
+    panels = shown_figure(few).axes
+    assert [axes.get_title("left") for axes in panels] == ["lander", "fetch", "highway"]
+    assert [tick.get_text() for tick in panels[0].get_xticklabels()] == ["1", "5", "25", "100"]
+    lines = {bar.get_label(): bar.lines[0].get_ydata() for bar in panels[1].containers}
+    assert list(lines) == ["retrieve and play", "from nothing", "fine-tuned"]
+    np.testing.assert_allclose(lines["from nothing"], [0.21, 0.51, 0.81, 1.11])
+    [none] = [line for line in panels[0].lines if line.get_label() == "zero-shot"]
+    np.testing.assert_allclose(none.get_ydata(), 0.01)
+
+
+def test_tasks_can_be_taken_together():
+    figure = shown_figure(results("few-shown"), together=True)
+    assert len(figure.axes) == 1 and "2 runs of 2 episodes" in figure.caption
+    assert "25 shown: from nothing 0.86" in figure.alt  # the mean of the episodes' scores

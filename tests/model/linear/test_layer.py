@@ -127,7 +127,7 @@ def test_training_does_not_see_the_copy(layer):
     assert layer(x).requires_grad
 
 
-def test_a_packed_layer_is_copied_saved_and_sent_without_its_copy(layer):
+def test_a_layer_is_copied_saved_and_sent_without_its_copy(layer):
     packable()
     layer.pack()
     again = copy.deepcopy(layer)
