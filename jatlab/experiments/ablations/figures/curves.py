@@ -201,6 +201,8 @@ def _draw_shown(axes: Axes, found: dict[str, dict[str, Any]], number: dict[str, 
         )  # fmt: skip
     for name in (name for name in found if not number[name]):
         axes.axhline(found[name]["mean"], color=MUTED, linewidth=1, linestyle="--", label=name)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0), max(high, 1.02))
     axes.set_xticks(range(len(counts)), [str(count) for count in counts])
     axes.set_xlabel("demonstrations of the task")
 
