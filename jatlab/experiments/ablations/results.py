@@ -107,16 +107,24 @@ def _summarise_results(results: list[dict[str, Any]]) -> dict[str, Any]:
 def _summarise(scores: list[np.ndarray], means: list[float] | None = None) -> dict[str, Any]:
     """The summary of runs from their scores (episodes,) or (episodes, tasks)."""
     means = [round(float(one.mean()), 4) for one in scores] if means is None else means
-    if len(means) > 1:
-        over, interval = "runs", student_interval(means)
-    else:
+    if len(means) == 1 or _is_one_run(scores):
         over, interval = "episodes", bootstrap_interval(scores[0])
+    else:
+        over, interval = "runs", student_interval(means)
     return {
         "mean": round(float(np.mean(means)), 4),
         "interval": [round(float(bound), 4) for bound in interval],
         "interval_over": over,
         "runs": means,
     }
+
+
+def _is_one_run(scores: list[np.ndarray]) -> bool:
+    """Whether runs are equal number for number, since no training or choice differs.
+
+    Episodes that all have one score, such as a perfect one, do not show that.
+    """
+    return all(np.array_equal(one, scores[0]) for one in scores) and bool(np.ptp(scores[0]) > 0)
 
 
 def student_interval(means: Sequence[float] | np.ndarray) -> tuple[float, float]:

@@ -98,3 +98,15 @@ def test_what_ships_carries_seeds_intervals_and_versions(name):
     variants = [Variant(**fields) for fields in results["variants"]]
     again = assemble(ABLATIONS[name], variants, results["runs"])
     assert again["summary"] == results["summary"]
+
+
+def test_equal_runs_are_one_run():
+    """An agent that is not trained plays the same episodes with every seed."""
+    runs = [
+        {"variant": "v", "seed": seed, "tasks": {"t": {"mean": 0.5, "scores": [0.0, 0.5, 1.0]}}}
+        for seed in range(3)
+    ]
+    found = summary(runs)["t"]["v"]
+    assert found["interval_over"] == "episodes" and found["runs"] == [0.5] * 3
+    low, high = found["interval"]
+    assert low < 0.4 and high > 0.6
