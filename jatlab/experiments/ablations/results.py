@@ -18,7 +18,14 @@ import numpy as np
 
 from jatlab.evaluation.statistics import bootstrap_interval
 from jatlab.experiments.ablations.questions import ABLATIONS, Ablation
-from jatlab.experiments.ablations.variants import AVERAGE, BATCH, Variant, demonstrations, recipe
+from jatlab.experiments.ablations.variants import (
+    AVERAGE,
+    BATCH,
+    EPISODES,
+    Variant,
+    demonstrations,
+    recipe,
+)
 from jatlab.utils.files import ASSETS
 
 AblationResults = dict[str, Any]  # of an ablation, as in its JSON file
@@ -56,7 +63,7 @@ def assemble(
     return {
         "name": ablation.name,
         "question": ablation.question,
-        "command": f"jatlab ablate {ablation.name}",
+        "command": _command(ablation, runs),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "seeds": sorted({run["seed"] for run in runs}),
@@ -66,6 +73,18 @@ def assemble(
         "summary": summary(runs),
         "runs": [{key: run[key] for key in run if key != "settings"} for run in runs],
     }
+
+
+def _command(ablation: Ablation, runs: Sequence[dict[str, Any]]) -> str:
+    """What makes these runs again, with the options that are not the command's own."""
+    seeds = tuple(sorted({run["seed"] for run in runs}))
+    episodes = max(len(played["scores"]) for run in runs for played in run["tasks"].values())
+    words = ["jatlab ablate", ablation.name]
+    if seeds != ablation.seeds:
+        words += ["--seeds", *map(str, seeds)]
+    if episodes != EPISODES:
+        words += ["--episodes", str(episodes)]
+    return " ".join(words)
 
 
 def _common_recipe(variants: Sequence[Variant]) -> dict[str, Any]:

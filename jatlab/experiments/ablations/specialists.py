@@ -203,5 +203,10 @@ def _costs(results: Mapping[str, Any], task: str, names: list[str], best: float)
     for quantity in ("milliseconds", "megabytes"):
         for n in ENVIRONMENTS:
             held = [run["acting"][str(n)][quantity] for run in runs if "acting" in run]
-            cells.append(f"{np.median(held):,.1f}" if held else "–")
+            cells.append(_short(float(np.median(held))) if held else "–")
     return cells
+
+
+def _short(value: float) -> str:
+    """Two digits after the point of what is below 1, else one."""
+    return f"{value:.2f}" if value < 1 else f"{value:,.1f}"

@@ -15,6 +15,7 @@ from jatlab.experiments.ablations import (
     student_interval,
     summary,
 )
+from jatlab.experiments.ablations.results import _command
 
 
 def test_student_s_interval():
@@ -90,7 +91,8 @@ def test_tasks_together_are_averaged_within_each_run():
 @pytest.mark.parametrize("name", shipped())
 def test_what_ships_carries_seeds_intervals_and_versions(name):
     results = load(name)
-    assert results["command"] == f"jatlab ablate {name}" and results["versions"]["torch"]
+    assert results["command"] == _command(ABLATIONS[name], results["runs"])
+    assert results["versions"]["torch"]
     assert results["question"] == ABLATIONS[name].question
     made = [(run["variant"], run["seed"]) for run in results["runs"]]
     assert len(set(made)) == len(made) and {seed for _, seed in made} == set(results["seeds"])
@@ -110,3 +112,12 @@ def test_equal_runs_are_one_run():
     assert found["interval_over"] == "episodes" and found["runs"] == [0.5] * 3
     low, high = found["interval"]
     assert low < 0.4 and high > 0.6
+
+
+def test_the_command_has_the_options_that_were_given():
+    def runs(seeds, episodes):
+        return [{"seed": seed, "tasks": {"t": {"scores": [0.0] * episodes}}} for seed in seeds]
+
+    ablation = ABLATIONS["time"]
+    assert _command(ablation, runs((0, 1, 2), 50)) == "jatlab ablate time"
+    assert _command(ablation, runs((0,), 25)) == "jatlab ablate time --seeds 0 --episodes 25"
