@@ -20,7 +20,7 @@ from jatlab.experiments.ablations.questions import ABLATIONS
 from jatlab.experiments.ablations.results import SHIPPED, AblationResults, assemble, load
 from jatlab.experiments.ablations.runs import run_point
 from jatlab.experiments.ablations.specialists import run_specialist
-from jatlab.experiments.ablations.unseen import run_unseen
+from jatlab.experiments.ablations.unseen import ingredients, run_unseen
 from jatlab.experiments.ablations.variants import (
     AVERAGE,
     BATCH,
@@ -29,9 +29,6 @@ from jatlab.experiments.ablations.variants import (
     MODEL,
     SCALAR_BATCH,
     TUNED_LR,
-    UNSEEN_BASE,
-    UNSEEN_CONTEXT,
-    UNSEEN_TUNING,
     Variant,
     demonstrations,
 )
@@ -156,9 +153,8 @@ def _ingredients(variant: Variant) -> dict[str, Any]:
     if variant.memory:
         return {"agent": fingerprint("jatlab-mini")}
     if variant.method:
-        context = [UNSEEN_CONTEXT] if variant.method.startswith("in-context") else []
         known = {"agent": fingerprint(variant.start)} if variant.start else {}
-        return {"unseen": [UNSEEN_BASE, UNSEEN_TUNING, *context], **known}
+        return {"unseen": ingredients(variant), **known}
     recordings = {"recordings": {task: demonstrations(task) for task in variant.tasks}}
     if variant.start is None:
         return recordings

@@ -80,6 +80,5 @@ def _runs(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 TABLES = {
     "specialists": specialists.costs_table,
-    "unseen": _unseen_table,
-    "few-shown": _unseen_table,
+    **dict.fromkeys(("unseen", "unseen-bodies", "unseen-rooms", "few-shown"), _unseen_table),
 }

@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from jatlab.experiments.ablations.new_tasks import NEW_TASKS
+from jatlab.experiments.ablations.unseen.variants import few_shown, held_out, limits
 from jatlab.experiments.ablations.variants import (
     FRAMES,
     GAME,
@@ -14,6 +15,8 @@ from jatlab.experiments.ablations.variants import (
     REACH,
     RECALL,
     STEPS,
+    UNSEEN_BODIES,
+    UNSEEN_ROOMS,
     Variant,
 )
 from jatlab.experiments.recipes.splits import ML45
@@ -21,8 +24,6 @@ from jatlab.model.config import JatConfig
 from jatlab.tasks import short_name
 
 SEEDS = (0, 1, 2)
-UNSEEN_SHOWN = (1, 5, 25, 100)  # demonstrations of a task that was never seen
-UNSEEN_STEPS = 150  # of training on them
 # one of each domain, and of texts, learnt by JAT and by the network that people use there
 SPECIALIST_TASKS = (
     "babyai-open-door",
@@ -35,8 +36,6 @@ AGAINST = "specialists"
 SPECIALIST_MINUTES = (0.5, 1, 2)  # of training, on one thread
 # learnt alone and together: two grids, two arms
 JOINT_TASKS = (OBJECT, REACH, "babyai-open-door", "metaworld-drawer-open")
-# a mission decides, or a few pixels
-HARD_TO_RETRIEVE = (OBJECT, "babyai-open-door", GAME, "atari-pong")
 BODIES = ("mujoco-hopper", "mujoco-walker")
 KAPPAS = (0.005, 0.0, 0.05, 0.2, 0.5)  # weights of the observation loss, the published one first
 # images need more than `MODEL`: nano's convolutions, and finer features
@@ -203,48 +202,6 @@ def _joint_training() -> tuple[Variant, ...]:
     return (*alone, *pairs, Variant("four together", JOINT_TASKS, 4, steps=2 * STEPS))
 
 
-def _unseen() -> tuple[Variant, ...]:
-    """Each method with a few demonstrations of each task, beside an agent that has none."""
-    methods = {
-        "retrieve and play": "retrieve",
-        "cloned": "clone",
-        "fine-tuned": "fine-tune",
-        "LoRA": "lora",
-        "in-context": "in-context",
-        "in-context, tuned": "in-context-tuned",
-    }
-    none = Variant("zero-shot", ML45, 0, method="zero-shot", shown=0)
-    some = [
-        Variant(
-            f"{shown} shown: {name}", ML45, shown, steps=UNSEEN_STEPS, method=method, shown=shown
-        )
-        for shown in UNSEEN_SHOWN
-        for name, method in methods.items()
-        if shown > 1 or method != "in-context-tuned"  # which retrieves from another one
-    ]
-    return (none, *some)
-
-
-def _few_shown() -> tuple[Variant, ...]:
-    """The tasks outside the benchmarks, by jatlab-mini and by random weights of its size."""
-    methods = {"retrieve and play": "retrieve", "from nothing": "clone", "fine-tuned": "fine-tune"}
-    some = [
-        Variant(
-            f"{shown} shown: {name}",
-            NEW_TASKS,
-            shown,
-            steps=UNSEEN_STEPS,
-            start="jatlab-mini",
-            method=method,
-            shown=shown,
-        )
-        for shown in UNSEEN_SHOWN
-        for name, method in methods.items()
-    ]
-    none = Variant("zero-shot", NEW_TASKS, 0, start="jatlab-mini", method="zero-shot", shown=0)
-    return (none, *some)
-
-
 def _specialists() -> tuple[Variant, ...]:
     """Each task by its domain's network, by mini from nothing, and by the agent that ships."""
     networks = {"specialist": "specialist", "mini": "nothing"}
@@ -316,20 +273,27 @@ ALL = (
     Ablation(
         "unseen",
         "What is made of a few demonstrations of a task that the agent was never shown?",
-        _unseen(),
+        held_out(ML45),
+    ),
+    Ablation(
+        "unseen-bodies",
+        "The same of two bodies, for agents that were shown the other nine.",
+        held_out(UNSEEN_BODIES),
+    ),
+    Ablation(
+        "unseen-rooms",
+        "The same of a level, and of a verb and an object that were never shown together.",
+        held_out(UNSEEN_ROOMS),
     ),
     Ablation(
         "few-shown",
         "How many demonstrations does the shipped agent save on a task outside the benchmarks?",
-        _few_shown(),
+        few_shown(),
     ),
     Ablation(
         "retrieval-limits",
         "How far does the nearest demonstrated timestep get where a mission or few pixels decide?",
-        tuple(
-            Variant(f"{shown} shown", HARD_TO_RETRIEVE, shown, method="retrieve", shown=shown)
-            for shown in (5, 25)
-        ),
+        limits(),
     ),
     Ablation(
         "specialists",

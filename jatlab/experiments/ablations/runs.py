@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -124,10 +125,18 @@ def _remembering(policy: str, timesteps: int) -> Agent:
     return agent
 
 
-def demonstrate(task: str, data: str | Path) -> None:
+def demonstrate(
+    task: str, data: str | Path, count: Callable[[str], tuple[int, float]] = demonstrations
+) -> None:
     """Record the demonstrations of a task, unless they exist.
 
-    For a new task it also measures the teacher and the random policy, which define its score.
+    For a task outside the benchmarks it also measures the teacher and the random policy, which
+    define its score.
+
+    Args:
+        task: its name; the ablations' own tasks are registered first.
+        data: the folder of the demonstrations.
+        count: says how many there are, and how much noise is in them.
     """
     from jatlab.data.recording.measuring import measure
     from jatlab.data.recording.record import record
@@ -135,7 +144,7 @@ def demonstrate(task: str, data: str | Path) -> None:
 
     register_all()
     register_new_tasks()
-    episodes, noise = demonstrations(task)
+    episodes, noise = count(task)
     # a worker process does not know the tasks that this process has registered
     workers = 2 if get_task(task).domain in DOMAINS else 0
     record([task], data, episodes, workers, noise=noise, progress=False)

@@ -1,13 +1,15 @@
-"""The ablations' tasks: a memory test, and two known tasks with finer and coarser time steps.
+"""The ablations' tasks: a memory test, and known tasks with other time steps or fewer missions.
 
 `recall` shows one of four cues in the first timestep, and never again. The right action of every
 timestep is that cue, so the attention has to reach further and further back. `reach-every-N`
 repeats each action of Meta-World's reach N times, and `reach-by-N` cuts each step into N parts. In
-`mspacman-N-frames` a decision of Ms. Pac-Man lasts N frames. `register_all` registers them all.
+`mspacman-N-frames` a decision of Ms. Pac-Man lasts N frames. `pickup-box` is BabyAI's pickup-dist
+with those missions alone that ask for a box. `register_all` registers them all.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +20,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jatlab.experiments.ablations.variants import FRAMES, GAME, REACH, RECALL
+from jatlab.experiments.ablations.variants import FRAMES, GAME, PICKUP_BOX, REACH, RECALL
+from jatlab.experiments.recipes.splits import find_split
 from jatlab.tasks import Task, get_task, make_env, normalise, register
 from jatlab.tasks.atari import FRAMES_PER_DECISION, AtariGame
 from jatlab.tasks.task import Observation
@@ -29,6 +32,7 @@ CUES = 4
 RECALL_STEPS = 32
 REPEATS, SPLITS = (4, 8), (2,)
 MOST_FRAMES = 108_000  # of a game
+PICKUP = "babyai-pickup-dist"
 
 
 class RecallEnv(gym.Env):
@@ -147,6 +151,22 @@ class TimedTeacher(ConsoleTeacher):
         return memories[0] if memories else now
 
 
+class HeldOutMissions(gym.Wrapper):
+    """Rooms whose mission is one of those that the split `verb-object` holds out."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Draw rooms until the mission is one of them."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        while not is_held_out(observation["text_observation"]):
+            observation, info = self.env.reset(options=options)
+        return observation, info
+
+
+def is_held_out(mission: str) -> bool:
+    """Whether the split `verb-object` holds a mission out."""
+    return any(re.search(pattern, mission) for pattern in find_split("verb-object").missions)
+
+
 # --- registering them -----------------------------------------------------------------------------
 
 
@@ -165,6 +185,13 @@ def register_all() -> None:
     for frames, name in FRAMES.items():
         if name != GAME:
             _register_game(name, frames)
+    box = replace(get_task(PICKUP), name=PICKUP_BOX, domain="missions", env_id=None)
+    register(box, lambda task, render_mode=None: _boxes(render_mode), check=False)
+    register_teacher(PICKUP_BOX, lambda: get_teacher(PICKUP), "BabyAI's bot")
+
+
+def _boxes(render_mode: str | None) -> gym.Env:
+    return HeldOutMissions(make_env(PICKUP, render_mode=render_mode))
 
 
 def _register_reach(name: str, make: Callable[[], gym.Env]) -> None:
@@ -216,12 +243,12 @@ def _timed_game(frames: int) -> gym.Env:
 def score(task: str, returns: ArrayLike) -> np.ndarray:
     """Returns on the scale from the random policy (0) to our teacher (1).
 
-    Tasks with other time steps are scored as the task that they change. Raises ValueError for a
+    A task that changes another one is scored as that one. Raises ValueError for a
     task whose teacher has not been measured.
     """
     if task == RECALL:
         return (np.asarray(returns, float) / RECALL_STEPS - 1 / CUES) / (1 - 1 / CUES)
-    original = {"reach-": REACH, "mspacman-": GAME}
+    original = {"reach-": REACH, "mspacman-": GAME, PICKUP_BOX: PICKUP}
     scored = next((original[start] for start in original if task.startswith(start)), task)
     scores = normalise(scored, returns)
     if scores is None:

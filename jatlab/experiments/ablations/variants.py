@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jatlab.experiments.recipes import mini
-from jatlab.experiments.recipes.splits import ML45
+from jatlab.experiments.recipes.splits import ML45, SPLITS
 
 if TYPE_CHECKING:
     from jatlab.training.recipe import TrainConfig
 
 OBJECT, REACH, RECALL, GAME = "babyai-go-to-obj", "metaworld-reach", "recall", "atari-mspacman"
+PICKUP_BOX = "pickup-box"
 # frames that a decision of the game lasts -> the task
 FRAMES = {2: "mspacman-2-frames", 4: GAME, 8: "mspacman-8-frames", 16: "mspacman-16-frames"}
 # beside the preset nano: its four layers and 64 timesteps, half as wide
@@ -39,24 +40,11 @@ RECORDINGS: dict[str, tuple[int, float]] = {  # task: (episodes of demonstration
     "highway": (300, 0.0),
     "atari-pong": (60, 0.2),
     **dict.fromkeys(FRAMES.values(), (60, 0.2)),
-    **dict.fromkeys(ML45, (100, 0.0)),  # as a user would show them
 }
-# of tasks never seen: the agents that were shown the others, and what is tuned with
-UNSEEN_MODEL: dict[str, Any] = {"continuous_symlog": True}  # beside the preset nano
-UNSEEN_BASE: dict[str, Any] = {"episodes": 20, "noise": 0.8, "steps": 2000}
-UNSEEN_CONTEXT: dict[str, Any] = {
-    "steps": 5000,
-    "batch_timesteps": 672,
-    "retrieved": 20,
-    "sharpness": 2.0,
-    "permute_actions": True,
-}
-UNSEEN_TUNING: dict[str, Any] = {
-    "batch": 256,  # timesteps
-    "lr": 1e-3,
-    "window": 8,  # timesteps
-    "observations_predicted": 0.125,
-}
+# of tasks that are held out: as a user would show them
+UNSEEN_BODIES = SPLITS["bodies"].tasks
+UNSEEN_ROOMS = (*SPLITS["level"].tasks, PICKUP_BOX)
+SHOWN = dict.fromkeys((*ML45, *UNSEEN_BODIES, *UNSEEN_ROOMS), (100, 0.0))
 
 
 @dataclass(frozen=True)
@@ -99,8 +87,13 @@ class Variant:
 
 
 def demonstrations(task: str) -> tuple[int, float]:
-    """How many demonstrations of a task are recorded, and the noise in their actions."""
+    """How many demonstrations of a task are recorded to learn from, and the noise in them."""
     return RECORDINGS.get(task, RECORDINGS[REACH])
+
+
+def shown_demonstrations(task: str) -> tuple[int, float]:
+    """The same of a task that is new: as a user would show it, if it is one that is held out."""
+    return SHOWN.get(task, demonstrations(task))
 
 
 def recipe(variant: Variant, seed: int, data: str | Path, output: str | Path) -> TrainConfig:

@@ -1,10 +1,13 @@
-"""The ablations' tasks: a memory test, and known tasks with finer and coarser time."""
+"""The ablations' tasks: a memory test, and known tasks with other time or fewer missions."""
+
+import re
 
 import numpy as np
 import pytest
 
 from jatlab.data.recording.playing import EpisodePlayer
 from jatlab.experiments.ablations.tasks import RECALL_STEPS, register_all, score
+from jatlab.experiments.recipes.splits import find_split
 from jatlab.tasks import make_env, normalise
 
 
@@ -51,6 +54,22 @@ def test_a_game_with_longer_decisions_is_the_same_game(frames):
     memories = env.get_wrapper_attr("memories")
     assert len(memories) == min(frames, 4) + 1
     assert np.array_equal(memories[-1], console.getRAM())
+
+
+def test_boxes_are_fetched_that_were_held_out():
+    """The split verb-object never shows these missions; pickup-dist has others as well."""
+    pattern = find_split("verb-object").missions[0]
+    missions = {}
+    for task in ("pickup-box", "babyai-pickup-dist"):
+        env = make_env(task, render_mode=None)
+        missions[task] = [env.reset(seed=seed)[0]["text_observation"] for seed in range(12)]
+        assert env.reset(seed=3)[0]["text_observation"] == missions[task][3]
+    boxes = [bool(re.search(pattern, mission)) for mission in missions["pickup-box"]]
+    others = [bool(re.search(pattern, mission)) for mission in missions["babyai-pickup-dist"]]
+    assert all(boxes) and not all(others)
+    outcome, _ = EpisodePlayer("pickup-box").play(seed=4, timeout=60)
+    [scored] = score("pickup-box", [outcome.total])
+    assert outcome.success and scored == normalise("babyai-pickup-dist", [outcome.total])[0] > 0.5
 
 
 def test_reach_itself_is_as_long_as_ever():

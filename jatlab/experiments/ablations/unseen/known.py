@@ -1,0 +1,149 @@
+"""The agents that know the other tasks of a domain: those that are not held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jatlab.experiments.ablations.tasks import PICKUP_BOX
+from jatlab.experiments.ablations.variants import OBJECT, REACH
+from jatlab.experiments.recipes import stages
+from jatlab.experiments.recipes.splits import hidden_missions, remaining
+from jatlab.tasks import get_task, task_names
+
+if TYPE_CHECKING:
+    from jatlab.agents.agent import Agent
+    from jatlab.training.recipe import TrainConfig
+
+MODEL: dict[str, Any] = {"continuous_symlog": True}  # beside the preset nano
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the agents of a domain learn before they are shown a task that is held out.
+
+    Attributes:
+        domain: of the tasks.
+        without: the splits that are held out.
+        episodes: of demonstration of each other task.
+        noise: that disturbs them.
+        window: timesteps that the ordinary agent remembers.
+        old: two of the other tasks, which a tuned agent may forget.
+        training: the recipe of the ordinary agent, where it is the domain's own.
+        in_context: the recipe of the in-context agent, likewise.
+    """
+
+    domain: str
+    without: tuple[str, ...]
+    episodes: int
+    noise: float
+    window: int
+    old: tuple[str, str]
+    training: dict[str, Any] = field(default_factory=dict)
+    in_context: dict[str, Any] = field(default_factory=dict)
+
+    def tasks(self) -> list[str]:
+        """The tasks that are not held out."""
+        return remaining(task_names(self.domain), self.without)
+
+
+ARMS = Known("metaworld", ("ml45",), 20, 0.8, 8, (REACH, "metaworld-drawer-open"))
+KNOWN = (
+    ARMS,
+    Known("mujoco", ("bodies",), 20, 0.1, 8, ("mujoco-walker", "mujoco-ant")),
+    Known(
+        "babyai",
+        ("level", "verb-object"),
+        300,
+        0.3,
+        32,
+        (OBJECT, "babyai-open-door"),
+        {"optimizer": "muon", "lr": 3e-3, "symmetries": True, "steps": 1500},
+        {"steps": 2500},
+    ),
+)
+# of all domains
+TRAINING: dict[str, Any] = {
+    "steps": 2000,
+    "batch_timesteps": 512,
+    "accumulate": 2,
+    "random_start": True,
+    "observations_predicted": 0.125,
+}
+IN_CONTEXT: dict[str, Any] = {
+    "in_context": True,
+    "steps": 5000,
+    "batch_timesteps": 672,
+    "retrieved": 20,
+    "sharpness": 2.0,
+    "permute_actions": True,
+}
+
+
+def known_to(task: str) -> Known:
+    """What is known to the agents that a task is new to. A new domain is as arms are."""
+    domain = "babyai" if task == PICKUP_BOX else get_task(task).domain
+    return next((known for known in KNOWN if known.domain == domain), ARMS)
+
+
+def base_agent(known: Known, folder: Path, seed: int) -> Agent:
+    """The ordinary agent of the other tasks; it is trained where it is missing.
+
+    Args:
+        known: what it learns.
+        folder: of the agents.
+        seed: of its training.
+    """
+    fields = TRAINING | {"windows": {known.domain: known.window}} | known.training
+    return _trained(known, folder, f"agent-{seed}", fields | {"seed": seed})
+
+
+def context_agent(known: Known, folder: Path, seed: int) -> Agent:
+    """The in-context agent of the other tasks; it is trained where it is missing.
+
+    Args:
+        known: what it learns.
+        folder: of the agents.
+        seed: of its training.
+    """
+    fields = IN_CONTEXT | known.in_context
+    return _trained(known, folder, f"in-context-{seed}", fields | {"seed": seed})
+
+
+def _trained(known: Known, folder: Path, name: str, fields: dict[str, Any]) -> Agent:
+    from jatlab.agents.checkpoints import load_agent
+    from jatlab.data.recording.record import record
+
+    folder = folder / known.domain
+    if not (folder / name / "training.json").exists():
+        record(known.tasks(), folder / "data", known.episodes, noise=known.noise)
+        stages.train_once(recipe(known, folder, name, fields))
+    return load_agent(folder / name)
+
+
+def recipe(known: Known, folder: Path, name: str, fields: dict[str, Any]) -> TrainConfig:
+    """How an agent of the other tasks is trained.
+
+    Args:
+        known: what it learns.
+        folder: has the recordings of the other tasks.
+        name: of the agent.
+        fields: of the recipe, that are this agent's own.
+    """
+    from jatlab.training.recipe import TrainConfig
+
+    names = known.tasks()
+    return TrainConfig(
+        data=str(folder / "data"),
+        output=str(folder / name),
+        tasks=names,
+        without_missions=hidden_missions(known.without),
+        mix=True,
+        average=0.99,
+        model=MODEL,
+        loss_weights=stages.loss_weights(names, folder / "data"),
+        val_fraction=0.0,
+        save_every=250,
+        **fields,
+    )
