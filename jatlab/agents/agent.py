@@ -36,7 +36,7 @@ from jatlab.utils.checks import check_temperature, require
 # attributes of an agent that do not travel to another process, or travel as `_rebuild`'s arguments
 NOT_SENT = frozenset({
     "model", "tokenizer", "info", "settings", "context", "task", "memory", "generators", "last",
-    "_last_actions", "_missions",
+    "_last_actions", "_missions", "_tokens",
 })  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from jatlab.agents.checkpoints import load_agent
 from jatlab.agents.retrieval.retrieve import frame_encoder
 from jatlab.data.mixed import MixedSource, mix_alike
 from jatlab.data.mixture import BatchPlan, Mixture, cut_batches
@@ -109,7 +110,8 @@ def _in_context(
             "train in_context on"
         )
     shown, arguments = train.episodes, (config.retrieved, config.sharpness, config.seed)
-    encode = frame_encoder() if train.store.task.observation == "image" else None
+    frames = train.store.task.observation == "image"
+    encode = frame_encoder(load_agent(config.frame_encoder)) if frames else None
     context = ContextSource(train, shown, *arguments, encode, config.permute_actions)
     if not isinstance(held_out, WindowSource):
         return context, None

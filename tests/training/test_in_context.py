@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from jatlab import InContextAgent, load_agent
+from jatlab import Agent, InContextAgent, load_agent
+from jatlab.agents.checkpoints import save_agent
+from jatlab.agents.retrieval.retrieve import frame_encoder
 from jatlab.data.episodes import write_episodes
 from jatlab.tasks import get_task
 from jatlab.training.data import arrange, open_sources
@@ -35,6 +37,38 @@ def test_the_agent_says_what_it_is(in_context):
     assert not config.hide_past_actions and config.observation_loss_coef == 0
     with pytest.raises(ValueError, match="plays from demonstrations"):
         agent.reset(1, "metaworld-reach")
+
+
+def test_frames_are_compared_by_the_recipes_encoder(in_context, tmp_path):
+    name = "atari-pong"
+    rng = np.random.default_rng(0)
+    episodes = [
+        {
+            "image_observations": rng.integers(0, 256, (6, 4, 84, 84), np.uint8),
+            "discrete_actions": rng.integers(0, 6, 6),
+            "rewards": np.zeros(6, np.float32),
+        }
+        for _ in range(3)
+    ]
+    path = tmp_path / "frames" / name / "train" / "00000.parquet"
+    write_episodes(path, episodes, get_task(name))
+    encoder = Agent.untrained()
+    config = replace(
+        in_context,
+        data=str(tmp_path / "frames"),
+        tasks=[name],
+        frame_encoder=str(save_agent(encoder, tmp_path / "other-games")),
+        val_fraction=0.0,
+    )
+    setup = resolve(config)
+    [source] = arrange(open_sources(setup, config), setup, config).train
+    features = frame_encoder(encoder)(source.store.columns["image_observations"])
+    for query, [first, *_] in enumerate(source.neighbours):
+        own = query // 6
+        searched = np.unique(source.neighbours[6 * own : 6 * own + 6].clip(0) // 6)
+        among = [row for row in range(18) if row // 6 in searched and row // 6 != own]
+        away = np.linalg.norm(features[among] - features[query], axis=1)
+        assert first == among[away.argmin()]
 
 
 def test_nothing_is_retrieved_from_what_is_held_out(in_context):

@@ -37,6 +37,7 @@ class InContextAgent(Agent):
         task: the task, or its name.
         demonstrations: episodes, a store of them, or the folder of the data.
         count: use so many demonstrations, the first; None: all.
+        encoder: an agent whose encoder compares frames, that of the training; None: jatlab-mini.
 
     Attributes:
         neighbours: what was retrieved for the last `act`, n rows of them, the nearest first.
@@ -52,6 +53,7 @@ class InContextAgent(Agent):
         task: str | Task,
         demonstrations: Demonstrations,
         count: int | None = None,
+        encoder: Agent | None = None,
     ):
         name = agent.info.get("name", "this agent")
         require(
@@ -60,7 +62,7 @@ class InContextAgent(Agent):
             "`jatlab train --in-context`, or play `jatlab play retrieve TASK --demonstrations "
             "FOLDER`",
         )
-        self.retriever = Retriever(task, demonstrations, count)
+        self.retriever = Retriever(task, demonstrations, count, encoder)
         shown = f"{self.index.episodes}-{self.index.store.fingerprint}"
         info = agent.info | {"name": f"{name}-{shown}"}
         super().__init__(agent.model, agent.tokenizer, info, agent.settings)
@@ -79,6 +81,10 @@ class InContextAgent(Agent):
         """
         self.retriever.reset(n, task)
         super().reset(n, self.retriever.task)
+        # the tokens o a of each stored timestep, once they have been retrieved
+        size = self.model.config.hidden_size
+        self._tokens = self.model.text_embedding.weight.new_zeros(len(self.index), 2, size)
+        self._embedded = np.zeros(len(self.index), bool)
 
     def _check_memory(self) -> None:
         """It has its demonstrations."""
@@ -108,15 +114,24 @@ class InContextAgent(Agent):
         self, rows: np.ndarray, observations: Sequence[Observation], rewards: np.ndarray
     ) -> Tensor:
         """The tokens o a o a … o, (n, L, H): the retrieved timesteps, then the observation."""
-        n, k = rows.shape
-        stored = self.index.store.columns
-        name, values = self.observe([*self.index.observations(rows.ravel()), *observations])
-        values = torch.cat([values[: n * k].unflatten(0, (n, k)), values[n * k :, None]], dim=1)
-        received = np.concatenate([stored["rewards"][rows], rewards[:, None]], axis=1)
-        observed = self.model.embed_observations(name, values, self._tensor(received))
-        acted = self.model.embed_actions(f"{self.task.action}_actions", self._retrieved(rows))
-        acted = torch.cat([acted, torch.zeros_like(acted[:, :1])], dim=1)
-        return self.model.interleave(observed, acted)[:, :-1]
+        missing = np.unique(rows[~self._embedded[rows]])
+        if len(missing):
+            self._tokens[torch.from_numpy(missing)] = self._embed(missing)
+            self._embedded[missing] = True
+        past = self._tokens[torch.from_numpy(rows)].flatten(1, 2)  # (n, 2 k, H)
+        name, values = self.observe(observations)
+        received = self._tensor(rewards[:, None])
+        observed = self.model.embed_observations(name, values[:, None], received)
+        return torch.cat([past, observed], dim=1)
+
+    def _embed(self, rows: np.ndarray) -> Tensor:
+        """The tokens o a of stored timesteps, (rows, 2, H)."""
+        name, values = self.observe(self.index.observations(rows))
+        received = self._tensor(self.index.store.columns["rewards"][rows, None])
+        observed = self.model.embed_observations(name, values[:, None], received)
+        done = self._retrieved(rows)[:, None]
+        acted = self.model.embed_actions(f"{self.task.action}_actions", done)
+        return torch.cat([observed, acted], dim=1)
 
     def _retrieved(self, rows: np.ndarray) -> Tensor:
         """The demonstrated actions of these rows (…): (…, m), or whole numbers (…)."""

@@ -168,7 +168,7 @@ def frame_encoder(agent: Agent | None = None) -> Encoder:
     @torch.inference_mode()
     def encode(frames: np.ndarray) -> np.ndarray:
         device = model.text_embedding.weight.device
-        pixels = torch.from_numpy(np.ascontiguousarray(frames)).to(device).float() / 127.5 - 1
+        pixels = torch.tensor(frames, device=device).float() / 127.5 - 1  # stored ones: read-only
         return model.image_encoder(pixels[:, None])[:, 0].float().cpu().numpy()
 
     return encode

@@ -13,6 +13,7 @@ Table = tuple[list[str], list[list[str]]]  # head and rows
 COSTS = ("training_minutes", "timesteps", "parameters", "act_milliseconds")
 GOOD = 0.8  # of our teacher's score: a good episode
 NOTHING = "–"
+UNSEEN = ("unseen", "unseen-bodies", "unseen-rooms", "unseen-game", "few-shown")
 
 
 def costs(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -80,5 +81,5 @@ def _runs(results: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 TABLES = {
     "specialists": specialists.costs_table,
-    **dict.fromkeys(("unseen", "unseen-bodies", "unseen-rooms", "few-shown"), _unseen_table),
+    **dict.fromkeys(UNSEEN, _unseen_table),
 }

@@ -16,6 +16,7 @@ from jatlab.experiments.ablations.variants import (
     RECALL,
     STEPS,
     UNSEEN_BODIES,
+    UNSEEN_GAME,
     UNSEEN_ROOMS,
     Variant,
 )
@@ -284,6 +285,11 @@ ALL = (
         "unseen-rooms",
         "The same of a level, and of a verb and an object that were never shown together.",
         held_out(UNSEEN_ROOMS),
+    ),
+    Ablation(
+        "unseen-game",
+        "The same of a game, for agents that were shown seven others.",
+        held_out(UNSEEN_GAME),
     ),
     Ablation(
         "few-shown",

@@ -40,6 +40,7 @@ SPLITS = {
     "level": Split("a BabyAI level: a box behind a locked door", ("babyai-unlock-pickup",)),
     "verb-object": Split(
         "BabyAI's missions to pick up a box; boxes are gone to, and other things picked up",
+        ("babyai-unlock-pickup", "babyai-blocked-unlock-pickup"),  # they have no other mission
         missions=(r"pick up (a|the) (\w+ )?box",),
     ),
     "outside": Split(

@@ -9,6 +9,7 @@ import torch
 from jatlab import Agent, InContextAgent, evaluate, load_agent, make_env, rollout
 from jatlab.agents.checkpoints import save_agent
 from jatlab.agents.retrieval.in_context import softened
+from jatlab.agents.retrieval.retrieve import frame_encoder
 from jatlab.agents.settings import AgentSettings
 from jatlab.data.retrieval.context import ContextSource
 from jatlab.data.storage import EpisodeStore
@@ -140,6 +141,44 @@ def test_it_travels_with_its_demonstrations(shown):
     seen = {"continuous_observation": np.full(4, 0.1, np.float32)}
     agent.reset(1), copy.reset(1)
     np.testing.assert_array_equal(agent.act(seen), copy.act(seen))
+
+
+def test_what_it_embedded_is_forgotten_at_a_reset(shown):
+    """Stored timesteps are embedded once, with the weights of the moment."""
+    agent = InContextAgent(network(sharpness=1e9), PENDULUM, shown[PENDULUM])
+    seen = {"continuous_observation": np.full(4, 0.1, np.float32)}
+    agent.reset(1)
+    before = [agent.act(seen), agent.act(seen, starts=True)]
+    np.testing.assert_array_equal(*before)
+    with torch.no_grad():
+        agent.model.continuous_encoder.linear.weight.mul_(1.5)
+    fresh = InContextAgent(agent, PENDULUM, shown[PENDULUM])
+    agent.reset(1), fresh.reset(1)
+    after = agent.act(seen)
+    np.testing.assert_array_equal(after, fresh.act(seen))
+    assert not np.allclose(after, before[0])
+
+
+def test_frames_are_compared_by_the_encoder_that_is_named():
+    """It is any agent's; what is nearest by one need not be by another."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (6, 4, 84, 84), np.uint8)
+    shown = {
+        "image_observations": frames,
+        "discrete_actions": np.arange(6) % 6,
+        "rewards": np.zeros(6, np.float32),
+    }
+    distances = []
+    for seed in (0, 1):
+        encoder = Agent.untrained(seed=seed)
+        agent = InContextAgent(network(), "atari-pong", [shown], encoder=encoder)
+        agent.reset(1)
+        agent.act({"image_observation": frames[2] // 2})
+        features = frame_encoder(encoder)(np.stack([frames[2] // 2, *frames]))
+        wanted = np.sort(np.linalg.norm(features[1:] - features[0], axis=1))[:4]
+        np.testing.assert_allclose(np.sort(agent.neighbours.distances[0]), wanted, rtol=1e-3)
+        distances.append(wanted)
+    assert not np.allclose(*distances)
 
 
 def test_evaluate_takes_it(shown):

@@ -9,7 +9,7 @@ from jatlab.data.storage import EpisodeStore
 from jatlab.data.windows import WindowSource
 from jatlab.experiments.recipes.mini import all_tasks
 from jatlab.experiments.recipes.splits import SPLITS, find_split, hidden_missions, remaining
-from jatlab.tasks import get_task
+from jatlab.tasks import get_task, make_env
 
 
 def test_ml45_is_left_out():
@@ -40,6 +40,23 @@ def test_splits_hold_out_known_tasks():
 def test_verb_and_object_are_held_out_together(mission, hidden):
     [pattern] = hidden_missions(["verb-object"])
     assert bool(re.search(pattern, mission)) is hidden
+
+
+@pytest.mark.slow
+def test_each_room_that_is_left_has_missions_to_show():
+    """A recording of which every episode is hidden would end the training with an error."""
+    hidden = ["level", "verb-object"]
+    rooms = [name for name in remaining(all_tasks(), hidden) if name.startswith("babyai-")]
+    assert len(rooms) == 37
+    for name in rooms:
+        env = make_env(name, render_mode=None)
+        missions = (env.reset(seed=seed)[0]["text_observation"] for seed in range(20))
+        visible = (
+            not any(re.search(pattern, mission) for pattern in hidden_missions(hidden))
+            for mission in missions
+        )
+        assert any(visible), name
+        env.close()
 
 
 def test_hidden_missions_leave_the_source():

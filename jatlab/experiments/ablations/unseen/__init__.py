@@ -7,10 +7,12 @@ repeated (retrieve), a model is trained on them, from random weights (clone) or 
 agent's (fine-tune, lora), or the in-context agent acts from them, as it is (in-context) or trained
 on (in-context-tuned).
 
-`unseen` is of Meta-World's tasks, `unseen-bodies` of MuJoCo's and `unseen-rooms` of BabyAI's.
-`few-shown` asks the same of tasks outside the benchmarks, which jatlab-mini was not shown: a
-variant that starts from jatlab-mini has it in place of the ordinary agent.
+`unseen` is of Meta-World's tasks, `unseen-bodies` of MuJoCo's, `unseen-rooms` of BabyAI's and
+`unseen-game` of Atari's. `few-shown` asks the same of tasks outside the benchmarks, which
+jatlab-mini was not shown: a variant that starts from jatlab-mini has it in place of the ordinary
+agent.
 
+- `variants`: what is compared
 - `known`: what the small agents learn, and how
 - `methods`: what is made of the demonstrations
 - `tuning`, `lora`: training on them

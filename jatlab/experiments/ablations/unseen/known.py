@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jatlab.experiments.ablations.tasks import PICKUP_BOX
-from jatlab.experiments.ablations.variants import OBJECT, REACH
+from jatlab.experiments.ablations.variants import GAME, OBJECT, REACH
 from jatlab.experiments.recipes import stages
 from jatlab.experiments.recipes.splits import hidden_missions, remaining
 from jatlab.tasks import get_task, task_names
@@ -43,6 +43,11 @@ class Known:
     training: dict[str, Any] = field(default_factory=dict)
     in_context: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def frames(self) -> bool:
+        """Whether the tasks observe frames."""
+        return get_task(self.old[0]).observation == "image"
+
     def tasks(self) -> list[str]:
         """The tasks that are not held out."""
         return remaining(task_names(self.domain), self.without)
@@ -61,6 +66,22 @@ KNOWN = (
         (OBJECT, "babyai-open-door"),
         {"optimizer": "muon", "lr": 3e-3, "symmetries": True, "steps": 1500},
         {"steps": 2500},
+    ),
+    Known(
+        "atari",
+        ("pong",),
+        10,
+        0.2,
+        8,
+        (GAME, "atari-boxing"),
+        {
+            "optimizer": "muon",
+            "lr": 3e-3,
+            "accumulate": 1,
+            "frames_predicted": 0.125,
+            "steps": 1000,
+        },
+        {"steps": 1000},
     ),
 )
 # of all domains
@@ -108,6 +129,9 @@ def context_agent(known: Known, folder: Path, seed: int) -> Agent:
         seed: of its training.
     """
     fields = IN_CONTEXT | known.in_context
+    if known.frames:  # compared by a network that was not shown the task either
+        base_agent(known, folder, seed)
+        fields |= {"frame_encoder": str(folder / known.domain / f"agent-{seed}")}
     return _trained(known, folder, f"in-context-{seed}", fields | {"seed": seed})
 
 

@@ -84,6 +84,11 @@ def known_agent(shown: Shown) -> Agent:
     return agent
 
 
+def frames_by(shown: Shown) -> Agent | None:
+    """The agent whose encoder compares a task's frames: one that was not shown it either."""
+    return known_agent(shown) if get_task(shown.task).observation == "image" else None
+
+
 def untrained(shown: Shown) -> Agent:
     """An agent with random weights, of the size of the one that knows other tasks."""
     from jatlab.agents.agent import Agent
@@ -123,7 +128,7 @@ def _zero_shot(shown: Shown) -> Made:
 
 
 def _retrieve(shown: Shown) -> Made:
-    agent = RetrieveAndPlay(shown.task, shown.store())
+    agent = RetrieveAndPlay(shown.task, shown.store(), encoder=frames_by(shown))
     return agent, {
         "training_minutes": 0.0,
         "timesteps": len(agent.index),
@@ -135,7 +140,7 @@ def _in_context(shown: Shown) -> Made:
     from jatlab.agents.retrieval.in_context import InContextAgent
 
     known = context_agent(shown.known, shown.folder, shown.seed)
-    agent = InContextAgent(known, shown.task, shown.store())
+    agent = InContextAgent(known, shown.task, shown.store(), encoder=frames_by(shown))
     costs = {"training_minutes": 0.0, "timesteps": len(agent.index)}
     return agent, costs | {"parameters": _size(agent.model) + _stored(agent.index)}
 
@@ -146,9 +151,10 @@ def _in_context_tuned(shown: Shown) -> Made:
 
     agent, store = context_agent(shown.known, shown.folder, shown.seed), shown.store()
     model, source = _copy(agent), window_source(store, agent, shown.known.window)
-    fact = _tune(model, context_source(source, agent, shown.seed), shown)
+    encoder = frames_by(shown)
+    fact = _tune(model, context_source(source, agent.settings, shown.seed, encoder), shown)
     tuned = Agent(model, agent.tokenizer, {"name": shown.variant.name}, agent.settings)
-    player = InContextAgent(tuned, shown.task, store)
+    player = InContextAgent(tuned, shown.task, store, encoder=encoder)
     return player, fact | {"parameters": _size(model) + _stored(player.index)}
 
 

@@ -58,8 +58,9 @@ def ingredients(variant: Variant) -> list[Any]:
         variant: with a method.
     """
     shown = {task: shown_demonstrations(task) for task in variant.tasks}
-    knows = variant.start is None and variant.method not in ("retrieve", "clone")
-    in_context = variant.method in ("in-context", "in-context-tuned")
     known = known_to(variant.tasks[0])
+    alone = not known.frames and variant.method in ("retrieve", "clone")
+    knows = variant.start is None and not alone
+    in_context = variant.method in ("in-context", "in-context-tuned")
     learnt = [asdict(known), IN_CONTEXT if in_context else TRAINING] if knows else [known.window]
     return [MODEL, shown, TUNING, *learnt]

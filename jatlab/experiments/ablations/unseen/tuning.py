@@ -11,6 +11,7 @@ from jatlab.experiments.recipes import stages
 
 if TYPE_CHECKING:
     from jatlab.agents.agent import Agent
+    from jatlab.agents.settings import AgentSettings
     from jatlab.data.storage import EpisodeStore
     from jatlab.data.windows import WindowSource
 
@@ -74,13 +75,21 @@ def window_source(store: EpisodeStore, agent: Agent, window: int) -> WindowSourc
     return source_for(store, agent.model.config, agent.tokenizer, window, True, weight)
 
 
-def context_source(source: WindowSource, agent: Agent, seed: int) -> WindowSource:
-    """The same demonstrations as queries, each behind what is retrieved from the others."""
+def context_source(
+    source: WindowSource, settings: AgentSettings, seed: int, encoder: Agent | None
+) -> WindowSource:
+    """The same demonstrations as queries, each behind what is retrieved from the others.
+
+    Args:
+        source: of the demonstrations.
+        settings: of the in-context agent.
+        seed: of what is retrieved from.
+        encoder: of frames; None where there are none.
+    """
     from jatlab.agents.retrieval.retrieve import frame_encoder
     from jatlab.data.retrieval.context import ContextSource
 
-    settings = agent.settings
-    encode = frame_encoder() if source.store.task.observation == "image" else None
+    encode = None if encoder is None else frame_encoder(encoder)
     return ContextSource(
         source, source.episodes, settings.retrieved, settings.sharpness, seed, encode
     )
