@@ -61,7 +61,7 @@ def test_frames_are_compared_by_the_recipes_encoder(in_context, tmp_path):
         val_fraction=0.0,
     )
     setup = resolve(config)
-    [source] = arrange(open_sources(setup, config), setup, config).train
+    [source] = arrange(open_sources(setup, config), setup, config).sources
     features = frame_encoder(encoder)(source.store.columns["image_observations"])
     for query, [first, *_] in enumerate(source.neighbours):
         own = query // 6
