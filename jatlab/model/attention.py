@@ -97,7 +97,15 @@ class KeyValueCache:
         # a token left out goes, invisible, into a slot that the next token takes
         self.slots = torch.where(index < 0, 1, index % self.capacity)
         self.index[self.write_rows, self.slots] = index
-        self.used = max(self.used, int(self.slots.max()) + 1)
+        first, last = self.slots.aminmax()
+        self.used = max(self.used, int(last) + 1)
+        self.span = self._same_slots(int(first), rows)
+
+    def _same_slots(self, first: int, rows: Tensor | None) -> slice | None:
+        """The slots, if they follow each other and are those of all rows: faster to write to."""
+        span = slice(first, first + self.slots.shape[1])
+        expected = torch.arange(span.start, span.stop, device=self.slots.device)
+        return span if rows is None and bool((self.slots == expected).all()) else None
 
     def forget(self, rows: Tensor) -> None:
         """Empty the rows chosen by the boolean (or index) tensor ``rows``."""
@@ -122,6 +130,9 @@ class KeyValueCache:
         return self._extend(self.keys[layer], key), self._extend(self.values[layer], value)
 
     def _extend(self, store: Tensor, new: Tensor) -> Tensor:
+        if self.span is not None:
+            store[:, :, self.span] = new
+            return store[:, :, : self.used].to(new.dtype)
         # (B, N, L, D) -> (B, L, N, D), the order in which two lists of indices address `store`
         store[self.write_rows, :, self.slots] = new.transpose(1, 2).to(store.dtype)
         held = store if self.write_rows is self.rows else store[self.write_rows[:, 0]]
@@ -161,25 +172,59 @@ class DualAttention(nn.Module):
             The mixed values (B, L, H), and the weights (B, N, L, S) or None.
         """
         projections = (self.query, self.key, self.value)
-        query, key, value = (self._split(project(x)) for project in projections)
+        query, key, value = (self.split(project(x)) for project in projections)
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)
         mask, dropout = masks[self.kind], self.dropout * self.training
         if mask is not None and mask.ndim == BLOCKED:
             mixed, weights = _attend_in_blocks(query, key, value, mask, dropout), None
         else:
-            attend = _attend_recording if record or _few(query) else _attend
-            mixed, weights = attend(query, key, value, mask, dropout)
+            mixed, weights = attend(query, key, value, mask, dropout, record)
         return self.output(mixed.transpose(1, 2).flatten(2)), weights  # (B, N, L, D) -> (B, L, H)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, L, H) -> (B, N, L, D)
+    def split(self, x: Tensor) -> Tensor:
+        """Cut the vectors into heads, (B, L, H) -> (B, N, L, D)."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    dropout: float = 0.0,
+    record: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Mix the values of the keys that each query sees.
+
+    Args:
+        query: (B, N, L, D).
+        key: (B, N, S, D).
+        value: (B, N, S, D).
+        mask: booleans (1 or B, 1, L, S), or None for causal attention.
+        dropout: share of the weights that are left out.
+        record: return the weights too.
+
+    Returns:
+        The mixed values (B, N, L, D), and the weights (B, N, L, S), or perhaps None.
+    """
+    if record:
+        return _attend_recording(query, key, value, mask, dropout)
+    if mask is not None and _few(query):
+        return _attend_few(query, key, value, mask), None
+    return _attend(query, key, value, mask, dropout)
 
 
 def _few(query: Tensor) -> bool:
     """Whether attention is faster spelled out: when acting on a CPU in float32."""
     acting = query.device.type == "cpu" and not torch.is_grad_enabled()
     return acting and query.dtype == torch.float32 and query.shape[-2] <= FEW
+
+
+def _attend_few(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """Attention of few queries in float32, spelled out."""
+    scores = query @ key.transpose(-1, -2)  # (B, N, L, S)
+    return scores.masked_fill_(~mask, torch.finfo(torch.float32).min).softmax(-1) @ value
 
 
 def _attend(
@@ -202,7 +247,7 @@ def _attend(
 def _attend_recording(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
 ) -> tuple[Tensor, Tensor | None]:
-    """The same, spelled out, so that the weights can be kept."""
+    """The same with its weights."""
     if mask is None:
         shape = (query.shape[-2], key.shape[-2])
         mask = torch.ones(shape, dtype=torch.bool, device=key.device).tril()

@@ -15,14 +15,14 @@ Until the first cut both equal a forward pass over the episode so far.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from jatlab.model.attention import KeyValueCache
 from jatlab.model.door import Door
-from jatlab.model.linear.layer import pack
+from jatlab.model.linear.step import PackedTrunk
 from jatlab.model.transformer import cache_masks
 from jatlab.utils.checks import require, whole_number
 
@@ -85,7 +85,7 @@ class Memory:
             "the model's positions",
         )
         self.model, self.policy = model, policy
-        pack(model.trunk)
+        self.trunk = PackedTrunk(model.trunk)
         # `published` feeds three tokens beside those that are kept
         capacity = 2 * self.context + (3 if policy == "published" else 0)
         self.cache = KeyValueCache(config, batch, capacity, weight.device, weight.dtype)
@@ -162,9 +162,11 @@ class Memory:
 
     def _feed(self, tokens: Tensor, index: Tensor, positions: Tensor, record: bool) -> Recall:
         self.cache.reserve(index)
-        hidden, attentions, _ = self.model.trunk(
-            tokens, self._masks(index), positions, self.cache, record
-        )
+        masks, attentions = self._masks(index), cast(tuple[Tensor, ...], ())
+        if record:
+            hidden, attentions, _ = self.model.trunk(tokens, masks, positions, self.cache, record)
+        else:
+            hidden = self.trunk(tokens, masks, positions, self.cache)
         self.time = self.time + 1
         action, observation = (tuple(a[:, :, place] for a in attentions) for place in (-2, -1))
         return Recall(hidden[:, -1], hidden[:, -2], observation, self.cache.key_index(), action)

@@ -38,9 +38,8 @@ class Linear(nn.Linear):
             return F.linear(x, self.weight, self.bias)
         if x.device.type != "cpu":
             return F.linear(x, self.weight, self.bias)
-        if self._packed is not None and x.dtype == self._packed.dtype and self._is_current():
-            product = torch.ops.mkldnn._linear_pointwise
-            return product(x.contiguous(), self._packed, self.bias, "none", [], "")
+        if self.is_packed(x.dtype):
+            return self.product(x.contiguous())
         if x.dtype != torch.float32 or not 1 < x.numel() // self.in_features <= FEW:
             return F.linear(x, self.weight, self.bias)
         rows = x.reshape(-1, self.in_features).contiguous()  # transposed already, it is slow
@@ -61,13 +60,27 @@ class Linear(nn.Linear):
         if self._packed is not None:
             self._packed = self._packed_from = None
 
-    def _is_current(self) -> bool:
-        """Whether the weight is still the one that was copied."""
-        if self._packed_from is None:
+    def is_packed(self, dtype: torch.dtype) -> bool:
+        """Whether there is a copy of this type, of the weights as they are."""
+        if self._packed is None or self._packed_from is None or self._packed.dtype != dtype:
             return False
-        before, version = self._packed_from
-        same = before.data_ptr() == self.weight.data_ptr()
-        return same and version == _version(self.weight)
+        (before, version), weight = self._packed_from, self.weight
+        return before.data_ptr() == weight.data_ptr() and version == _version(weight)
+
+    def product(self, x: Tensor, then: str = "none") -> Tensor:
+        """What `forward` gives, (…, in) -> (…, out), by the packed copy.
+
+        Args:
+            x: in memory row by row, of the copy's type.
+            then: "gelu" (tanh form) of each number, or "none".
+        """
+        form = "tanh" if then == "gelu" else ""
+        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, then, [], form)
+
+    def product_plus(self, x: Tensor, other: Tensor) -> Tensor:
+        """``product(x) + other``, where ``other`` is (…, out)."""
+        product = torch.ops.mkldnn._linear_pointwise.binary
+        return product(x, other, self._packed, self.bias, "add")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the copy, which is made again where the layer arrives."""

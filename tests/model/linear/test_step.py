@@ -1,0 +1,177 @@
+"""A step of acting on packed weights gives the trunk's numbers, or leaves the trunk to compute."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from jatlab.model import JatModel
+from jatlab.model.config import JatConfig
+from jatlab.model.linear import step
+from jatlab.model.linear.int8 import to_int8
+from jatlab.model.linear.layer import can_pack
+from jatlab.model.linear.step import PackedTrunk
+from jatlab.model.memory import Memory
+
+ROWS, STEPS, SIZE = 3, 9, 48
+CLOSE = {torch.float32: {"atol": 2e-6, "rtol": 1e-5}, torch.bfloat16: {"atol": 0.06, "rtol": 0.02}}
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def model(request):
+    if not can_pack(torch.zeros(1, dtype=request.param)):
+        pytest.skip(f"PyTorch has no packed products in {request.param} here")
+    torch.manual_seed(0)
+    return JatModel(little()).to(request.param)
+
+
+def little():
+    return JatConfig.preset(
+        "nano",
+        hidden_size=SIZE,
+        num_heads=4,
+        num_layers=2,
+        attention_types=[[["global", "local"], 1]],
+        window_size=4,
+    )
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """How many blocks took the short way."""
+    taken, ordinary = [], step.PackedBlock.__call__
+
+    def call(self, *given):
+        taken.append(1)
+        return ordinary(self, *given)
+
+    monkeypatch.setattr(step.PackedBlock, "__call__", call)
+    return taken
+
+
+def played(model, policy="recompute", rows=ROWS, record=False, before=lambda memory, t: None):
+    """The hidden states of a few steps; the last row begins again after the third."""
+    model.eval()
+    torch.manual_seed(1)
+    memory = Memory(model, rows, policy, 5)
+    found = []
+    for t in range(STEPS):
+        before(memory, t)
+        tokens = torch.randn(2, rows, SIZE).to(model.text_embedding.weight.dtype)
+        starts = torch.zeros(rows, dtype=torch.bool)
+        starts[-1] = t == 3
+        recall = memory.step(*tokens, starts | (t == 0), record)
+        found.append(torch.stack([recall.observation, recall.action]))
+    return torch.stack(found).float()
+
+
+@pytest.mark.parametrize("policy", ["recompute", "published"])
+@pytest.mark.parametrize("rows", [1, ROWS])
+def test_the_numbers_are_the_trunks(model, short, monkeypatch, policy, rows):
+    packed = played(model, policy, rows)
+    assert len(short) == 2 * STEPS
+    monkeypatch.setattr(PackedTrunk, "_fits", lambda *given: False)
+    expected = played(model, policy, rows)
+    assert len(short) == 2 * STEPS
+    torch.testing.assert_close(packed, expected, **CLOSE[model.text_embedding.weight.dtype])
+
+
+def test_changed_weights_count_at_once(model, short):
+    def change(memory, t):
+        if t == 4:
+            with torch.no_grad():
+                memory.model.trunk.blocks[1].mlp.up.weight.mul_(1.5)
+
+    before, now = played(model), played(model, before=change)
+    assert len(short) == 2 * (STEPS + 4)
+    torch.testing.assert_close(now[:4], before[:4])
+    assert not torch.allclose(now[4], before[4])
+    torch.testing.assert_close(played(model)[4:], played(model)[4:])
+
+
+def test_norms_and_biases_are_not_copied(model):
+    def change(memory, t):
+        with torch.no_grad():
+            for block in memory.model.trunk.blocks if t == 4 else ():
+                block.mlp_norm.weight.mul_(2)
+                block.attention.output.bias.add_(1)
+
+    def change_and_refuse(memory, t):
+        memory.trunk.as_built = False
+        change(memory, t)
+
+    same = copy.deepcopy(model)
+    expected = played(same, before=change_and_refuse)
+    found, close = played(model, before=change), CLOSE[model.text_embedding.weight.dtype]
+    torch.testing.assert_close(found, expected, **close)
+
+
+def _replace(model):
+    model.trunk.blocks[0].mlp = nn.Identity()
+
+
+def _override(model):
+    block = model.trunk.blocks[0]
+    block.mlp.forward = lambda x: 0 * x
+
+
+def _subclass(model):
+    class Louder(nn.LayerNorm):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    model.trunk.blocks[1].mlp_norm = Louder(SIZE).to(model.text_embedding.weight.dtype)
+
+
+def _watch(model):
+    model.trunk.blocks[0].register_forward_hook(lambda module, given, made: (0 * made[0], made[1]))
+
+
+@pytest.mark.parametrize("change", [_replace, _override, _subclass, _watch])
+def test_a_trunk_that_is_not_as_built_computes_itself(model, short, change):
+    before = played(model)
+    taken = len(short)
+    change(model)
+    after = played(model)
+    assert len(short) == taken and not torch.allclose(before, after)
+
+
+def test_a_hook_set_during_play_is_called(model):
+    seen = []
+
+    def watch(memory, t):
+        if t == 5:
+            layer = memory.model.trunk.blocks[1].attention.output
+            layer.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape))
+
+    played(model, before=watch)
+    assert seen.count((ROWS, 2, SIZE)) == STEPS - 5
+
+
+def test_what_records_or_is_long_or_trains_goes_the_ordinary_way(model, short):
+    played(model, record=True)
+    assert not short
+    memory = Memory(model.eval(), 1, context=5)
+    long = torch.zeros(1, 4, SIZE, dtype=model.text_embedding.weight.dtype)
+    places = torch.arange(4)[None]
+    memory.cache.reserve(places)
+    with torch.no_grad():
+        memory.trunk(long, memory._masks(places), places, memory.cache)
+        assert not short
+        memory.cache.reserve(places[:, :2])
+        given = long[:, :2], memory._masks(places[:, :2]), places[:, :2], memory.cache
+        memory.trunk(*given)
+        assert len(short) == 2
+        model.train()
+        memory.trunk(*given)
+    model.eval()
+    memory.trunk(*given)  # with gradients
+    assert len(short) == 2
+
+
+def test_int8_weights_go_the_ordinary_way(short):
+    torch.manual_seed(0)
+    model = JatModel(little())
+    to_int8(model)
+    assert torch.isfinite(played(model)).all() and not short
