@@ -13,6 +13,7 @@ from jatlab.experiments.ablations.tasks import register_all
 from jatlab.experiments.ablations.unseen import known, methods, run_unseen, runs
 from jatlab.experiments.ablations.unseen.lora import RANK, add_lora, merge_lora
 from jatlab.experiments.ablations.variants import SHOWN, Variant
+from jatlab.experiments.recipes import mini
 from jatlab.experiments.recipes.splits import ML45, find_split
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
@@ -93,6 +94,7 @@ def test_variants_are_of_tasks_held_out(name):
     assert all(other == first for other in rest)
     others = set(first.tasks())
     assert not others & set(HELD_OUT[name]) and set(first.old) < others
+    assert others < set(mini.all_tasks())
 
 
 def test_missions_held_out_are_hidden_from_the_agents_of_other_rooms(tmp_path):

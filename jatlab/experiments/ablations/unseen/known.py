@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jatlab.experiments.ablations.tasks import PICKUP_BOX
 from jatlab.experiments.ablations.variants import GAME, OBJECT, REACH
-from jatlab.experiments.recipes import stages
+from jatlab.experiments.recipes import mini, stages
 from jatlab.experiments.recipes.splits import hidden_missions, remaining
-from jatlab.tasks import get_task, task_names
+from jatlab.tasks import domain_of, get_task
 
 if TYPE_CHECKING:
     from jatlab.agents.agent import Agent
@@ -49,8 +49,9 @@ class Known:
         return get_task(self.old[0]).observation == "image"
 
     def tasks(self) -> list[str]:
-        """The tasks that are not held out."""
-        return remaining(task_names(self.domain), self.without)
+        """The tasks that are not held out, of those that jatlab-mini learns."""
+        names = [name for name in mini.all_tasks() if domain_of(name) == self.domain]
+        return remaining(names, self.without)
 
 
 ARMS = Known("metaworld", ("ml45",), 20, 0.8, 8, (REACH, "metaworld-drawer-open"))
