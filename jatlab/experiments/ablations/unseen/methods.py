@@ -25,6 +25,7 @@ from jatlab.tasks import get_task
 
 if TYPE_CHECKING:
     from jatlab.agents.agent import Agent
+    from jatlab.data.retrieval.index import DemonstrationIndex
     from jatlab.data.windows import WindowSource
     from jatlab.experiments.ablations.variants import Variant
 
@@ -114,9 +115,10 @@ def _size(model: Any) -> int:
     return sum(weights.numel() for weights in model.parameters())
 
 
-def _stored(index: Any) -> int:
-    """The numbers that an index stores in place of weights."""
-    return len(index) * (index.task.observation_size + index.task.action_size)
+def _stored(index: DemonstrationIndex, encoder: Agent | None) -> int:
+    """The numbers that an index compares and repeats, in place of weights: of frames, features."""
+    seen = index.task.observation_size if encoder is None else encoder.model.config.hidden_size
+    return len(index) * (seen + index.task.action_size)
 
 
 # --- the methods
@@ -128,21 +130,22 @@ def _zero_shot(shown: Shown) -> Made:
 
 
 def _retrieve(shown: Shown) -> Made:
-    agent = RetrieveAndPlay(shown.task, shown.store(), encoder=frames_by(shown))
+    encoder = frames_by(shown)
+    agent = RetrieveAndPlay(shown.task, shown.store(), encoder=encoder)
     return agent, {
         "training_minutes": 0.0,
         "timesteps": len(agent.index),
-        "parameters": _stored(agent.index),
+        "parameters": _stored(agent.index, encoder),
     }
 
 
 def _in_context(shown: Shown) -> Made:
     from jatlab.agents.retrieval.in_context import InContextAgent
 
-    known = context_agent(shown.known, shown.folder, shown.seed)
-    agent = InContextAgent(known, shown.task, shown.store(), encoder=frames_by(shown))
+    known, encoder = context_agent(shown.known, shown.folder, shown.seed), frames_by(shown)
+    agent = InContextAgent(known, shown.task, shown.store(), encoder=encoder)
     costs = {"training_minutes": 0.0, "timesteps": len(agent.index)}
-    return agent, costs | {"parameters": _size(agent.model) + _stored(agent.index)}
+    return agent, costs | {"parameters": _size(agent.model) + _stored(agent.index, encoder)}
 
 
 def _in_context_tuned(shown: Shown) -> Made:
@@ -155,7 +158,7 @@ def _in_context_tuned(shown: Shown) -> Made:
     fact = _tune(model, context_source(source, agent.settings, shown.seed, encoder), shown)
     tuned = Agent(model, agent.tokenizer, {"name": shown.variant.name}, agent.settings)
     player = InContextAgent(tuned, shown.task, store, encoder=encoder)
-    return player, fact | {"parameters": _size(model) + _stored(player.index)}
+    return player, fact | {"parameters": _size(model) + _stored(player.index, encoder)}
 
 
 def _tuned(shown: Shown) -> Made:
