@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jatlab.model.config import GRID_INTEGERS
-from jatlab.model.door import FRAMES, LARGEST
+from jatlab.model.inputs.door import FRAMES, LARGEST
 from jatlab.tasks import Task
 from jatlab.tasks.task import Observation
 from jatlab.utils.checks import require, whole_number

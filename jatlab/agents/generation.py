@@ -19,7 +19,7 @@ from torch import Tensor
 
 from jatlab.agents.sampling import tempered
 from jatlab.model.attention import KeyValueCache
-from jatlab.model.linear.step import PackedTrunk
+from jatlab.model.packed import PackedTrunk
 from jatlab.model.transformer import cache_masks
 from jatlab.utils.checks import check_temperature, require, whole_number
 

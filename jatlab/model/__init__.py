@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jatlab.model.attention import DualAttention, KeyValueCache
-    from jatlab.model.inputs import JatOutput
+    from jatlab.model.inputs.batch import JatOutput
     from jatlab.model.jat import JatModel
     from jatlab.model.objectives import Objective
 
 _HOME = {
     "DualAttention": "jatlab.model.attention",
     "JatModel": "jatlab.model.jat",
-    "JatOutput": "jatlab.model.inputs",
+    "JatOutput": "jatlab.model.inputs.batch",
     "KeyValueCache": "jatlab.model.attention",
     "Objective": "jatlab.model.objectives",
 }

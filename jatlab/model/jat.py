@@ -18,9 +18,9 @@ from jatlab.model.attention import DualAttention
 from jatlab.model.checkpoint.pretrained import PretrainedModule
 from jatlab.model.config import JatConfig
 from jatlab.model.decoders import Decoding, DiscreteObservationDecoder, ImageDecoder
-from jatlab.model.door import Door, check_inputs
 from jatlab.model.encoders import ContinuousEncoder, DiscreteEncoder, ImageEncoder, PatchEncoder
-from jatlab.model.inputs import JatOutput, TextBatch, Timesteps, first_copy, with_reward
+from jatlab.model.inputs.batch import JatOutput, TextBatch, Timesteps, first_copy, with_reward
+from jatlab.model.inputs.door import Door, check_inputs
 from jatlab.model.losses import action_loss, next_token_loss, observation_loss
 from jatlab.model.objectives import EVERYTHING, Objective
 from jatlab.model.transformer import Transformer, sequence_masks
@@ -99,7 +99,7 @@ class JatModel(Decoding, PretrainedModule):
 
         Raises:
             ValueError: for an impossible combination, a wrong shape, type or value, or more tokens
-                than positions; see `jatlab.model.door`.
+                than positions; see `jatlab.model.inputs.door`.
         """
         record = output_attentions or output_hidden_states
         inputs = {

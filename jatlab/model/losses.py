@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jatlab.model.config import GRID_INTEGERS
 from jatlab.model.encoders import repeat_to, symlog
-from jatlab.model.inputs import Timesteps, with_reward
+from jatlab.model.inputs.batch import Timesteps, with_reward
 
 
 def squared_error(prediction: Tensor, target: Tensor, mask: Tensor, weight: Tensor) -> Tensor:

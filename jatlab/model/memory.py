@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from jatlab.model.attention import KeyValueCache
-from jatlab.model.door import Door
-from jatlab.model.linear.step import PackedTrunk
+from jatlab.model.inputs.door import Door
+from jatlab.model.packed import PackedTrunk
 from jatlab.model.transformer import cache_masks
 from jatlab.utils.checks import require, whole_number
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from jatlab.model.config import JatConfig
-from jatlab.model.inputs import Timesteps
+from jatlab.model.inputs.batch import Timesteps
 from jatlab.utils.checks import require
 
 

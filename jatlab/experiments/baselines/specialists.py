@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from jatlab.model.config import GRID_CELLS, GRID_INTEGERS, JatConfig
-from jatlab.model.inputs import JatOutput
+from jatlab.model.inputs.batch import JatOutput
 from jatlab.tasks import Task
 
 HIDDEN = 256  # of the perceptron

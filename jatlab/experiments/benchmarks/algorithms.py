@@ -23,8 +23,8 @@ from jatlab.agents.agent import Agent
 from jatlab.experiments.benchmarks.apart import call_apart, peak_megabytes
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
-from jatlab.model.door import check_inputs
 from jatlab.model.encoders import DiscreteEncoder
+from jatlab.model.inputs.door import check_inputs
 from jatlab.model.memory import Memory
 from jatlab.model.transformer import MLP, sequence_masks
 from jatlab.utils.console import say

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from jatlab.model.attention import hide_past_actions, visible_keys
 from jatlab.model.config import GRID_INTEGERS, JatConfig
-from jatlab.model.inputs import Timesteps
+from jatlab.model.inputs.batch import Timesteps
 from jatlab.model.jat import JatModel
 from jatlab.model.losses import action_loss, next_token_loss, observation_loss
 from jatlab.model.transformer import LayerMasks

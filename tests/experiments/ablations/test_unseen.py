@@ -97,7 +97,7 @@ def test_variants_are_of_tasks_held_out(name):
     assert others < set(mini.all_tasks())
 
 
-def test_missions_held_out_are_hidden_from_the_agents_of_other_rooms(tmp_path):
+def test_agents_of_other_rooms_never_see_missions_held_out(tmp_path):
     rooms = known.known_to("babyai-go-to-obj")
     fields = known.TRAINING | rooms.training | {"seed": 3}
     recipe = known.recipe(rooms, tmp_path, "agent-3", fields)

@@ -15,7 +15,7 @@ from jatlab.experiments.benchmarks.device import made_up
 from jatlab.experiments.benchmarks.hardware import measured_bandwidth
 from jatlab.experiments.benchmarks.reference import actors, everyday, queries, run
 from jatlab.model.config import JatConfig
-from jatlab.model.inputs import Timesteps
+from jatlab.model.inputs.batch import Timesteps
 from jatlab.model.linear.int8 import _has_products
 from jatlab.model.tokenization import TextTokenizer
 

@@ -28,7 +28,7 @@ from transformers import GPTNeoConfig, GPTNeoModel
 from jatlab.model.config import JatConfig
 from jatlab.model.decoders import DiscreteObservationDecoder, ImageDecoder
 from jatlab.model.encoders import ImageEncoder, PatchEncoder, repeat_to
-from jatlab.model.inputs import JatOutput, TextBatch, Timesteps, with_reward
+from jatlab.model.inputs.batch import JatOutput, TextBatch, Timesteps, with_reward
 from jatlab.model.losses import action_loss, next_token_loss, observation_loss
 
 INITIAL = 0.02  # standard deviation of the published initial weights

@@ -1,6 +1,6 @@
 """What goes into a forward pass, a batch of timesteps or of text, and what comes out.
 
-`jatlab.model.door` checks the inputs.
+`jatlab.model.inputs.door` checks the inputs.
 
 Letters: B batch, T timesteps, S text tokens, n and m values of a vector, k integers of a grid and
 its mission.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jatlab.model import JatModel
 from jatlab.model.checkpoint.names import official_name
-from jatlab.model.door import Door
+from jatlab.model.inputs.door import Door
 from jatlab.model.memory import Memory
 from tests.support import plain
 from tests.support.fuzzing import COUNTS, fuzz

@@ -6,13 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from jatlab.model import JatModel
+from jatlab.model import JatModel, packed
 from jatlab.model.config import JatConfig
-from jatlab.model.linear import step
 from jatlab.model.linear.int8 import to_int8
 from jatlab.model.linear.layer import can_pack
-from jatlab.model.linear.step import PackedTrunk
 from jatlab.model.memory import Memory
+from jatlab.model.packed import PackedTrunk
 
 ROWS, STEPS, SIZE = 3, 9, 48
 CLOSE = {torch.float32: {"atol": 2e-6, "rtol": 1e-5}, torch.bfloat16: {"atol": 0.06, "rtol": 0.02}}
@@ -40,13 +39,13 @@ def little():
 @pytest.fixture
 def short(monkeypatch):
     """How many blocks took the short way."""
-    taken, ordinary = [], step.PackedBlock.__call__
+    taken, ordinary = [], packed.PackedBlock.__call__
 
     def call(self, *given):
         taken.append(1)
         return ordinary(self, *given)
 
-    monkeypatch.setattr(step.PackedBlock, "__call__", call)
+    monkeypatch.setattr(packed.PackedBlock, "__call__", call)
     return taken
 
 

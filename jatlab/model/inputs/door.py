@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jatlab.model.config import GRID_CLASSES, GRID_INTEGERS, JatConfig
-from jatlab.model.inputs import ACTIONS, OBSERVATIONS, TEXT, exactly_one, native
+from jatlab.model.inputs.batch import ACTIONS, OBSERVATIONS, TEXT, exactly_one, native
 from jatlab.utils.checks import require
 
 FRAMES = (4, 84, 84)
