@@ -1,7 +1,7 @@
 """From what the agent senses to one vector a timestep: (B, T, …) -> (B, T, H).
 
 These are the published encoders. Two shortcuts change no number: the discrete encoder projects each
-distinct integer once, and a vector gets its reward, in `inputs.batch.with_reward`, before it is repeated.
+distinct integer once, and a vector gets its reward, in `with_reward`, before it is repeated.
 """
 
 from __future__ import annotations

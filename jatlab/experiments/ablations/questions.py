@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from jatlab.experiments.ablations.new_tasks import NEW_TASKS
-from jatlab.experiments.ablations.unseen.variants import few_shown, held_out, limits
+from jatlab.experiments.ablations.unseen.variants import BODY_STEPS, few_shown, held_out, limits
 from jatlab.experiments.ablations.variants import (
     FRAMES,
     GAME,
@@ -279,7 +279,7 @@ ALL = (
     Ablation(
         "unseen-bodies",
         "The same of two bodies, for agents that were shown the other nine.",
-        held_out(UNSEEN_BODIES),
+        held_out(UNSEEN_BODIES, BODY_STEPS),
     ),
     Ablation(
         "unseen-rooms",

@@ -90,6 +90,8 @@ def test_variants_are_of_tasks_held_out(name):
     assert all(variant.tasks == HELD_OUT[name] and variant.method for variant in variants)
     assert {variant.method for variant in variants} == set(methods.METHODS)
     assert variants[0].method == "zero-shot"
+    trained = {variant.steps for variant in variants[1:]}
+    assert trained == {600 if name == "unseen-bodies" else 150}
     first, *rest = (known.known_to(task) for task in HELD_OUT[name])
     assert all(other == first for other in rest)
     others = set(first.tasks())

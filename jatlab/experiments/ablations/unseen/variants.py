@@ -7,12 +7,16 @@ from jatlab.experiments.ablations.variants import GAME, OBJECT, Variant
 
 SHOWN = (1, 5, 25, 100)  # demonstrations of a task that was never seen
 STEPS = 150  # of training on them
+BODY_STEPS = 600  # a body that falls has learnt little else
 # a mission decides, or a few pixels
 HARD_TO_RETRIEVE = (OBJECT, "babyai-open-door", GAME, "atari-pong")
 
 
-def held_out(tasks: tuple[str, ...]) -> tuple[Variant, ...]:
-    """Each method with a few demonstrations of each task, beside an agent that has none."""
+def held_out(tasks: tuple[str, ...], steps: int = STEPS) -> tuple[Variant, ...]:
+    """Each method with a few demonstrations of each task, beside an agent that has none.
+
+    ``steps`` are those of the training on them.
+    """
     methods = {
         "retrieve and play": "retrieve",
         "cloned": "clone",
@@ -23,7 +27,7 @@ def held_out(tasks: tuple[str, ...]) -> tuple[Variant, ...]:
     }
     none = Variant("zero-shot", tasks, 0, method="zero-shot", shown=0)
     some = [
-        Variant(f"{shown} shown: {name}", tasks, shown, steps=STEPS, method=method, shown=shown)
+        Variant(f"{shown} shown: {name}", tasks, shown, steps=steps, method=method, shown=shown)
         for shown in SHOWN
         for name, method in methods.items()
         if shown > 1 or method != "in-context-tuned"  # which retrieves from another one
