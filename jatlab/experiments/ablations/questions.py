@@ -278,17 +278,17 @@ ALL = (
     ),
     Ablation(
         "unseen-bodies",
-        "The same of two bodies, for agents that were shown the other nine.",
+        "What is made of a few demonstrations of two bodies, where the other nine are known?",
         held_out(UNSEEN_BODIES, BODY_STEPS),
     ),
     Ablation(
         "unseen-rooms",
-        "The same of a level, and of a verb and an object that were never shown together.",
+        "What is made of them in rooms: a new level, and a verb and an object new together?",
         held_out(UNSEEN_ROOMS),
     ),
     Ablation(
         "unseen-game",
-        "The same of a game, for agents that were shown seven others.",
+        "What is made of them in a game, where seven others are known?",
         held_out(UNSEEN_GAME),
     ),
     Ablation(
