@@ -27,6 +27,7 @@ from jatlab.viz.player.timing import time_pictures
 from jatlab.viz.video import pillow
 
 if TYPE_CHECKING:
+    from jatlab.agents.retrieval.retrieve import RetrieveAndPlay
     from jatlab.viz.player.controls import Controls
 
 DRAWN = 15  # pictures a second at most; faster speeds take several timesteps a picture
@@ -55,15 +56,15 @@ class Player(Session):
         agent: The agent.
         task: The task's name; the first that the agent has learnt unless given.
         seed: Of the episode.
-        who: Who plays: "agent", "teacher", "random", "you", or the name of another agent, as
-            `jatlab.load_agent` takes it.
+        who: Who plays: "agent", "retrieve", "teacher", "random", "you", or another agent's name,
+            as `jatlab.load_agent` takes it.
         beside: Who plays the same seed beside them; nobody unless given.
-        temperature: Of the agent's decisions, 0 for always the likeliest action; the agent's own
-            unless given.
+        temperature: Of the agent's decisions, 0 for the likeliest action; its own unless given.
         speed: Timesteps a second.
         endless: Whether the next seed follows when an episode ends while it plays.
         context: Timesteps that the agent remembers; all that fit unless given.
         policy: What happens when they are full; the agent's own policy unless given.
+        retriever: Who "retrieve" is, in the task of its demonstrations.
 
     Raises:
         ValueError: The task, the player or the policy is unknown.
@@ -85,8 +86,9 @@ class Player(Session):
         endless: bool = True,
         context: int | None = None,
         policy: str | None = None,
+        retriever: RetrieveAndPlay | None = None,
     ) -> None:
-        super().__init__(agent, task, seed, who, beside, temperature, context, policy)
+        super().__init__(agent, task, seed, who, beside, temperature, context, policy, retriever)
         self.speed, self.endless, self.closed = speed, endless, False
         self.pending: str | None = None  # the action that you have chosen while it plays
         self.controls: Controls | None = None
@@ -97,8 +99,8 @@ class Player(Session):
     def _make_controls(self) -> Controls | None:
         try:
             from jatlab.viz.player.controls import Controls
-        except ImportError:  # no ipywidgets
-            return None
+        except ImportError:
+            return None  # without ipywidgets
         return Controls(self, self._calls())
 
     def _calls(self) -> dict[str, Callable[..., Any]]:

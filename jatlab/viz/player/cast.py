@@ -1,14 +1,65 @@
-"""Who can play: the agent given, every other agent that is there, the teacher, chance, and you."""
+"""Who can play: agents, retrieve and play, the teacher, chance, and you."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent, shipped_agents
-from jatlab.viz.player.watching import PLAYERS, who_plays
+from jatlab.tasks.task import Action, Observation
+from jatlab.teachers import has_teacher
+from jatlab.teachers.base import Teacher
 
+if TYPE_CHECKING:
+    import gymnasium as gym
+
+    from jatlab.agents.retrieval.retrieve import RetrieveAndPlay
+
+PLAYERS = ("agent", "retrieve", "teacher", "random", "you")
 Choices = list[tuple[str, str]]  # what a menu shows, and the value that it stands for
+
+
+def who_plays(task: str, retriever: RetrieveAndPlay | None = None) -> list[str]:
+    """Who can play a task: "agent", "random" and "you" always.
+
+    "teacher" can where there is one, and "retrieve" where the demonstrations are of this task.
+    """
+    there = {
+        "retrieve": retriever is not None and retriever.task.name == task,
+        "teacher": has_teacher(task),
+    }
+    return [who for who in PLAYERS if there.get(who, True)]
+
+
+class Repeater(Teacher):
+    """Retrieve and play as a teacher: it does what the nearest demonstrated timestep did.
+
+    Args:
+        retriever: With the demonstrations. It is copied, so that two can play from them at once.
+    """
+
+    def __init__(self, retriever: RetrieveAndPlay) -> None:
+        self.agent = copy.copy(retriever)
+        self.agent.retriever = copy.copy(retriever.retriever)
+
+    def reset(self, env: gym.Env, seed: int | None = None) -> None:
+        """Begin an episode."""
+        self.agent.reset(1)
+
+    def act(self, observation: Observation, executed: Action | None = None) -> Action:
+        """The action of the nearest demonstrated timestep."""
+        return self.agent.act(observation)
+
+    @property
+    def note(self) -> str:
+        """What was retrieved last: where it is from, and how far away it was."""
+        near, index = self.agent.neighbours, self.agent.index
+        assert near is not None  # it has acted
+        episode, timestep = index.place(int(near.rows[0, 0]))
+        units = float(near.distances[0, 0]) / index.scale
+        return f"demonstration {episode}, timestep {timestep}\n{units:.2f} units away"
 
 
 class Cast:
@@ -17,10 +68,16 @@ class Cast:
     Args:
         given: The agent that the player was made with.
         runs: The folder in whose folders your own agents are.
+        retriever: Who "retrieve" is, for the task of its demonstrations.
     """
 
-    def __init__(self, given: Agent, runs: str | Path = "runs") -> None:
-        self.given, self.runs = given, Path(runs)
+    def __init__(
+        self,
+        given: Agent,
+        runs: str | Path = "runs",
+        retriever: RetrieveAndPlay | None = None,
+    ) -> None:
+        self.given, self.runs, self.retriever = given, Path(runs), retriever
         self._loaded: dict[str, Agent] = {}
 
     @property
@@ -34,7 +91,7 @@ class Cast:
 
     def names(self, task: str) -> list[str]:
         """Everybody who can play a task: `who_plays`, and the names of the other agents."""
-        return [*who_plays(task), *self.others]
+        return [*who_plays(task, self.retriever), *self.others]
 
     def menu(self, task: str) -> Choices:
         """The same, with the name of the agent given in place of "agent"."""

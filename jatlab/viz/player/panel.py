@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TRACK, ACCENT = (48, 52, 60), (86, 180, 233)
 FRAME, SIDE, MARGIN = 320, 224, 16  # pixels: height of the frame, width of the panel beside it
 BARS = (92, 252)  # pixels: where the bars begin and end
+NOTE = 30  # pixels: height of a note below them
 
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 Bar = tuple[str, float, bool]  # an action's name, its probability or value, whether it was chosen
@@ -47,6 +48,7 @@ class Facts:
         probability: The discrete action's, where the agent says it.
         reward: What the action brought, once it is known.
         ending: How the episode ended, in words; "" while it goes on.
+        note: What else there is to say about the decision, in two short lines; "" if nothing.
     """
 
     task: str
@@ -59,6 +61,7 @@ class Facts:
     probability: float | None = None
     reward: float | None = None
     ending: str = ""
+    note: str = ""
 
 
 def facts_of(
@@ -145,7 +148,10 @@ def panel(draw: ImageDraw, left: int, right: int, facts: Facts) -> None:
         write(draw, (column, FRAME - 42), value, 22, INK)
     count = len(facts.bars)
     first = top + 8 if count > 8 else max(top + 8, BARS[0])
-    height = min(20, (BARS[1] - first) / max(1, count))
+    last = BARS[1] - NOTE if facts.note else BARS[1]
+    height = min(20, (last - first) / max(1, count))
+    for place, line in enumerate(facts.note.splitlines()):
+        write(draw, (left, last + 4 + 15 * place), line, 12, ACCENT)
     for index, bar in enumerate(facts.bars):
         _draw_bar(draw, left, right, first + round(height * index), height, bar, facts.signed)
 

@@ -15,12 +15,13 @@ from jatlab.tasks import get_task, task_names
 from jatlab.tasks.task import Action
 from jatlab.utils.checks import checked, require
 from jatlab.viz.player.canvas import draw_moment
-from jatlab.viz.player.cast import Cast
+from jatlab.viz.player.cast import PLAYERS, Cast, who_plays
 from jatlab.viz.player.saving import demonstration, film_suffix, rollout_of, save_film
-from jatlab.viz.player.watching import PLAYERS, Watch, who_plays
+from jatlab.viz.player.watching import Watch
 from jatlab.viz.web.export import export_html
 
 if TYPE_CHECKING:
+    from jatlab.agents.retrieval.retrieve import RetrieveAndPlay
     from jatlab.data.columns import Episode
     from jatlab.data.recording.playing import Outcome
 
@@ -68,8 +69,9 @@ class Session:
         temperature: float | None = None,
         context: int | None = None,
         policy: str | None = None,
+        retriever: RetrieveAndPlay | None = None,
     ) -> None:
-        self.cast = Cast(agent)
+        self.cast = Cast(agent, retriever=retriever)
         self.who, self.beside = who, beside
         self.task = task or (self.learnt or task_names())[0]
         self.seed, self.speed, self.endless = seed, 8.0, True
@@ -111,10 +113,11 @@ class Session:
             choices = own | dict(layer=None, head=None) | choices
         self._check(vars(self) | choices)
         vars(self).update(choices)
-        there = who_plays(self.task)
-        if self.who == "teacher" not in there and "who" not in choices:
-            self.who = "agent"  # the new task has no teacher
-        if self.beside == "teacher" not in there and "beside" not in choices:
+        # of a new task there may be no teacher, and no demonstrations
+        gone = set(PLAYERS) - set(who_plays(self.task, self.cast.retriever))
+        if self.who in gone and "who" not in choices:
+            self.who = "agent"
+        if self.beside in gone and "beside" not in choices:
             self.beside = None
         self.watch.temperature = self.temperature
         return anew
@@ -154,8 +157,9 @@ class Session:
     def _watch(self, who: str) -> Watch:
         """An episode of one player; only the agent that is shown has the memory chosen."""
         kind, agent = who if who in PLAYERS else "agent", self.cast.agent(who)
-        chosen = (self.context, self.policy) if who == self.who else (None, None)
-        watch = Watch(agent, self.task, self.seed, kind, *chosen)
+        context, policy = (self.context, self.policy) if who == self.who else (None, None)
+        retriever = self.cast.retriever
+        watch = Watch(agent, self.task, self.seed, kind, context, policy, retriever)
         watch.temperature = self.temperature if who == self.who else agent.temperature
         watch.probing = who == self.who
         return watch
@@ -239,7 +243,12 @@ class Session:
     @property
     def about(self) -> str:
         """Who plays, in a few words: whether the agent ever saw the task."""
-        said = {"teacher": "the teacher plays", "random": "random actions", "you": "you play"}
+        said = {
+            "retrieve": "repeats what was demonstrated",
+            "teacher": "the teacher plays",
+            "random": "random actions",
+            "you": "you play",
+        }
         if self.watch.who in said:
             return said[self.watch.who]
         learnt = self.watch.task in self.learnt

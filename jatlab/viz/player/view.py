@@ -99,10 +99,12 @@ def decision(facts: Facts, about: str) -> str:
     low = -1.0 if facts.signed else 0.0
     bars = "".join(bar(name, value, low, 1.0, chosen, None) for name, value, chosen in facts.bars)
     mission = f'<p class="jl-mission">{html.escape(facts.mission)}</p>' if facts.mission else ""
+    words = html.escape(", ".join(facts.note.splitlines()))
+    note = f'<p class="jl-note">{words}</p>' if words else ""
     many = " jl-many" if len(facts.bars) > 9 else ""
     return (
         f"<h4>{html.escape(facts.task)} · {html.escape(about)}</h4>{mission}"
-        f'<div class="{many.strip()}">{bars}</div><div class="jl-numbers">'
+        f'<div class="{many.strip()}">{bars}</div>{note}<div class="jl-numbers">'
         f"<span>timestep<strong>{facts.step}</strong></span>"
         f"<span>return<strong>{facts.total:.4g}</strong></span></div>"
     )

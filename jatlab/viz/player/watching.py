@@ -11,6 +11,7 @@ import textwrap
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,15 +23,18 @@ from jatlab.tasks import get_task, make_env
 from jatlab.tasks.env import TaskEnv
 from jatlab.tasks.frames import draw
 from jatlab.tasks.task import Action
-from jatlab.teachers import TeacherFailed, get_teacher, has_teacher
+from jatlab.teachers import TeacherFailed, get_teacher
 from jatlab.teachers.base import RandomTeacher, Teacher
 from jatlab.teachers.human.keys import Pad
 from jatlab.teachers.human.names import action_names, observations_of
 from jatlab.viz.context import LENGTHS, ContextProbe, share
+from jatlab.viz.player.cast import Repeater, who_plays
 from jatlab.viz.player.panel import FRAME, Facts, facts_of
 from jatlab.viz.video import GROUND, MUTED, font, pillow, resize
 
-PLAYERS = ("agent", "teacher", "random", "you")
+if TYPE_CHECKING:
+    from jatlab.agents.retrieval.retrieve import RetrieveAndPlay
+
 THUMB = 88  # pixels: height of a frame in the strip
 KEPT = 256  # timesteps whose frames are kept, to look back
 
@@ -70,13 +74,8 @@ class Moment:
         return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def who_plays(task: str) -> list[str]:
-    """Who can play a task: "agent", "random" and "you" always, "teacher" where there is one."""
-    return [who for who in PLAYERS if who != "teacher" or has_teacher(task)]
-
-
 class Watch:
-    """One task at a time, played by the agent, its teacher, at random, or by you.
+    """One task at a time, played by the agent, from demonstrations, its teacher, chance, or you.
 
     The agent is a copy that shares the weights: whoever else plays with the agent given here is not
     disturbed.
@@ -85,9 +84,10 @@ class Watch:
         agent: The agent.
         task: The task's name.
         seed: Of the episode.
-        who: "agent", "teacher", "random", or "you", who give `step` every action.
+        who: "agent", "retrieve", "teacher", "random", or "you", who give `step` every action.
         context: Timesteps that the agent remembers; all that fit, unless given.
         policy: What happens when they are full; the agent's own policy unless given.
+        retriever: Who "retrieve" is.
 
     Attributes:
         moments: The last timesteps.
@@ -119,13 +119,14 @@ class Watch:
         who: str = "agent",
         context: int | None = None,
         policy: str | None = None,
+        retriever: RetrieveAndPlay | None = None,
     ) -> None:
         get_task(task)
-        known = who_plays(task)
+        known = who_plays(task, retriever)
         if who not in known:
             raise ValueError(f"{who!r} cannot play {task}: it can be played by {', '.join(known)}")
         self.agent = _copy(agent, context, policy)
-        self.task, self.seed, self.who = task, seed, who
+        self.task, self.seed, self.who, self.retriever = task, seed, who, retriever
         self.temperature, self.probing = agent.temperature, True
         self.moments: deque[Moment] = deque(maxlen=KEPT)
         self.total, self.length, self.reward = 0.0, 0, 0.0
@@ -200,9 +201,15 @@ class Watch:
             most = self.agent.model.config.max_timesteps
             self.probe = ContextProbe(self.agent, [k for k in LENGTHS if k <= most])
         elif self.who != "you":
-            self.teacher = get_teacher(self.task) if self.who == "teacher" else RandomTeacher()
+            self.teacher = self._teacher()
             self.teacher.reset(env, self.seed)
         self._look(env)
+
+    def _teacher(self) -> Teacher:
+        """Who plays in place of the agent and of you."""
+        if self.who == "retrieve" and self.retriever is not None:
+            return Repeater(self.retriever)
+        return get_teacher(self.task) if self.who == "teacher" else RandomTeacher()
 
     def _look(self, env: TaskEnv) -> Moment:
         """See the observation that came, and decide what to do about it."""
@@ -241,6 +248,8 @@ class Watch:
     def _follow(self, moment: Moment) -> None:
         moment.action = self.teacher.act(self.observation)
         moment.facts = facts_of(None, self.observation, moment.action, self, self.names)
+        if isinstance(self.teacher, Repeater):
+            moment.facts.note = self.teacher.note
 
     def _answer(self, action: Action) -> None:
         """Your action, on what is seen now."""

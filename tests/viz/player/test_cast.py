@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import jatlab
+from jatlab import RetrieveAndPlay
 from jatlab.agents.checkpoints import save_agent, shipped_agents
 from jatlab.viz.player.app import Player
 from jatlab.viz.player.cast import Cast
+from jatlab.viz.player.watching import Watch
 from tests.support.little_tasks import GRID, OPEN, PUSH
 from tests.viz.player.driving import change, click, until
 
@@ -95,6 +97,61 @@ def test_a_player_that_was_taken_over_plays_on(agent):
 
     with Player(agent, GRID, endless=False) as first:
         asyncio.run(script())
+
+
+# --- from demonstrations ---
+
+
+@pytest.fixture(scope="module")
+def retriever():
+    """Two demonstrations of PUSH: seeds 5 and 6, each action the number of its timestep."""
+    shown = []
+    for seed in (5, 6):
+        env = jatlab.make_env(PUSH)
+        seen = [env.reset(seed=seed)[0], *(env.step(np.zeros(2))[0] for _ in range(11))]
+        env.close()
+        times = np.arange(12, dtype=np.float32)[:, None] / 12
+        shown.append(
+            {
+                "continuous_observations": np.stack([o["continuous_observation"] for o in seen]),
+                "continuous_actions": np.hstack([times, -times]),
+                "rewards": np.ones(12, np.float32),
+            }
+        )
+    return RetrieveAndPlay(PUSH, shown)
+
+
+def test_retrieve_plays_the_task_of_its_demonstrations_alone(agent, retriever):
+    with Player(agent, GRID, retriever=retriever) as player:
+        assert "retrieve" not in [value for _, value in player.controls.menus["who"].options]
+        with pytest.raises(ValueError, match="'retrieve' cannot play app-grid"):
+            Watch(agent, GRID, who="retrieve", retriever=retriever)
+        change(player, "task", PUSH)
+        assert "retrieve" in [value for _, value in player.controls.menus["who"].options]
+        player.choose(who="retrieve", beside="retrieve")
+        player.choose(task=GRID)
+        assert player.who == "agent" and player.beside is None
+    with pytest.raises(ValueError, match="'retrieve' cannot play app-push"):
+        Watch(agent, PUSH, who="retrieve")
+
+
+def test_retrieve_says_what_it_repeats(agent, retriever):
+    chosen = {"who": "retrieve", "beside": "retrieve", "retriever": retriever}
+    with Player(agent, PUSH, seed=6, endless=False, **chosen) as player:
+        player.advance(4)
+        rival = player.rival.moments[-1]
+        for moment in (player.watch.moments[-1], rival):
+            assert moment.facts.note == "demonstration 1, timestep 4\n0.00 units away"
+            np.testing.assert_allclose(moment.action, [4 / 12, -4 / 12], rtol=1e-6)
+        for text in ("decision", "rival"):
+            words = player.controls.texts[text].value
+            assert "demonstration 1, timestep 4, 0.00 units away" in words
+        assert player.about == "repeats what was demonstrated"
+        said = player.picture
+        player.watch.moments[-1].facts.note = ""
+        silent = player.picture
+        assert (said != silent).any(2).nonzero()[1].min() > 320  # beside the frame
+        assert not retriever.retriever._before  # the one given is not played with
 
 
 # --- you ---
