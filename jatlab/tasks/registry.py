@@ -211,8 +211,13 @@ def domain_of(name: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """A task's name without its domain."""
-    return name.partition("-")[2] or name
+    """A task's name without its domain, or what is read without its source.
+
+    A name of your own that does not begin with a domain stays whole.
+    """
+    first, _, rest = name.partition("-")
+    domains = {task.domain for task in _TASKS.values()}
+    return rest if rest and (first in domains or name in _LANGUAGE) else name
 
 
 def make_env(

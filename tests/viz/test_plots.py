@@ -132,3 +132,4 @@ def test_png_is_written_whole(tmp_path):
         assert image.size == (round(2 * plots.WIDTH * 50), image.height)
         assert image.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
     assert short_name("babyai-go-to-obj") == "go-to-obj" and short_name("plain") == "plain"
+    assert short_name("pickup-box") == "pickup-box"  # no domain
