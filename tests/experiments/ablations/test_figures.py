@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jatlab.experiments.ablations import ABLATIONS, assemble, to_recall
+from jatlab.experiments.ablations import ABLATIONS, assemble, load, to_recall
 from jatlab.experiments.ablations.figures import (
     ablation_figure,
     joint_training_figure,
@@ -114,6 +114,21 @@ def test_methods_are_drawn_over_the_number_of_demonstrations():
     np.testing.assert_allclose(lines["from nothing"], [0.21, 0.51, 0.81, 1.11])
     [none] = [line for line in panels[0].lines if line.get_label() == "zero-shot"]
     np.testing.assert_allclose(none.get_ydata(), 0.01)
+
+
+@pytest.mark.parametrize("name", ["few-shown", "unseen-rooms", "unseen-bodies"])
+def test_all_that_is_shown_lies_within_the_panels(name):
+    panels = shown_figure(load(name)).axes
+    drawn = [
+        value
+        for axes in panels
+        for bar in axes.containers
+        for line in bar.lines[2][0].get_segments()
+        for value in line[:, 1]
+    ]
+    for axes in panels:
+        low, high = axes.get_ylim()
+        assert low <= min(drawn) and max(drawn) <= high
 
 
 def test_tasks_can_be_taken_together():

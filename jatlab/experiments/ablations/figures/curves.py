@@ -171,6 +171,8 @@ def shown_figure(results: AblationResults, together: bool = False) -> Figure:
             _draw_shown(axes, found, number)
             title = "" if together else short_name(task)
             axes.set_title(title, loc="left", size=9, color=INK)
+        low, high = panels[0].get_ylim()  # of all panels: they share it
+        panels[0].set_ylim(min(low, 0), max(high, 1.02))
         panels[0].set_ylabel("score (0: random, 1: our teacher)")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
@@ -201,8 +203,6 @@ def _draw_shown(axes: Axes, found: dict[str, dict[str, Any]], number: dict[str, 
         )  # fmt: skip
     for name in (name for name in found if not number[name]):
         axes.axhline(found[name]["mean"], color=MUTED, linewidth=1, linestyle="--", label=name)
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0), max(high, 1.02))
     axes.set_xticks(range(len(counts)), [str(count) for count in counts])
     axes.set_xlabel("demonstrations of the task")
 
