@@ -30,6 +30,8 @@ class AgentSettings:
             in-context agent (`jatlab.agents.retrieval`), and remembers its episode instead.
         sharpness: lambda of an in-context agent: exp(-lambda d) is the weight of an action that was
             retrieved from d units away.
+        frame_encoder: the agent, a folder or a name, whose encoder compared frames in an in-context
+            agent's training; None: jatlab-mini.
 
     Raises:
         ValueError: for a temperature that is negative or no number, or an unknown policy.
@@ -40,6 +42,7 @@ class AgentSettings:
     cache_policy: str = "recompute"
     retrieved: int = 0
     sharpness: float = 10.0
+    frame_encoder: str | None = None
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)

@@ -99,13 +99,17 @@ class KeyValueCache:
         self.index[self.write_rows, self.slots] = index
         first, last = self.slots.aminmax()
         self.used = max(self.used, int(last) + 1)
-        self.span = self._same_slots(int(first), rows)
+        self.span = self._same_slots(first) if rows is None else None
 
-    def _same_slots(self, first: int, rows: Tensor | None) -> slice | None:
-        """The slots, if they follow each other and are those of all rows: faster to write to."""
-        span = slice(first, first + self.slots.shape[1])
-        expected = torch.arange(span.start, span.stop, device=self.slots.device)
-        return span if rows is None and bool((self.slots == expected).all()) else None
+    def _same_slots(self, first: Tensor) -> slice | None:
+        """The slots, if they follow each other and are those of all rows: faster to write to.
+
+        On a CPU alone; to ask a GPU is to wait for it.
+        """
+        if self.slots.device.type != "cpu":
+            return None
+        span = slice(int(first), int(first) + self.slots.shape[1])
+        return span if bool((self.slots == torch.arange(span.start, span.stop)).all()) else None
 
     def forget(self, rows: Tensor) -> None:
         """Empty the rows chosen by the boolean (or index) tensor ``rows``."""

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 
 from jatlab.model.attention import FEW, DualAttention, attend
 from jatlab.model.linear.layer import Linear, pack
+
+EVERYWHERE = (_global_forward_hooks, _global_forward_pre_hooks)  # of all modules
 
 if TYPE_CHECKING:
     from jatlab.model.attention import KeyValueCache
@@ -39,7 +42,10 @@ class PackedTrunk:
         self.as_built = all(map(_is_as_built, trunk.blocks))
         blocks = cast("list[Block]", list(trunk.blocks)) if self.as_built else []
         self.blocks = [PackedBlock(block) for block in blocks]
-        self.hooks = [module._forward_hooks for module in modules]
+        self.own = [vars(module) for module in modules]
+        # what each module is made of, and what it is made of now
+        self.parts = [(dict(module._modules), module._modules) for module in modules]
+        self.hooks = [*EVERYWHERE, *(module._forward_hooks for module in modules)]
         self.hooks += [module._forward_pre_hooks for module in modules]
 
     def __call__(
@@ -64,7 +70,9 @@ class PackedTrunk:
         """Whether these tokens can take the short way."""
         if not self.as_built or tokens.shape[1] > FEW or self.trunk.training:
             return False
-        if torch.is_grad_enabled() or any(self.hooks):
+        if torch.is_grad_enabled() or any(self.hooks) or any("forward" in own for own in self.own):
+            return False
+        if any(before != now for before, now in self.parts):
             return False
         return all(layer.is_packed(tokens.dtype) for layer in self.layers)
 
@@ -99,10 +107,8 @@ def _normalised(norm: nn.LayerNorm, x: Tensor) -> Tensor:
 
 
 def _is_as_built(block: nn.Module) -> bool:
-    """Whether a block has the modules, and computes what, `Block` says."""
+    """Whether a block has the modules that `Block` gives it."""
     from jatlab.model.transformer import MLP, Block
 
     kinds = [Block, nn.LayerNorm, DualAttention, *[Linear] * 4, nn.LayerNorm, MLP, Linear, Linear]
-    found = list(block.modules())
-    as_listed = [type(module) for module in found] == [*kinds, nn.Dropout]
-    return as_listed and not any("forward" in vars(module) for module in found)
+    return [type(module) for module in block.modules()] == [*kinds, nn.Dropout]

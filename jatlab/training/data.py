@@ -111,7 +111,8 @@ def _in_context(
         )
     shown, arguments = train.episodes, (config.retrieved, config.sharpness, config.seed)
     frames = train.store.task.observation == "image"
-    encode = frame_encoder(load_agent(config.frame_encoder)) if frames else None
+    encoder = load_agent(config.frame_encoder) if frames and config.frame_encoder else None
+    encode = frame_encoder(encoder) if frames else None
     context = ContextSource(train, shown, *arguments, encode, config.permute_actions)
     if not isinstance(held_out, WindowSource):
         return context, None

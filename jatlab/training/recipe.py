@@ -85,8 +85,8 @@ class TrainConfig:
     # in training, change the order and the signs of the numbers of continuous actions, for each
     # sequence anew, so that they must be read from it (docs/design/retrieval.md)
     permute_actions: bool = False
-    # agent whose encoder compares frames: a folder, or "jatlab-mini"; InContextAgent takes it too
-    frame_encoder: str = "jatlab-mini"
+    # agent whose encoder compares frames, in training and in play: a folder; None: jatlab-mini
+    frame_encoder: str | None = None
 
     # --- how the agent plays (its agent.json)
     # domain -> timesteps of a window, in training and in play, where fewer than fit, such as

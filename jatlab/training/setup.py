@@ -135,6 +135,7 @@ def _play_settings(config: TrainConfig, agent: Agent | None) -> AgentSettings:
         windows={**inherited.windows, **(config.windows or {})},
         retrieved=config.retrieved if config.in_context else 0,
         sharpness=config.sharpness,
+        frame_encoder=config.frame_encoder,
     )
 
 

@@ -33,6 +33,7 @@ def in_context(recipe):
 def test_the_agent_says_what_it_is(in_context):
     agent = load_agent(train(replace(in_context, sharpness=4.0)))
     assert (agent.settings.retrieved, agent.settings.sharpness) == (5, 4.0)
+    assert agent.settings.frame_encoder is None
     config = agent.model.config
     assert not config.hide_past_actions and config.observation_loss_coef == 0
     with pytest.raises(ValueError, match="plays from demonstrations"):
@@ -69,6 +70,14 @@ def test_frames_are_compared_by_the_recipes_encoder(in_context, tmp_path):
         among = [row for row in range(18) if row // 6 in searched and row // 6 != own]
         away = np.linalg.norm(features[among] - features[query], axis=1)
         assert first == among[away.argmin()]
+    trained = load_agent(
+        train(replace(config, steps=1, minutes=None, output=str(tmp_path / "seer")))
+    )
+    player = InContextAgent(trained, name, episodes)  # its agent.json names the encoder
+    np.testing.assert_allclose(player.index.encode(episodes[0]["image_observations"]), features[:6])
+    (tmp_path / "other-games").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="other-games"):
+        InContextAgent(trained, name, episodes)
 
 
 def test_nothing_is_retrieved_from_what_is_held_out(in_context):

@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jatlab.agents.agent import Agent
+from jatlab.agents.checkpoints import load_agent
 from jatlab.agents.retrieval.retrieve import Retriever
 from jatlab.data.retrieval.context import retrieved_weight
 from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations
 from jatlab.data.retrieval.search import Neighbours
 from jatlab.model.memory import Recall
 from jatlab.model.transformer import sequence_masks
-from jatlab.tasks import Task
+from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Observation
 from jatlab.utils.checks import require
 
@@ -37,13 +38,14 @@ class InContextAgent(Agent):
         task: the task, or its name.
         demonstrations: episodes, a store of them, or the folder of the data.
         count: use so many demonstrations, the first; None: all.
-        encoder: an agent whose encoder compares frames, that of the training; None: jatlab-mini.
+        encoder: an agent whose encoder compares frames; None: the one of the training, which the
+            settings name.
 
     Attributes:
         neighbours: what was retrieved for the last `act`, n rows of them, the nearest first.
 
     Raises:
-        FileNotFoundError: if the folder has no episode of the task.
+        FileNotFoundError: if the folder has no episode of the task, or the encoder is not there.
         ValueError: for an agent that was not trained for it, and as `DemonstrationIndex`.
     """
 
@@ -62,6 +64,10 @@ class InContextAgent(Agent):
             "`jatlab train --in-context`, or play `jatlab play retrieve TASK --demonstrations "
             "FOLDER`",
         )
+        other = agent.settings.frame_encoder if encoder is None else None
+        frames = (get_task(task) if isinstance(task, str) else task).observation == "image"
+        if other is not None and frames:
+            encoder = load_agent(other)
         self.retriever = Retriever(task, demonstrations, count, encoder)
         shown = f"{self.index.episodes}-{self.index.store.fingerprint}"
         info = agent.info | {"name": f"{name}-{shown}"}
@@ -119,19 +125,21 @@ class InContextAgent(Agent):
             self._tokens[torch.from_numpy(missing)] = self._embed(missing)
             self._embedded[missing] = True
         past = self._tokens[torch.from_numpy(rows)].flatten(1, 2)  # (n, 2 k, H)
-        name, values = self.observe(observations)
-        received = self._tensor(rewards[:, None])
-        observed = self.model.embed_observations(name, values[:, None], received)
-        return torch.cat([past, observed], dim=1)
+        return torch.cat([past, self._observed(observations, rewards)], dim=1)
 
     def _embed(self, rows: np.ndarray) -> Tensor:
         """The tokens o a of stored timesteps, (rows, 2, H)."""
-        name, values = self.observe(self.index.observations(rows))
-        received = self._tensor(self.index.store.columns["rewards"][rows, None])
-        observed = self.model.embed_observations(name, values[:, None], received)
+        rewards = self.index.store.columns["rewards"][rows]
+        observed = self._observed(self.index.observations(rows), rewards)
         done = self._retrieved(rows)[:, None]
         acted = self.model.embed_actions(f"{self.task.action}_actions", done)
         return torch.cat([observed, acted], dim=1)
+
+    def _observed(self, observations: Sequence[Observation], rewards: np.ndarray) -> Tensor:
+        """The tokens of observations and what came with them, (n, 1, H)."""
+        name, values = self.observe(observations)
+        received = self._tensor(rewards[:, None])
+        return self.model.embed_observations(name, values[:, None], received)
 
     def _retrieved(self, rows: np.ndarray) -> Tensor:
         """The demonstrated actions of these rows (…): (…, m), or whole numbers (…)."""

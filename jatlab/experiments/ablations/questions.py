@@ -283,12 +283,12 @@ ALL = (
     ),
     Ablation(
         "unseen-rooms",
-        "What is made of them in rooms: a new level, and a verb and an object new together?",
+        "What is made of a few demonstrations of a new level, or of words new together?",
         held_out(UNSEEN_ROOMS),
     ),
     Ablation(
         "unseen-game",
-        "What is made of them in a game, where seven others are known?",
+        "What is made of a few demonstrations of Pong, where seven other games are known?",
         held_out(UNSEEN_GAME),
     ),
     Ablation(

@@ -126,7 +126,7 @@ def _remembering(policy: str, timesteps: int) -> Agent:
 
 
 def demonstrate(
-    task: str, data: str | Path, count: Callable[[str], tuple[int, float]] = demonstrations
+    task: str, data: str | Path, plan: Callable[[str], tuple[int, float]] = demonstrations
 ) -> None:
     """Record the demonstrations of a task, unless they exist.
 
@@ -136,7 +136,7 @@ def demonstrate(
     Args:
         task: its name; the ablations' own tasks are registered first.
         data: the folder of the demonstrations.
-        count: says how many there are, and how much noise is in them.
+        plan: of a task, how many there are and how much noise is in them.
     """
     from jatlab.data.recording.measuring import measure
     from jatlab.data.recording.record import record
@@ -144,7 +144,7 @@ def demonstrate(
 
     register_all()
     register_new_tasks()
-    episodes, noise = count(task)
+    episodes, noise = plan(task)
     # a worker process does not know the tasks that this process has registered
     workers = 2 if get_task(task).domain in DOMAINS else 0
     record([task], data, episodes, workers, noise=noise, progress=False)

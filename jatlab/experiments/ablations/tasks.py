@@ -154,7 +154,9 @@ class TimedTeacher(ConsoleTeacher):
 class HeldOutMissions(gym.Wrapper):
     """Rooms whose mission is one of those that the split `verb-object` holds out."""
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         """Draw rooms until the mission is one of them."""
         observation, info = self.env.reset(seed=seed, options=options)
         while not is_held_out(observation["text_observation"]):

@@ -47,7 +47,7 @@ UNSEEN_ROOMS = (*SPLITS["level"].tasks, PICKUP_BOX)
 UNSEEN_GAME = SPLITS["pong"].tasks
 SHOWN = {
     **dict.fromkeys((*ML45, *UNSEEN_BODIES, *UNSEEN_ROOMS), (100, 0.0)),
-    **dict.fromkeys(UNSEEN_GAME, (100, 0.2)),  # without noise it starts in few ways, and goes on so
+    **dict.fromkeys(UNSEEN_GAME, (100, 0.2)),  # without noise many would be equal
 }
 
 
