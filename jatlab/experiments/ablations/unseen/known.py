@@ -54,37 +54,49 @@ class Known:
         return remaining(names, self.without)
 
 
-ARMS = Known("metaworld", ("ml45",), 20, 0.8, 8, (REACH, "metaworld-drawer-open"))
-KNOWN = (
-    ARMS,
-    Known("mujoco", ("bodies",), 20, 0.1, 8, ("mujoco-walker", "mujoco-ant")),
-    Known(
-        "babyai",
-        ("level", "verb-object"),
-        300,
-        0.3,
-        32,
-        (OBJECT, "babyai-open-door"),
-        {"optimizer": "muon", "lr": 3e-3, "symmetries": True, "steps": 1500},
-        {"steps": 2500},
-    ),
-    Known(
-        "atari",
-        ("pong",),
-        10,
-        0.2,
-        8,
-        (GAME, "atari-boxing"),
-        {
-            "optimizer": "muon",
-            "lr": 3e-3,
-            "accumulate": 1,
-            "frames_predicted": 0.125,
-            "steps": 1000,
-        },
-        {"steps": 1000},
-    ),
+ARMS = Known(
+    "metaworld",
+    ("ml45",),
+    episodes=20,
+    noise=0.8,
+    window=8,
+    old=(REACH, "metaworld-drawer-open"),
 )
+BODIES = Known(
+    "mujoco",
+    ("bodies",),
+    episodes=20,
+    noise=0.1,
+    window=8,
+    old=("mujoco-walker", "mujoco-ant"),
+)
+ROOMS = Known(
+    "babyai",
+    ("level", "verb-object"),
+    episodes=300,
+    noise=0.3,
+    window=32,
+    old=(OBJECT, "babyai-open-door"),
+    training={"optimizer": "muon", "lr": 3e-3, "symmetries": True, "steps": 1500},
+    in_context={"steps": 2500},
+)
+GAMES = Known(
+    "atari",
+    ("pong",),
+    episodes=10,
+    noise=0.2,
+    window=8,
+    old=(GAME, "atari-boxing"),
+    training={
+        "optimizer": "muon",
+        "lr": 3e-3,
+        "accumulate": 1,
+        "frames_predicted": 0.125,
+        "steps": 1000,
+    },
+    in_context={"steps": 1000},
+)
+KNOWN = (ARMS, BODIES, ROOMS, GAMES)
 # of all domains
 TRAINING: dict[str, Any] = {
     "steps": 2000,
