@@ -52,7 +52,7 @@ from jatlab.training.state import (
 from jatlab.training.validation import mean_losses
 from jatlab.utils.checks import require
 from jatlab.utils.files import atomic_folder, only_writer
-from jatlab.utils.machine import installed_version, keep_memory
+from jatlab.utils.machine import give_back_memory, installed_version, keep_memory
 from jatlab.utils.manifest import is_whole
 
 __all__ = ["TrainConfig", "Trainer", "TrainingInterrupted", "train"]
@@ -85,8 +85,11 @@ def train(config: TrainConfig, on_report: Report | None = None) -> Path:
     """
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes
     end_with_launcher()
-    with only_writer(Path(config.output)) if is_first else nullcontext():
-        return Trainer(config, on_report).fit()
+    try:
+        with only_writer(Path(config.output)) if is_first else nullcontext():
+            return Trainer(config, on_report).fit()
+    finally:
+        give_back_memory()  # what runs next, in a notebook or a recipe, needs it
 
 
 class Trainer:

@@ -85,3 +85,15 @@ def keep_memory() -> bool:
     options = {trim_threshold: 2**31 - 1, top_pad: 2**28, mmap_threshold: 2**30}
     results = [mallopt(option, value) for option, value in options.items()]
     return all(results)
+
+
+def give_back_memory() -> bool:
+    """Return to the system what the process has freed, and `keep_memory` has kept.
+
+    Returns:
+        Whether there was any: False too where the C library is not glibc.
+    """
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (AttributeError, OSError, TypeError):
+        return False

@@ -75,23 +75,31 @@ def resident():
 block = torch.ones(50_000_000)  # 200 MB
 before = resident()
 del block
+{then}
 print(before - resident())
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-@pytest.mark.parametrize("call, given_back", [("machine.keep_memory()", False), ("", True)])
-def test_freed_memory_is_kept_when_asked_for(call, given_back):
-    result = subprocess.run(
-        [sys.executable, "-c", FREED.format(call=call)], capture_output=True, text=True, check=True
-    )
+@pytest.mark.parametrize(
+    "call, then, given_back",
+    [
+        ("machine.keep_memory()", "", False),
+        ("", "", True),
+        ("machine.keep_memory()", "machine.give_back_memory()", True),
+    ],
+)
+def test_freed_memory_is_kept_until_given_back(call, then, given_back):
+    code = FREED.format(call=call, then=then)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (float(result.stdout) > 150) is given_back
 
 
 def test_another_library_is_no_error(monkeypatch):
     monkeypatch.setattr(machine.ctypes, "CDLL", lambda name: object())
     assert machine.keep_memory() is False
+    assert machine.give_back_memory() is False
 
 
 def test_a_copy_that_was_never_installed_knows_its_version(monkeypatch):
