@@ -92,7 +92,8 @@ print(before - resident())
 )
 def test_freed_memory_is_kept_until_given_back(call, then, given_back):
     code = FREED.format(call=call, then=then)
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (float(result.stdout) > 150) is given_back
 
 
