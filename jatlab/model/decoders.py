@@ -57,8 +57,8 @@ class ImageDecoder(nn.Module):
         for convolve, gate, side in zip(
             convolutions, self.gates, (IMAGE_SIDES[2], IMAGE_SIDES[1]), strict=True
         ):
-            x = _resize(F.leaky_relu(F.instance_norm(convolve(x))), side)  # 22 -> 21, then 42
-            x = gate(x)
+            x = F.leaky_relu(F.instance_norm(convolve(x)), inplace=True)
+            x = gate(_resize(x, side))  # 22 -> 21, then 42
         return last(x).tanh().unflatten(0, hidden.shape[:2])
 
 

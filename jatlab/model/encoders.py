@@ -266,7 +266,7 @@ class ImageEncoder(nn.Module):
         )
         x = frames.flatten(0, 1).to(self.linear.weight.dtype)  # (B T, 4, 84, 84)
         for convolve, gate in zip(self.convolutions, self.gates, strict=True):
-            x = gate(F.leaky_relu(F.instance_norm(convolve(x))))
+            x = gate(F.leaky_relu(F.instance_norm(convolve(x)), inplace=True))
         x = F.adaptive_avg_pool2d(x, self.pool) if self.pool else x
         return self.linear(x.flatten(1)).unflatten(0, frames.shape[:2])
 
