@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +76,23 @@ class EpisodeStore:
         """(E,) timesteps of each episode."""
         return np.diff(self.offsets)
 
+    def part(self, episodes: np.ndarray) -> EpisodeStore:
+        """A store of some of the episodes, by their numbers, in this order.
+
+        Frames stay where they are, which may be on disk; the other columns are copied.
+        """
+        starts, lengths = self.offsets[episodes], self.lengths[episodes]
+        rows = np.concatenate(
+            [start + np.arange(n) for start, n in zip(starts, lengths, strict=True)]
+        )
+        columns: dict[str, np.ndarray] = {
+            name: SomeRows(values, rows) if name == "image_observations" else values[rows]  # type: ignore[misc]
+            for name, values in self.columns.items()
+        }
+        fingerprint = _digest(self.fingerprint.encode(), np.asarray(episodes, np.int64).tobytes())
+        offsets = np.cumsum([0, *lengths])
+        return replace(self, columns=columns, offsets=offsets, fingerprint=fingerprint)
+
     @classmethod
     def of_episodes(cls, task: Task, episodes: Iterable[Episode]) -> EpisodeStore:
         """The store of these episodes, in memory.
@@ -119,6 +136,24 @@ class EpisodeStore:
         if not _is_complete(folder):
             write_cache(folder, lambda temporary: _write(task, files, temporary), _is_complete)
         return _map(task, folder)
+
+
+class SomeRows:
+    """Some rows of a column, copied when they are asked for.
+
+    Args:
+        values: the column (N, ...).
+        rows: (n,) the rows of it that count.
+    """
+
+    def __init__(self, values: np.ndarray, rows: np.ndarray):
+        self.values, self.rows = values, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        return self.values[self.rows[rows]]
 
 
 def flatten(episode: Episode, texts: dict[str, int], where: str = "episode") -> Episode:

@@ -39,6 +39,28 @@ def test_from_disk_and_from_memory_are_the_same(name, tmp_path):
         np.testing.assert_array_equal(mapped, values)
 
 
+@pytest.mark.parametrize("name", [BABYAI, METAWORLD, ATARI])
+def test_a_part_is_the_store_of_these_episodes(name):
+    episodes, whole = store_of(name, [3, 9, 1, 4])
+    part = whole.part(np.array([2, 0, 3]))
+    alone = EpisodeStore.of_episodes(get_task(name), [episodes[i] for i in (2, 0, 3)])
+    np.testing.assert_array_equal(part.offsets, alone.offsets)
+    for column, values in alone.columns.items():
+        mine = part.columns[column][np.arange(8)]
+        if column == "text_observations":
+            mine, values = np.array(part.texts)[mine], np.array(alone.texts)[values]
+        np.testing.assert_array_equal(mine, values)
+    assert part.fingerprint != whole.part(np.array([0, 2, 3])).fingerprint
+
+
+def test_a_part_leaves_frames_where_they_are():
+    _, whole = store_of(ATARI, [3, 9])
+    frames = whole.part(np.array([1])).columns["image_observations"]
+    assert frames.values is whole.columns["image_observations"] and len(frames) == 9
+    np.testing.assert_array_equal(frames[2:4], whole.columns["image_observations"][5:7])
+    np.testing.assert_array_equal(frames[8], whole.columns["image_observations"][11])
+
+
 def test_the_flat_copy_is_written_anew_when_episodes_are_added(tmp_path):
     task = get_task(METAWORLD)
     write_task(tmp_path, METAWORLD, [5, 6])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -138,10 +137,10 @@ class DemonstrationIndex:
 
     def among(self, episodes: np.ndarray) -> DemonstrationIndex:
         """The index of some of the episodes; frames are not encoded again."""
-        rows, part = self._rows(episodes), copy.copy(self)
+        part = copy.copy(self)
         part.__dict__.pop("scale", None)  # it is another one
-        part.store = _some(self.store, rows, self.store.lengths[episodes])
-        part._search = part._make_search(self._stored(rows))
+        part.store = self.store.part(episodes)
+        part._search = part._make_search(self._stored(self._rows(episodes)))
         return part
 
     @cached_property
@@ -194,7 +193,7 @@ class DemonstrationIndex:
             )
         if features is None:
             values = columns[f"{self.task.observation}_observations"]
-            features = self._features(np.asarray(values))
+            features = self._features(values)
         return VectorSearch(features)
 
     def _nearest(
@@ -206,7 +205,7 @@ class DemonstrationIndex:
 
     def _features(self, values: np.ndarray) -> np.ndarray:
         if self.encode is None or self.task.observation != "image":
-            return values
+            return np.asarray(values)
         starts = range(0, len(values), FRAMES_AT_ONCE)
         return np.concatenate([self.encode(values[i : i + FRAMES_AT_ONCE]) for i in starts])
 
@@ -252,8 +251,7 @@ def _open(task: Task, demonstrations: Demonstrations, count: int | None) -> Epis
     if count is not None:
         count = whole_number(count, "count", 1)
     if isinstance(demonstrations, str | Path):
-        folder = expanded(demonstrations) / task.name / "train"
-        demonstrations = read_episodes(folder, task)
+        demonstrations = _in(expanded(demonstrations), task)
     if isinstance(demonstrations, EpisodeStore):
         require(
             demonstrations.task.name == task.name,
@@ -268,20 +266,12 @@ def _open(task: Task, demonstrations: Demonstrations, count: int | None) -> Epis
         f"count is {count}, but there are {have} demonstrations of {task.name}: record more",
     )
     if isinstance(demonstrations, EpisodeStore):
-        return demonstrations if count is None else _first(demonstrations, count)
+        return demonstrations if count is None else demonstrations.part(np.arange(count))
     return EpisodeStore.of_episodes(task, demonstrations[:count])
 
 
-def _first(store: EpisodeStore, count: int) -> EpisodeStore:
-    """A store of the first ``count`` episodes of another."""
-    offsets = store.offsets[: count + 1]
-    columns = {name: values[: offsets[-1]] for name, values in store.columns.items()}
-    return replace(
-        store, columns=columns, offsets=offsets, fingerprint=f"{store.fingerprint}-{count}"
-    )
-
-
-def _some(store: EpisodeStore, rows: np.ndarray, lengths: np.ndarray) -> EpisodeStore:
-    """A store of some rows of another, in memory; ``lengths`` (E,) are of their episodes."""
-    columns = {name: values[rows] for name, values in store.columns.items()}
-    return replace(store, columns=columns, offsets=np.cumsum([0, *lengths]))
+def _in(folder: Path, task: Task) -> EpisodeStore | list[Episode]:
+    """The demonstrations in a folder of data. Frames stay on disk: an hour of them is gigabytes."""
+    if task.observation == "image":
+        return EpisodeStore.open(task, folder)
+    return read_episodes(folder / task.name / "train", task)

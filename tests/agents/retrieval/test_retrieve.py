@@ -8,6 +8,7 @@ from jatlab.data.retrieval.index import DemonstrationIndex
 from jatlab.data.storage import EpisodeStore
 from jatlab.tasks import get_task
 from jatlab.teachers import get_teacher
+from tests.support.synthetic import write_task
 
 COLUMNS = ("continuous_observations", "discrete_observations", "text_observations")
 ACTIONS = ("continuous_actions", "discrete_actions", "rewards")
@@ -92,6 +93,20 @@ def test_frames_are_compared_by_an_encoder():
     assert [agent.act({"image_observation": frames[i]}) for i in (4, 2)] == [4, 2]
     with pytest.raises(ValueError, match="observes frames: give encode"):
         DemonstrationIndex(task, [episode])
+
+
+def test_frames_of_a_folder_stay_on_disk(tmp_path):
+    episodes = write_task(tmp_path, "atari-pong", [5, 7, 6])
+    encoder = Agent.untrained()
+    stored = RetrieveAndPlay("atari-pong", tmp_path, 2, encoder)
+    held = RetrieveAndPlay("atari-pong", episodes[:2], encoder=encoder)
+    assert isinstance(stored.index.store.columns["image_observations"].values, np.memmap)
+    observations = [{"image_observation": frames} for frames in episodes[2]["image_observations"]]
+    for agent in (stored, held):
+        agent.reset(6)
+        agent.act(observations)
+    np.testing.assert_array_equal(stored.neighbours.rows, held.neighbours.rows)
+    np.testing.assert_allclose(stored.neighbours.distances, held.neighbours.distances)
 
 
 def test_scale_is_of_other_episodes():

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from jatlab.agents.retrieval.retrieve import RetrieveAndPlay
@@ -60,13 +61,10 @@ class Shown:
 
     def store(self) -> EpisodeStore:
         """The demonstrations: each seed has others, as long as there are enough."""
-        from jatlab.data.episodes import read_episodes
-
-        episodes = read_episodes(self.folder / "shown" / self.task / "train", get_task(self.task))
-        count = self.variant.shown or len(episodes)
-        first = self.seed * count
-        chosen = [episodes[(first + i) % len(episodes)] for i in range(count)]
-        return EpisodeStore.of_episodes(get_task(self.task), chosen)
+        store = EpisodeStore.open(get_task(self.task), self.folder / "shown")
+        have = len(store.lengths)
+        count = self.variant.shown or have
+        return store.part((self.seed * count + np.arange(count)) % have)
 
 
 # --- the agents to begin with
