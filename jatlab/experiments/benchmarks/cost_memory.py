@@ -112,13 +112,13 @@ def _discrete_bytes(config: JatConfig, low: int) -> int:
 def _frame_maps(config: JatConfig) -> tuple[int, int]:
     """Values that the image encoder and the image decoder keep of a frame.
 
-    Each convolution's output, before and after norm, ReLU and gate.
+    Each convolution's output, before norm, after ReLU (which writes where it reads), after gate.
     """
     c1, c2, c3 = config.image_channels
-    encoder = 4 * (c1 * SIDES[1] ** 2 + c2 * SIDES[2] ** 2 + c3 * SIDES[3] ** 2)
+    encoder = 3 * (c1 * SIDES[1] ** 2 + c2 * SIDES[2] ** 2 + c3 * SIDES[3] ** 2)
     decoder = c3 * SIDES[3] ** 2
     decoder += c2 * (2 * (2 * SIDES[3]) ** 2 + 2 * SIDES[2] ** 2)
-    decoder += c1 * 4 * SIDES[1] ** 2
+    decoder += c1 * 3 * SIDES[1] ** 2
     return encoder, decoder
 
 
