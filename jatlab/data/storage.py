@@ -76,21 +76,25 @@ class EpisodeStore:
         """(E,) timesteps of each episode."""
         return np.diff(self.offsets)
 
+    def rows(self, episodes: np.ndarray) -> np.ndarray:
+        """The rows of some episodes, by their numbers, one episode after another."""
+        starts, lengths = self.offsets[episodes], self.lengths[episodes]
+        return np.concatenate(
+            [start + np.arange(n) for start, n in zip(starts, lengths, strict=True)]
+        )
+
     def part(self, episodes: np.ndarray) -> EpisodeStore:
         """A store of some of the episodes, by their numbers, in this order.
 
         Frames stay where they are, which may be on disk; the other columns are copied.
         """
-        starts, lengths = self.offsets[episodes], self.lengths[episodes]
-        rows = np.concatenate(
-            [start + np.arange(n) for start, n in zip(starts, lengths, strict=True)]
-        )
+        rows = self.rows(episodes)
         columns: dict[str, np.ndarray] = {
             name: SomeRows(values, rows) if name == "image_observations" else values[rows]  # type: ignore[misc]
             for name, values in self.columns.items()
         }
         fingerprint = _digest(self.fingerprint.encode(), np.asarray(episodes, np.int64).tobytes())
-        offsets = np.cumsum([0, *lengths])
+        offsets = np.cumsum([0, *self.lengths[episodes]])
         return replace(self, columns=columns, offsets=offsets, fingerprint=fingerprint)
 
     @classmethod

@@ -37,7 +37,7 @@ class Retriever:
 
     Raises:
         FileNotFoundError: if the folder has no episode of the task.
-        ValueError: as `jatlab.data.retrieval.index.DemonstrationIndex`.
+        ValueError, OSError: as `jatlab.data.retrieval.index.DemonstrationIndex`.
     """
 
     def __init__(

@@ -40,6 +40,8 @@ class DemonstrationIndex:
         FileNotFoundError: if the folder has no episode of the task.
         ValueError: without a demonstration, with fewer than ``count``, for those of another task,
             and for frames without an encoder.
+        OSError: when the disk is full, or the folder cannot be written to: frames are laid out flat
+            in it, and read from there.
     """
 
     def __init__(
@@ -133,14 +135,14 @@ class DemonstrationIndex:
         part = self.among(episodes)
         missions = [self.mission(int(row)) for row in rows]
         found = part._nearest(self._stored(rows), missions, min(k, len(part)), None)
-        return Neighbours(self._rows(episodes)[found.rows], found.distances), part.scale
+        return Neighbours(self.store.rows(episodes)[found.rows], found.distances), part.scale
 
     def among(self, episodes: np.ndarray) -> DemonstrationIndex:
         """The index of some of the episodes; frames are not encoded again."""
         part = copy.copy(self)
         part.__dict__.pop("scale", None)  # it is another one
         part.store = self.store.part(episodes)
-        part._search = part._make_search(self._stored(self._rows(episodes)))
+        part._search = part._make_search(self._stored(self.store.rows(episodes)))
         return part
 
     @cached_property
@@ -212,13 +214,6 @@ class DemonstrationIndex:
     def _values(self, observations: Sequence[Observation]) -> np.ndarray:
         name = f"{self.task.observation}_observation"
         return self._features(np.stack([np.asarray(o[name]) for o in observations]))
-
-    def _rows(self, episodes: np.ndarray) -> np.ndarray:
-        """The rows of some episodes, one episode after another."""
-        starts, lengths = self.store.offsets[episodes], self.store.lengths[episodes]
-        return np.concatenate(
-            [start + np.arange(n) for start, n in zip(starts, lengths, strict=True)]
-        )
 
     def _following(self, row: int) -> int | None:
         """The next row of the same episode, if there is one."""
