@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,10 +89,10 @@ class EpisodeStore:
         Frames stay where they are, which may be on disk; the other columns are copied.
         """
         rows = self.rows(episodes)
-        columns: dict[str, np.ndarray] = {
-            name: SomeRows(values, rows) if name == "image_observations" else values[rows]  # type: ignore[misc]
-            for name, values in self.columns.items()
-        }
+        columns: dict[str, np.ndarray] = {}
+        for name, values in self.columns.items():
+            part: Any = SomeRows(values, rows)  # stands in for an array
+            columns[name] = part if name == "image_observations" else part[:]
         fingerprint = _digest(self.fingerprint.encode(), np.asarray(episodes, np.int64).tobytes())
         offsets = np.cumsum([0, *self.lengths[episodes]])
         return replace(self, columns=columns, offsets=offsets, fingerprint=fingerprint)
