@@ -72,7 +72,7 @@ def check_bpe(count: Answer, train: Answer | None = None, cut: Answer | None = N
 
 
 def _check_counts(answer: Answer) -> None:
-    words = [list("abab"), list("ba"), ["c"], ["ab", "a"]]
+    words = [list("abab"), list("ba"), ["c"], ["ab", "a"], list("aaa")]
     raw, right = answer([list(word) for word in words]), count_pairs(words)
     expect(isinstance(raw, dict), f"step 1: return a dict, pair -> count; yours is {kind(raw)}")
     found = {}
@@ -91,6 +91,10 @@ def _check_counts(answer: Answer) -> None:
     expect(
         found.get(("a", "b")) != 1,
         "step 1: ('a', 'b') occurs twice in 'abab': count every place, not every word",
+    )
+    expect(
+        found.get(("a", "a")) != 1,
+        "step 1: ('a', 'a') stands at two places in 'aaa'; count both, though they overlap",
     )
     expect(
         {pair: times for pair, times in found.items() if times} == right,

@@ -164,7 +164,7 @@ def _check_mixer(answer: Answer) -> None:
         order = _order(answer(list(weights), 200), len(weights))
         shares = np.array(weights) / sum(weights)
         counts = np.cumsum(order[:, None] == np.arange(len(weights)), axis=0)  # (200, tasks)
-        ahead = counts - np.arange(1, 201)[:, None] * shares
+        behind = np.arange(1, 201)[:, None] * shares - counts
         last = counts[-1] / 200
         name = f"step 3, weights {weights}"
         if len(set(weights)) > 1:
@@ -183,8 +183,8 @@ def _check_mixer(answer: Answer) -> None:
             f"{name}: all batches of a task come in a row, and the others are forgotten meanwhile",
         )
         expect(
-            np.abs(ahead).max() < 2.5,
-            f"{name}: a task falls {np.abs(ahead).max():.1f} batches behind its share: drawn by "
+            behind.max() < 2.5,
+            f"{name}: a task falls {behind.max():.1f} batches behind its share: drawn by "
             "lot, it may wait for long. Count what each has given, and take the one that is due",
         )
 

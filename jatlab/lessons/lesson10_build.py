@@ -115,6 +115,21 @@ def _check_effect(answer: Answer) -> None:
             "brings. Take the differences first",
         )
         expect(near(width, half), f"step 2: the half width is {half:.4f}, not {width:.4f}")
+    _check_five(answer)
+
+
+def _check_five(answer: Answer) -> None:
+    """Student's t is that of the number of runs, which is not always three."""
+    scores = {"base": dict(enumerate((0.5, 0.6, 0.4, 0.7, 0.5)))}
+    scores["wide"] = dict(enumerate((0.6, 0.8, 0.5, 0.7, 0.9)))
+    half = effect(scores, "wide", "base")[1]
+    given = {name: dict(one) for name, one in scores.items()}
+    _, width = numbers(answer(given, "wide", "base"), "the mean", "the half width")
+    expect(
+        near(width, half),
+        f"step 2: with five seeds in common the half width is {half:.4f}, not {width:.4f}: take "
+        "Student's t and the root for the number of seeds that both have, STUDENT[len(seeds)]",
+    )
 
 
 def _check_findings(answer: Answer) -> None:

@@ -1,4 +1,4 @@
-"""The trunk: GPT-Neo's pre-LayerNorm blocks with dual attention and learned positions."""
+"""The trunk: GPT-Neo's pre-LayerNorm blocks with dual attention and learnt positions."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ LogLine = Mapping[str, Any]  # a line of a run's `log.jsonl`
 def training_figure(log: Sequence[LogLine], total: int | None = None) -> Figure:
     """Three views of a run: the loss of each task, the learning rate, the norm of the gradient.
 
-    The loss has a logarithmic axis, thin lines for the batches trained on and dots for episodes
-    held out.
+    Loss and norm have logarithmic axes; thin lines are the batches trained on, dots episodes held
+    out.
 
     Args:
         log: The run's log lines.
@@ -45,7 +45,10 @@ def training_figure(log: Sequence[LogLine], total: int | None = None) -> Figure:
         rate, norm = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
         _draw_by_step(rate, log, "lr", CYCLE[2])
         _draw_by_step(norm, log, "gradient_norm", CYCLE[3])
-        for axes, label in ((rate, "learning rate"), (norm, "gradient norm")):
+        rate.set_ylim(bottom=0)
+        rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+        norm.set_yscale("log")
+        for axes, label in ((rate, "learning rate"), (norm, "gradient norm\n(log scale)")):
             axes.set_ylabel(label, color=INK)
             axes.set_xlim(0, total or last["step"])
         rate.tick_params(labelbottom=False)
@@ -59,8 +62,6 @@ def training_figure(log: Sequence[LogLine], total: int | None = None) -> Figure:
 def _draw_by_step(axes: Axes, log: Sequence[LogLine], key: str, color: str) -> None:
     steps, values = [line["step"] for line in log], [line[key] for line in log]
     axes.plot(steps, values, color=color, linewidth=1.4)
-    axes.set_ylim(bottom=0)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
 
 
 class LiveCurves:

@@ -196,10 +196,18 @@ def most_frequent_letters(text, count):
     return sorted(counts, key=lambda pair: (-counts[pair], pair))[:count]
 
 
+def count_without_overlap(words):
+    """`aaa` has one pair ('a', 'a'), as it can be merged once."""
+    counts = count_pairs(words)
+    counts["a", "a"] -= 1
+    return counts
+
+
 WRONG = {
     "01.7": [
         (lambda words: count_pairs([[p for w in words for p in w]]), "into the next"),
         (count_once_a_word, "count every place"),
+        (count_without_overlap, "though they overlap"),
         (lambda words: {a + b: n for (a, b), n in count_pairs(words).items()}, "a tuple"),
         ((count_pairs, most_frequent_letters), "count again"),
         ((count_pairs, lambda text, n: learn(text, n)[::-1]), "the first merge is"),

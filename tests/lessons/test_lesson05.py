@@ -166,6 +166,13 @@ def drawn_by_lot(weights, count):
     return np.random.default_rng(0).choice(len(weights), count, p=shares)
 
 
+def turns_by_weight(weights, count):
+    """As many turns as the weight says, the largest weight first: ahead, never far behind."""
+    least = min(weights)
+    turn = [task for task in np.argsort(weights)[::-1] for _ in range(round(weights[task] / least))]
+    return (turn * count)[:count]
+
+
 def in_blocks(weights, count):
     return sorted(schedule(weights, count))
 
@@ -222,6 +229,7 @@ RIGHT = {
     "05.5": [
         (cut_by_package, group_by_sorting, schedule_by_debt),
         (cut_by_package, group, schedule_by_debt),
+        (cut_by_package, group, turns_by_weight),
     ],
     "05.1": [lambda *lengths: np.array(cut(*lengths)), cut_while_left, cut_by_splitting],
     "05.2": [

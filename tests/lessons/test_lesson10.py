@@ -59,7 +59,8 @@ def table_by_names(runs):
 def effect_by_statistics(scores, variant, base):
     pairs = [(s, scores[base][seed]) for seed, s in scores[variant].items() if seed in scores[base]]
     gaps = [a - b for a, b in pairs]
-    return statistics.mean(gaps), 4.303 * statistics.stdev(gaps) / math.sqrt(3)
+    t = {3: 4.303, 5: 2.776}[len(gaps)]
+    return statistics.mean(gaps), t * statistics.stdev(gaps) / math.sqrt(len(gaps))
 
 
 def findings_in_a_loop(scores, base):
@@ -74,6 +75,12 @@ def findings_in_a_loop(scores, base):
 def effect_with(scores, variant, base, ddof=1, t=4.303, root=True):
     gaps = np.array([scores[variant][seed] - scores[base][seed] for seed in (0, 1, 2)])
     return gaps.mean(), t * gaps.std(ddof=ddof) / (3**0.5 if root else 1)
+
+
+def always_three(scores, variant, base):
+    seeds = sorted(scores[variant].keys() & scores[base].keys())
+    gaps = np.array([scores[variant][seed] - scores[base][seed] for seed in seeds])
+    return gaps.mean(), 4.303 * gaps.std(ddof=1) / 3**0.5
 
 
 def all_runs(scores, variant, base):
@@ -104,6 +111,7 @@ WRONG = {
         ((table, lambda *given: effect_with(*given, t=1.96)), "Student's 4.303"),
         ((table, lambda *given: effect_with(*given, root=False)), "the root of their number"),
         ((table, unrelated), "Take the differences first"),
+        ((table, always_three), "with five seeds in common"),
         ((table, lambda s, a, b: (-effect(s, a, b)[0], effect(s, a, b)[1])), "the sign"),
         ((table, effect, only_better), "may be negative"),
         ((table, effect, by_mean), "is no finding"),

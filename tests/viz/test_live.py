@@ -28,7 +28,8 @@ def test_the_figure_has_loss_learning_rate_and_gradient_norm():
     figure = training_figure(lines(5), total=100)
     losses, rate, norm = figure.axes
     labels = [axes.get_ylabel() for axes in figure.axes]
-    assert labels == ["loss (log scale)", "learning rate", "gradient norm"]
+    assert labels == ["loss (log scale)", "learning rate", "gradient norm\n(log scale)"]
+    assert norm.get_yscale() == "log"
     assert losses.get_xlabel() and norm.get_xlabel() == "step"
     assert rate.lines[0].get_xydata().tolist() == [[10 * n, 1e-3 / n] for n in range(1, 6)]
     assert rate.get_xlim() == (0, 100) and losses.get_title(loc="left") == "step 50 of 100, 8 s"

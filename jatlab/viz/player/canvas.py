@@ -59,10 +59,7 @@ def draw_moment(
     pil = pillow()
     image = pil.Image.new("RGB", (WIDTH, HEIGHT), GROUND)
     draw = pil.ImageDraw.Draw(image)
-    frame = now.frame if now.frame.shape[1] <= FRAME else resize(now.frame, FRAME)
-    image.paste(pil.Image.fromarray(frame), ((FRAME - frame.shape[1]) // 2, 0))
-    panel(draw, FRAME + MARGIN, LEFT - MARGIN, now.facts)
-    write(draw, (WIDTH - MARGIN, MARGIN), about, 13, anchor="ra")
+    _draw_decision(image, draw, now, about)
     if now.observed.ndim == 1 and now.observed.dtype.kind == "f":
         _draw_vectors(draw, now)
     else:
@@ -70,6 +67,27 @@ def draw_moment(
     _draw_context(draw, now)
     _draw_past(image, draw, [*past, now], layer, head)
     return np.asarray(image)
+
+
+def draw_beside(moment: Moment, about: str) -> np.ndarray:
+    """The frame and the decision of the one beside, as another row: uint8 (320, 944, 3).
+
+    Args:
+        moment: Of the one beside.
+        about: A line for the corner: who plays.
+    """
+    pil = pillow()
+    image = pil.Image.new("RGB", (WIDTH, FRAME), GROUND)
+    _draw_decision(image, pil.ImageDraw.Draw(image), moment, about)
+    return np.asarray(image)
+
+
+def _draw_decision(image: Image, draw: ImageDraw, now: Moment, about: str) -> None:
+    """The frame, the actions beside it, and in the corner who plays."""
+    frame = now.frame if now.frame.shape[1] <= FRAME else resize(now.frame, FRAME)
+    image.paste(pillow().Image.fromarray(frame), ((FRAME - frame.shape[1]) // 2, 0))
+    panel(draw, FRAME + MARGIN, LEFT - MARGIN, now.facts)
+    write(draw, (WIDTH - MARGIN, MARGIN), about, 13, anchor="ra")
 
 
 # --- what was expected ---

@@ -14,7 +14,7 @@ from jatlab.model.memory import POLICIES
 from jatlab.tasks import get_task, task_names
 from jatlab.tasks.task import Action
 from jatlab.utils.checks import checked, require
-from jatlab.viz.player.canvas import draw_moment
+from jatlab.viz.player.canvas import draw_beside, draw_moment
 from jatlab.viz.player.cast import PLAYERS, Cast, who_plays
 from jatlab.viz.player.saving import demonstration, film_suffix, rollout_of, save_film
 from jatlab.viz.player.watching import Watch
@@ -229,11 +229,15 @@ class Session:
 
     @property
     def picture(self) -> np.ndarray:
-        """What the player shows now, uint8 (560, 944, 3)."""
+        """What the player shows now, uint8 (560, 944, 3); (880, 944, 3) with one beside."""
         layers = self.agent.model.config.num_layers
         if not (self.layer is None or 0 <= self.layer < layers):
             raise ValueError(f"layer {self.layer}: there are layers 0 to {layers - 1}")
-        return draw_moment(self.watch.moments, self.place, self.layer, self.head, self.about)
+        drawn = draw_moment(self.watch.moments, self.place, self.layer, self.head, self.about)
+        if self.rival is None:
+            return drawn
+        moment = self.rival.at(self.watch.moments[self.place].step)
+        return np.vstack([drawn, draw_beside(moment, f"{self.beside}, beside")])
 
     @property
     def over(self) -> bool:

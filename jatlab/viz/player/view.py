@@ -18,7 +18,7 @@ import numpy as np
 from jatlab.viz.attention import by_timestep, reduce_heads
 from jatlab.viz.attention.weights import whose
 from jatlab.viz.player.panel import Facts
-from jatlab.viz.player.watching import Moment, Watch
+from jatlab.viz.player.watching import Moment
 from jatlab.viz.video import pillow
 from jatlab.viz.web.cells import picture_of
 
@@ -70,7 +70,7 @@ def views_of(session: Session, moving: bool) -> Views:
     now = watch.moments[place]
     beside = ""
     if rival is not None:
-        beside = decision(_same_time(rival, now.step).facts, f"{session.beside}, beside")
+        beside = decision(rival.at(now.step).facts, f"{session.beside}, beside")
     return Views(
         decision(now.facts, session.about),
         beside,
@@ -83,12 +83,7 @@ def frame_beside(session: Session) -> np.ndarray | None:
     """The frame of the one beside, at the timestep that is shown; None where nobody is."""
     if session.rival is None:
         return None
-    return _same_time(session.rival, session.watch.moments[session.place].step).frame
-
-
-def _same_time(watch: Watch, step: int) -> Moment:
-    """The moment of a timestep, or the last before it."""
-    return next((m for m in reversed(watch.moments) if m.step <= step), watch.moments[0])
+    return session.rival.at(session.watch.moments[session.place].step).frame
 
 
 # --- who decides what ---

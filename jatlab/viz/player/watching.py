@@ -139,6 +139,10 @@ class Watch:
             self.close()
             raise
 
+    def at(self, step: int) -> Moment:
+        """The moment of a timestep that is kept, or the last before it."""
+        return next((m for m in reversed(self.moments) if m.step <= step), self.moments[0])
+
     # --- play ---
 
     def step(self, action: Action | None = None) -> Moment:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jatlab.viz.player.app import Player
-from jatlab.viz.player.canvas import HEIGHT, WIDTH, draw_moment, picture_of
+from jatlab.viz.player.canvas import FRAME, HEIGHT, LEFT, WIDTH, draw_moment, picture_of
 from tests.support.little_tasks import GAME, GRID, PUSH
 
 
@@ -20,6 +20,20 @@ def test_every_kind_of_observation_is_drawn(agent, task):
         assert player.watch.moments[0].expected is None
         player.advance(99)
         assert player.watch.moments[-1].facts.bars == () and player.picture.shape == first.shape
+
+
+def test_the_one_beside_has_a_row_of_its_own(agent):
+    """It shows its own frame and actions, at the same timestep, and follows the slider."""
+    with Player(agent, GRID, seed=5, beside="random", endless=False) as player:
+        player.advance(3)
+        shown = player.picture
+        assert shown.shape == (HEIGHT + FRAME, WIDTH, 3)
+        whole = draw_moment(player.rival.moments, 3)
+        np.testing.assert_array_equal(shown[HEIGHT:, :LEFT], whole[:FRAME, :LEFT])
+        alone = draw_moment(player.watch.moments, 3, about=player.about)
+        np.testing.assert_array_equal(shown[:HEIGHT], alone)
+        player.index = 1
+        assert (player.picture[HEIGHT:] != shown[HEIGHT:]).any()
 
 
 def test_a_picture_does_not_depend_on_what_came_later(player):
