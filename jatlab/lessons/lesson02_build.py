@@ -223,7 +223,7 @@ def _check_trunk(answer: Answer, model: JatModel, x: Tensor, masks: dict[str, Te
 _TRUNK_MISTAKES = {
     "no positions": "the positions are missing: add positions.weight to the tokens first",
     "no norm": "the last norm is missing: part.norm",
-    "one mask": "every block gets the same mask: that of `one` in part.blocks is one.attention.kind",
+    "one mask": "every block gets the same mask: that of one in part.blocks is one.attention.kind",
     "first only": "only the first block is run: pass the stream through all of part.blocks",
 }
 
