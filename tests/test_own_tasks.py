@@ -175,8 +175,10 @@ def test_measured_scores_make_a_scale(tmp_path):
 def test_scores_that_cannot_be_registered():
     with pytest.raises(ValueError, match="metaworld-reach has measured scores already"):
         register_scores("metaworld-reach", {"teacher": {"mean": 1.0}})
-    for entries in ({"expert": {"mean": 1.0}}, {"teacher": {"std": 1.0}}):
-        with pytest.raises(ValueError, match="expected 'teacher' and 'random', each with a 'mean'"):
+    nan = float("nan")
+    wrong = ({"std": 1.0}, {"mean": nan}, {"mean": "high"}, {"mean": None}, 1.0)
+    for entries in ({"expert": {"mean": 1.0}}, *({"teacher": one} for one in wrong)):
+        with pytest.raises(ValueError, match="'random', each with a finite 'mean'"):
             register_scores(NAME, entries)
 
 

@@ -96,16 +96,21 @@ def load_agent(
     return agent
 
 
-def save_agent(agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | None = None) -> Path:
+def save_agent(
+    agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | str | None = None
+) -> Path:
     """Write an agent; each file is written atomically.
 
     Args:
         agent: what to write.
         folder: where; it is made if need be.
-        dtype: of the stored weights, such as `torch.bfloat16`; None: theirs.
+        dtype: of the stored weights, float32 or bfloat16; None: theirs.
 
     Returns:
         The folder.
+
+    Raises:
+        ValueError: for another dtype, or an agent that was loaded in int8.
     """
     folder = expanded(folder)
     save_weights(agent.model, folder / "model.safetensors", dtype)

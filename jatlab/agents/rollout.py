@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from jatlab.tasks.env import task_of
 from jatlab.tasks.frames import draw
 from jatlab.tasks.task import Action, Observation
 from jatlab.teachers.base import RandomTeacher
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 
 
 class RandomAgent:
@@ -31,10 +32,11 @@ class RandomAgent:
         if task is None:
             raise ValueError("agent.reset needs the task that will be played")
         name = get_task(task).name if isinstance(task, str) else task.name
-        self._env = make_env(name, render_mode=None)  # only for its action space
-        self._policies = [RandomTeacher() for _ in range(n)]
-        for policy, seed in zip(self._policies, self._seeds.generate_state(n), strict=True):
-            policy.reset(self._env, int(seed))
+        self._env = make_env(name, render_mode=None)
+        self._env.close()  # only its action space is asked for
+        self._policies, self._fresh = [RandomTeacher() for _ in range(n)], True
+        for policy, seed in zip(self._policies, self._seeds.spawn(n), strict=True):
+            policy.reset(self._env, int(seed.generate_state(1)[0]))
 
     def act(
         self,
@@ -49,9 +51,12 @@ class RandomAgent:
         if isinstance(observations, dict):
             first = None if starts is None else [starts]
             return self.act([observations], starts=first, seeds=seeds)[0]
-        if seeds is not None and starts is not None:
-            for row in np.flatnonzero(starts).tolist():
-                self._policies[row].reset(self._env, seeds[row])
+        begins = [self._fresh] * len(self._policies) if starts is None else starts
+        self._fresh = False
+        if seeds is not None:
+            for row in np.flatnonzero(begins).tolist():
+                seed = seeds[row]
+                self._policies[row].reset(self._env, None if seed is None else operator.index(seed))
         return [
             policy.act(observation)
             for policy, observation in zip(self._policies, observations, strict=False)
@@ -84,7 +89,7 @@ def rollout(
         agent: who plays.
         env: from `jatlab.make_env`, in gymnasium's wrappers or without.
         seed: of the episode and of the agent's sampling; None: whatever comes next.
-        max_steps: stop after so many timesteps.
+        max_steps: stop after so many timesteps, at least one; None: play to the end.
         record_attention: keep the agent's attention weights.
         render: keep the frames.
         record_predictions: keep probabilities and predicted observations.
@@ -104,23 +109,30 @@ def rollout(
 
     Raises:
         ValueError: if something is to be recorded that the agent does not compute, the environment
-            has no task, or it is to be drawn and cannot be.
+            has no task, it is to be drawn and cannot be, or `max_steps` is no number of timesteps.
     """
     task = task_of(env)
+    if max_steps is not None:
+        max_steps = whole_number(max_steps, "max_steps", 1)
+    recording = _Recording(record_attention, record_predictions)
+    before = getattr(agent, "record_attention", False)
     agent.reset(1, task)
     agent.record_attention = record_attention  # type: ignore[attr-defined]  # of those who attend
-    recording = _Recording(record_attention, record_predictions)
-    observation, info = env.reset(seed=seed)
-    frames = [draw(env.render)] if render else []
-    reward, done = 0.0, False
-    while not done and (max_steps is None or len(recording.rewards) < max_steps):
-        action = agent.act(observation, reward, seeds=None if seed is None else [seed], **choice)
-        recording.decision(observation, action, agent)
-        observation, received, terminated, truncated, info = env.step(action)
-        reward, done = float(received), bool(terminated or truncated)
-        recording.rewards.append(reward)
-        if render:
-            frames.append(draw(env.render))
+    try:
+        observation, info = env.reset(seed=seed)
+        frames = [draw(env.render)] if render else []
+        reward, done = 0.0, False
+        while not done and (max_steps is None or len(recording.rewards) < max_steps):
+            seeds = None if seed is None else [seed]
+            action = agent.act(observation, reward, seeds=seeds, **choice)
+            recording.decision(observation, action, agent)
+            observation, received, terminated, truncated, info = env.step(action)
+            reward, done = float(received), bool(terminated or truncated)
+            recording.rewards.append(reward)
+            if render:
+                frames.append(draw(env.render))
+    finally:
+        agent.record_attention = before  # type: ignore[attr-defined]
     return recording.columns(task, info) | ({"frames": frames} if frames else {})
 
 

@@ -223,4 +223,7 @@ def _origin(facts: dict[str, Any]) -> str:
     """Who played, or what was read."""
     if "policy" not in facts:
         return facts.get("source", "")
-    return f"{facts['teacher']} ({facts['policy']}), noise {facts['noise']:g}"
+    return "; ".join(
+        f"{one['teacher']} ({one['policy']}), noise {one['noise']:g}"
+        for one in facts.get("origins", [facts])
+    )

@@ -31,6 +31,7 @@ from jatlab.evaluation.records import Record, Records, identity
 from jatlab.evaluation.results import LanguageScores, Results, assemble
 from jatlab.tasks import Task, expand, get_task, make_env, modules_of, task_scores
 from jatlab.utils.bars import progress_bar
+from jatlab.utils.checks import whole_number
 from jatlab.utils.console import encodable, stopped
 from jatlab.utils.files import expanded, only_writer
 from jatlab.utils.machine import cores
@@ -109,6 +110,7 @@ def evaluate(
     if temperature is None:
         temperature = getattr(agent, "temperature", 1.0)
     settings = PlaySettings(episodes, seed, envs, greedy, temperature, max_steps)
+    workers = whole_number(workers, "workers")
     if not names:
         raise ValueError(
             "no tasks to evaluate: name at least one, such as babyai-go-to-local, "

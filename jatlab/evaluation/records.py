@@ -22,7 +22,9 @@ def identity(agent: EvaluatedAgent) -> dict[str, Any]:
 
     Returns:
         `name`; `parameters`, their number (None without a model); `fingerprint`, sixteen
-        hexadecimal digits of the weights' SHA-256 (of the name without a model).
+        hexadecimal digits of the weights' SHA-256 (of the name without a model); `plays`, what
+        else decides its actions: its settings but the temperature (which an evaluation sets), its
+        `context` and the demonstrations that it plays from.
     """
     model = getattr(agent, "model", None)
     name = getattr(agent, "info", {}).get("name") or type(agent).__name__
@@ -33,7 +35,17 @@ def identity(agent: EvaluatedAgent) -> dict[str, Any]:
         for key, tensor in sorted(model.state_dict().items()):
             values = tensor.detach().float().cpu().contiguous().numpy()
             digest.update(key.encode() + values.tobytes())
-    return {"name": name, "parameters": parameters, "fingerprint": digest.hexdigest()[:16]}
+    who = {"name": name, "parameters": parameters, "fingerprint": digest.hexdigest()[:16]}
+    return who | {"plays": _ways(agent)}
+
+
+def _ways(agent: EvaluatedAgent) -> dict[str, Any]:
+    """What decides an agent's actions beside its weights; for JSON."""
+    settings = getattr(agent, "settings", None)
+    ways = {} if settings is None else asdict(settings)
+    ways.pop("temperature", None)
+    beside = {key: getattr(agent, key, None) for key in ("context", "demonstrations")}
+    return ways | {key: value for key, value in beside.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -79,19 +91,24 @@ class Records:
 
     def _require_same(self, path: Path, record: Record) -> None:
         """Refuse the record of another evaluation; only `envs` may differ."""
-        wanted = {**asdict(self.settings), "agent": self.agent["fingerprint"]}
-        del wanted["envs"]
-        found = {**record["settings"], "agent": record["agent"]["fingerprint"]}
+        wanted = _compared(asdict(self.settings), self.agent)
+        found = _compared(record["settings"], record["agent"])
         unlike = [
-            f"{key} {found.get(key)!r} instead of {value!r}"
-            for key, value in wanted.items()
-            if found.get(key) != value
+            f"{key} {found.get(key)!r} instead of {wanted.get(key)!r}"
+            for key in (*wanted, *(found.keys() - wanted.keys()))
+            if found.get(key) != wanted.get(key)
         ]
         if unlike:
             raise ValueError(
                 f"{path} is of another evaluation: {', '.join(unlike)}. "
                 f"Choose another output folder, or delete {path.parent}"
             )
+
+
+def _compared(settings: dict[str, Any], agent: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same in the records of one evaluation."""
+    kept = {key: value for key, value in settings.items() if key != "envs"}
+    return kept | {"agent": agent["fingerprint"], **agent.get("plays", {})}
 
 
 def read_record(path: Path) -> Record:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jatlab.model.config import GRID_CELLS, GRID_INTEGERS, JatConfig
+from jatlab.model.linear.layer import version_of
 from jatlab.model.transformer import MLP
 from jatlab.utils.checks import require
 
@@ -166,7 +167,7 @@ class DiscreteEncoder(nn.Module):
     def _projected_table(self) -> Tensor:
         weights = (self._table[0].weight, self.project.weight, self.project.bias)
         # a write to a tensor raises its version
-        version = tuple((w.data_ptr(), w._version) for w in weights)
+        version = tuple((w.data_ptr(), version_of(w)) for w in weights)
         if self._kept is None or self._kept[0] != version:
             self._kept = (version, F.relu(self.project(weights[0])))
         return self._kept[1]

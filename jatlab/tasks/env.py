@@ -16,6 +16,8 @@ from jatlab.tasks.spaces import check_observations, with_task_actions
 from jatlab.tasks.task import Action, Observation, Task
 from jatlab.utils.checks import require, shortened, whole_number
 
+BEGUN = ("observation", "info")
+STEPPED = ("observation", "reward", "terminated", "truncated", "info")
 MAKE_ENV = "jatlab.tasks.registry:make_env"  # as gymnasium names an entry point
 
 
@@ -36,6 +38,27 @@ class VectorObservation(gym.ObservationWrapper):
     def observation(self, observation: np.ndarray) -> Observation:
         """The observation as a dict with one flat vector."""
         return {"continuous_observation": _vector(observation, self._size)}
+
+    def reset(self, **how: Any) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode."""
+        observation, info = _parts(self.env.reset(**how), BEGUN)
+        return self.observation(observation), info
+
+    def step(self, action: Action) -> tuple[Observation, Any, Any, Any, Any]:
+        """Observation, reward, terminated, truncated, info."""
+        observation, *others = _parts(self.env.step(action), STEPPED)
+        return self.observation(observation), *others
+
+
+def _parts(returned: Any, names: tuple[str, ...]) -> Any:
+    """What an environment returned. Raises ValueError where it is not as many values."""
+    found = f"{len(returned)} values" if isinstance(returned, tuple) else "one value"
+    require(
+        isinstance(returned, tuple) and len(returned) == len(names),
+        f"the environment returned {found}: expected {', '.join(names)}, as in gymnasium since "
+        "version 0.26 (the older gym had no truncated, and no info at the beginning)",
+    )
+    return returned
 
 
 def _vector(observation: Any, size: int) -> np.ndarray:
@@ -124,14 +147,15 @@ class TaskEnv(gym.Wrapper):
         """
         seed = self._first_seed if seed is None else _whole_seed(seed)
         self._first_seed, self._steps = None, 0
-        observation, info = self.env.reset(seed=seed, options=options)
+        began = self.env.reset(seed=seed, options=options)
+        observation, info = _parts(began, BEGUN)
         return copy.deepcopy(observation), self._checked(info)
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Observation, reward, terminated, truncated, info."""
         discrete = self.task.action == "discrete"
         action = self._check_choice(action) if discrete else self._check_vector(action)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = _parts(self.env.step(action), STEPPED)
         observation, self._steps = copy.deepcopy(observation), self._steps + 1
         reward, info = self._number(reward), self._checked(info)
         terminated, truncated = self._flag(terminated), self._flag(truncated)
@@ -152,9 +176,10 @@ class TaskEnv(gym.Wrapper):
         return number
 
     def _flag(self, flag: Any) -> bool:
-        one = isinstance(flag, bool | np.bool_ | int) or np.shape(flag) in ((), (1,))
-        self._require(one, "end of the episode", flag, "True or False")
-        return bool(flag)
+        one = np.size(flag) == 1 and np.asarray(flag).dtype.kind in "biuf"
+        number = np.asarray(flag).item() if one else None
+        self._require(number in (0, 1), "end of the episode", flag, "True or False")
+        return bool(number)
 
     def _checked(self, info: Any) -> dict[str, Any]:
         self._require(isinstance(info, dict), "info", info, "a dict")
@@ -169,10 +194,14 @@ class TaskEnv(gym.Wrapper):
         )
 
     def _check_vector(self, action: Action) -> np.ndarray:
-        vector, size = np.array(action, dtype=np.float32), self.task.action_size
+        size = self.task.action_size
+        try:
+            vector = np.array(action, dtype=np.float32)
+        except (TypeError, ValueError):  # a text, a dict, rows of different lengths
+            vector = np.empty((0, 0), np.float32)
         if vector.shape != (size,) or not np.isfinite(vector).all():
             raise ValueError(
-                f"{self.task.name} takes {size} finite numbers as action, got {vector!r}"
+                f"{self.task.name} takes {size} finite numbers as action, got {shortened(action)}"
             )
         return vector
 
@@ -185,7 +214,8 @@ class TaskEnv(gym.Wrapper):
         last = self.task.action_size - 1
         if not 0 <= index <= last:
             raise ValueError(
-                f"{self.task.name} takes an integer from 0 to {last} as action, got {action!r}"
+                f"{self.task.name} takes an integer from 0 to {last} as action, got "
+                f"{shortened(action)}"
             )
         return index
 

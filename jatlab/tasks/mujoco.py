@@ -14,6 +14,7 @@ import numpy as np
 
 from jatlab.tasks.env import VectorObservation
 from jatlab.tasks.task import Task
+from jatlab.utils.checks import whole_number
 
 if TYPE_CHECKING:
     from jatlab.tasks.rendering.backends import Renderer
@@ -31,7 +32,8 @@ class RenderedFrames(gym.Wrapper):
         self, env: gym.Env, render_mode: str | None, camera: CameraChoice = None, size: int = 480
     ):
         super().__init__(env)
-        self._render_mode, self._camera, self._size = render_mode, camera, size
+        self._render_mode, self._camera = render_mode, camera
+        self._size = whole_number(size, "size", 1)
         self._renderer: Renderer | None = None
         self._backend: str | None = None
 

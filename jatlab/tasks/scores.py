@@ -6,10 +6,12 @@ our teachers on today's environments, with episodes and seeds.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,7 @@ def register_scores(
 
     Raises:
         ValueError: For an unknown task, a task with measured scores in the package's file,
-            entries without a mean, and a file without this task.
+            entries without a finite mean, and a file without this task.
         FileNotFoundError: There is no such file.
     """
     get_task(name)
@@ -97,10 +99,16 @@ def register_scores(
         entries = _entries_of(name, expanded(entries))
     known = set(entries) <= {"teacher", "random"}
     require(
-        known and all("mean" in entry for entry in entries.values()),
-        f"scores of {name}: expected 'teacher' and 'random', each with a 'mean', got {entries}",
+        known and all(_has_mean(entry) for entry in entries.values()),
+        f"scores of {name}: expected 'teacher' and 'random', each with a finite 'mean', got "
+        f"{entries}",
     )
     _REGISTERED[name] = {who: _score(entry, "measured") for who, entry in entries.items()}
+
+
+def _has_mean(entry: Any) -> bool:
+    mean = entry.get("mean") if isinstance(entry, Mapping) else None
+    return isinstance(mean, Real) and math.isfinite(mean)
 
 
 def _entries_of(name: str, path: Path) -> dict[str, Any]:

@@ -47,6 +47,14 @@ def whole_number(value: Any, name: str, least: int | None = 0) -> int:
     return number
 
 
+def positive_number(value: Any, name: str) -> float:
+    """A number as a float. Raises `ValueError`, which says the `name`, unless it is above 0."""
+    number = float(value) if isinstance(value, Real) else math.nan
+    wanted = f"{name} is {value!r}: expected a number above 0"
+    require(math.isfinite(number) and number > 0, wanted)
+    return number
+
+
 def check_temperature(value: Any) -> float:
     """A temperature as a number; 0 means always the likeliest choice.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jatlab.utils.checks import positive_number
 from jatlab.utils.files import atomic_write, expanded
 
 if TYPE_CHECKING:
@@ -39,18 +40,18 @@ def save_video(
     Args:
         frames: uint8 (h, w, 3) each, alike in size.
         path: Its suffix says which kind of file.
-        fps: Frames a second.
+        fps: Frames a second, above 0.
         limit: The most bytes that the file may have.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: The suffix is another, there are no frames, their shapes differ, or the limit
-            cannot be met.
+        ValueError: The suffix is another, there are no frames, their shapes differ, `fps` is not
+            above 0, or the limit cannot be met.
         ImportError: Pillow, imageio or imageio-ffmpeg is not installed.
     """
-    path, frames = check_suffix(path), check_frames(frames)
+    path, frames, fps = check_suffix(path), check_frames(frames), positive_number(fps, "fps")
     is_gif = path.suffix.lower() == ".gif"
     if limit is not None:
         return (save_small_gif if is_gif else save_bounded_mp4)(frames, path, fps, limit)

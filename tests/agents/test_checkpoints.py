@@ -4,6 +4,7 @@ from inspect import signature
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import jatlab
 from jatlab.agents.checkpoints import save_agent, shipped_agents
@@ -31,6 +32,22 @@ def test_there_and_back(model, tmp_path):
     card = (tmp_path / "README.md").read_text()
     assert "library_name: jatlab" in card and "More Information Needed" not in card
     assert not list(tmp_path.glob("*.tmp*"))
+
+
+def test_the_dtype_may_be_named_and_must_be_one_that_loads(tmp_path):
+    agent = jatlab.Agent.untrained("nano")
+    for dtype in ("bfloat16", torch.bfloat16):
+        stored = save_file_of(agent, tmp_path / str(dtype), dtype)
+        assert {value.dtype for value in stored.values()} == {torch.bfloat16}
+    for dtype in ("int8", torch.int8, torch.float16, "half"):
+        with pytest.raises(ValueError, match="weights are kept in float32 or bfloat16"):
+            save_agent(agent, tmp_path / "other", dtype)
+    assert not (tmp_path / "other" / "model.safetensors").exists()
+
+
+def save_file_of(agent, folder, dtype):
+    """The tensors of the file that `save_agent` writes."""
+    return load_file(save_agent(agent, folder, dtype) / "model.safetensors")
 
 
 def test_an_agent_there_and_back_in_bfloat16(tmp_path):

@@ -12,9 +12,10 @@ from jatlab.data.episodes import read_episodes
 from jatlab.data.recording.record import record
 from jatlab.evaluation.evaluate import evaluate
 from jatlab.tasks import get_task, make_env
+from jatlab.teachers.human.names import action_names
 from jatlab.training.recipe import TrainConfig
 from jatlab.viz.player.playback import play
-from tests.support.little_tasks import GAME, GRID, PUSH
+from tests.support.little_tasks import GAME, GRID, PUSH, make_agent
 
 made = functools.cache(make_env)  # an environment of each task is enough
 WRAPPERS = [
@@ -112,3 +113,41 @@ def test_a_recipe_keeps_pythons_integers():
     assert type(TrainConfig(steps=1, seed=np.int64(4)).seed) is int
     with pytest.raises(ValueError, match="seed is -1: expected a whole number of at least 0"):
         TrainConfig(steps=1, seed=-1)
+
+
+def test_random_play_follows_the_seed_of_the_episode():
+    """Other seeds give other actions, the same seed the same, in a rollout as in `play`."""
+    agent, env = RandomAgent(), made(GRID)
+    once, other, again = (
+        rollout(agent, env, seed=seed)["discrete_actions"].tolist() for seed in (1, 2, 1)
+    )
+    assert once == again and once != other
+    names = action_names(env)
+    played = [names.index(step.action) for step in play(agent, GRID, 1, quiet=True).steps]
+    assert played == once
+
+
+def test_random_play_without_a_seed_is_new_each_time():
+    agent, env = RandomAgent(), made("mujoco-pendulum")
+    first, second = (rollout(agent, env, max_steps=3)["continuous_actions"] for _ in range(2))
+    assert (first != second).any()
+    same = rollout(RandomAgent(), env, max_steps=3)["continuous_actions"]
+    np.testing.assert_array_equal(first, same)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, "3"])
+def test_a_number_of_steps_that_is_none_is_refused(steps):
+    message = f"max_steps is {steps!r}: expected a whole number of at least 1"
+    for call in (rollout, lambda agent, env, **how: play(agent, GRID, quiet=True, **how)):
+        with pytest.raises(ValueError, match=message):
+            call(RandomAgent(), made(GRID), max_steps=steps)
+
+
+def test_what_is_recorded_ends_with_the_rollout():
+    """Also where it is refused in the middle."""
+    agent = make_agent()
+    rollout(agent, made(GRID), seed=1, max_steps=2, record_attention=True)
+    assert agent.record_attention is False
+    with pytest.raises(TypeError):
+        rollout(agent, made(GRID), seed=1, record_attention=True, no_such_choice=1)
+    assert agent.record_attention is False

@@ -33,6 +33,12 @@ def run(tasks=TASK, agent=None, **options):
     return evaluate(agent or Recorder(), tasks, **settings)
 
 
+@pytest.mark.parametrize("workers", [-3, 2.5, "2"])
+def test_workers_must_be_a_number_of_processes(workers):
+    with pytest.raises(ValueError, match=f"workers is {workers!r}: expected a whole number of at"):
+        run(workers=workers)
+
+
 def test_results_hold_returns_by_seed_and_survive_json():
     results = run()
     task = results["tasks"][TASK]

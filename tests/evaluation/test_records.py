@@ -2,6 +2,7 @@
 
 import pytest
 
+from jatlab.agents.settings import AgentSettings
 from jatlab.evaluation.evaluate import evaluate
 from jatlab.evaluation.records import identity
 from tests.evaluation.seed_env import TASK, Recorder, SeedEnv, make
@@ -38,6 +39,31 @@ def test_records_of_another_agent_are_not_reused(tmp_path):
     run(output=tmp_path)
     with pytest.raises(ValueError, match="another evaluation: agent"):
         run(output=tmp_path, agent=Recorder(name="somebody else"))
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        ({"windows": {"babyai": 4}}, r"windows \{\} instead of \{'babyai': 4\}"),
+        ({"cache_policy": "published"}, "cache_policy 'recompute' instead of 'published'"),
+        ({"context": 4}, "context None instead of 4"),
+        ({"demonstrations": "25-abc"}, "demonstrations None instead of '25-abc'"),
+    ],
+)
+def test_records_of_the_same_weights_played_otherwise(tmp_path, change, says):
+    """Equal weights do not make equal returns: what is remembered and shown counts as well."""
+
+    def player(context=None, demonstrations=None, **settings):
+        one = Recorder()
+        one.settings, one.context = AgentSettings(**settings), context
+        one.demonstrations = demonstrations
+        return one
+
+    run(player(), output=tmp_path)
+    run(player(temperature=0.5), output=tmp_path, temperature=1.0)  # the evaluation's counts
+    with pytest.raises(ValueError, match=says):
+        run(player(**change), output=tmp_path)
+    assert identity(player())["fingerprint"] == identity(player(**change))["fingerprint"]
 
 
 def test_records_do_not_depend_on_how_many_environments_played(tmp_path):

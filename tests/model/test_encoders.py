@@ -289,3 +289,11 @@ def test_some_frames_are_predicted_in_training_and_all_otherwise():
         whole = model.eval()(**inputs)
     assert whole.pred_observations.shape == (2, 7, 4, 84, 84) and drawn.std() > 0
     assert (drawn.mean() - whole.observation_loss).abs() < 4 * drawn.std() / 300**0.5
+
+
+def test_grids_are_read_by_weights_of_inference():
+    """An agent may be loaded under `torch.inference_mode`, where no changes are counted."""
+    usual, ids, rewards = encoder().eval(), torch.randint(0, 9, (2, 3, 6)), torch.randn(2, 3)
+    with torch.inference_mode():
+        there = encoder().eval()
+        torch.testing.assert_close(there(ids, rewards), usual(ids, rewards))

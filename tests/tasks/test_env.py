@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 import jatlab
 from jatlab.tasks import make_env
+from tests.support.odd_tasks import own_task
 
 FEW = [
     "atari-breakout",
@@ -111,6 +113,9 @@ def test_render_modes_and_options(monkeypatch):
     small = make_env("mujoco-pendulum", size=64)
     small.reset()
     assert small.render().shape == (64, 64, 3)
+    for size in ("big", 0, 64.5):
+        with pytest.raises(ValueError, match=f"size is {size!r}: expected a whole number"):
+            make_env("mujoco-pendulum", size=size)
     with pytest.raises(ValueError, match="render_mode is 'rgb_array' or None, not 'human'"):
         make_env("mujoco-pendulum", render_mode="human")
     message = "mujoco-pendulum has no option 'hide_goal'; it has camera, size"
@@ -124,6 +129,9 @@ def test_render_modes_and_options(monkeypatch):
         ("metaworld-reach", [0.0, 0.0, 0.0]),
         ("metaworld-reach", [0.0, 0.0, 0.0, np.nan]),
         ("metaworld-reach", 1),
+        ("metaworld-reach", "left"),
+        ("metaworld-reach", {}),
+        ("metaworld-reach", [[0.0, 0.0], [0.0]]),
         ("babyai-go-to-local", 7),
         ("babyai-go-to-local", -1),
         ("babyai-go-to-local", 1.5),
@@ -136,6 +144,52 @@ def test_an_action_that_does_not_fit_is_refused(name, wrong):
     env.reset()
     with pytest.raises(ValueError, match=f"{name} takes .* as action, got"):
         env.step(wrong)
+
+
+class Answers(gym.Env):
+    """Returns what it is told to."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,))
+    action_space = gym.spaces.Discrete(2)
+    begun, stepped = (np.zeros(1, np.float32), {}), None
+
+    def reset(self, *, seed=None, options=None):
+        return self.begun
+
+    def step(self, action):
+        return self.stepped
+
+
+@pytest.fixture
+def answers():
+    with own_task("env-answers", ("continuous", 1, "discrete", 2), Answers):
+        yield make_env("env-answers")
+
+
+@pytest.mark.parametrize("wrong", [None, float("nan"), "no", 2, [True, False], []])
+def test_an_end_that_is_neither_true_nor_false(answers, wrong):
+    answers.reset()
+    answers.unwrapped.stepped = (np.zeros(1, np.float32), 0.0, wrong, False, {})
+    with pytest.raises(ValueError, match="as end of the episode: expected True or False"):
+        answers.step(0)
+
+
+@pytest.mark.parametrize("end", [True, 1, 1.0, np.bool_(True), np.array([True]), np.float32(1)])
+def test_an_end_may_be_said_in_numpy(answers, end):
+    answers.reset()
+    answers.unwrapped.stepped = (np.zeros(1, np.float32), 0.0, end, False, {})
+    assert answers.step(0)[2] is True
+
+
+def test_an_environment_of_the_old_gym_is_told_apart(answers):
+    """Its step returns four values, its reset the observation alone."""
+    answers.reset()
+    answers.unwrapped.stepped = (np.zeros(1, np.float32), 0.0, True, {})
+    with pytest.raises(ValueError, match="returned 4 values: expected observation, reward, term"):
+        answers.step(0)
+    answers.unwrapped.begun = np.zeros(1, np.float32)
+    with pytest.raises(ValueError, match="returned one value: expected observation, info"):
+        answers.reset()
 
 
 def test_discrete_actions_may_be_numpy_or_torch_integers():

@@ -209,8 +209,9 @@ def test_missions_that_cannot_be_numbers_are_refused():
         gym.NumericMission(make_env("mujoco-ant", render_mode=None))
     with pytest.raises(ValueError, match="words is empty"):
         mission_env(words=[])
-    with pytest.raises(ValueError, match="length is 0"):
-        mission_env(length=0)
+    for length in (0, 2.5, "9"):
+        with pytest.raises(ValueError, match=f"length is {length!r}: expected a whole number"):
+            mission_env(length=length)
     with pytest.raises(ValueError, match=r"does not know: go, to"):
         mission_env(words=["the", "red", "blue"]).reset(seed=0)
     with pytest.raises(ValueError, match="at most 2 are expected"):

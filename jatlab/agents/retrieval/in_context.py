@@ -7,6 +7,7 @@ context, the nearest first, and mixes the action that it predicts with that of t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,14 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jatlab.agents.agent import Agent
-from jatlab.agents.checkpoints import load_agent
 from jatlab.agents.retrieval.retrieve import Retriever
 from jatlab.data.retrieval.context import retrieved_weight
 from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations
 from jatlab.data.retrieval.search import Neighbours
 from jatlab.model.memory import Recall
 from jatlab.model.transformer import sequence_masks
-from jatlab.tasks import Task, get_task
+from jatlab.tasks import Task
 from jatlab.tasks.task import Observation
 from jatlab.utils.checks import require
 
@@ -38,15 +38,17 @@ class InContextAgent(Agent):
         task: the task, or its name.
         demonstrations: episodes, a store of them, or the folder of the data.
         count: use so many demonstrations, the first; None: all.
-        encoder: an agent whose encoder compares frames; None: the one of the training, which the
-            settings name.
+        encoder: the agent whose encoder compares frames, or its name or folder; None: the one of
+            the training, which the settings name.
 
     Attributes:
+        demonstrations: what tells the demonstrations from others, see `Retriever`.
         neighbours: what was retrieved for the last `act`, n rows of them, the nearest first.
 
     Raises:
         FileNotFoundError: if the folder has no episode of the task, or the encoder is not there.
-        ValueError: for an agent that was not trained for it, and as `DemonstrationIndex`.
+        ValueError: for an agent that was not trained for it, one whose settings retrieve more
+            than fits into its positions, and as `DemonstrationIndex`.
     """
 
     def __init__(
@@ -55,22 +57,14 @@ class InContextAgent(Agent):
         task: str | Task,
         demonstrations: Demonstrations,
         count: int | None = None,
-        encoder: Agent | None = None,
+        encoder: Agent | str | os.PathLike[str] | None = None,
     ):
         name = agent.info.get("name", "this agent")
-        require(
-            agent.settings.retrieved,
-            f"{name} is no in-context agent and does not play from demonstrations: train one with "
-            "`jatlab train --in-context`, or play `jatlab play retrieve TASK --demonstrations "
-            "FOLDER`",
-        )
-        other = agent.settings.frame_encoder if encoder is None else None
-        frames = (get_task(task) if isinstance(task, str) else task).observation == "image"
-        if other is not None and frames:
-            encoder = load_agent(other)
+        _check_in_context(agent, name)
+        encoder = agent.settings.frame_encoder if encoder is None else encoder
         self.retriever = Retriever(task, demonstrations, count, encoder)
-        shown = f"{self.index.episodes}-{self.index.store.fingerprint}"
-        info = agent.info | {"name": f"{name}-{shown}"}
+        self.demonstrations = self.retriever.demonstrations
+        info = agent.info | {"name": f"{name}-{self.demonstrations}"}
         super().__init__(agent.model, agent.tokenizer, info, agent.settings)
         self.neighbours: Neighbours | None = None
 
@@ -83,7 +77,8 @@ class InContextAgent(Agent):
         """Get ready for ``n`` environments in lockstep.
 
         Raises:
-            ValueError: for another task than that of the demonstrations.
+            ValueError: for another task than that of the demonstrations, and unless ``n`` is a
+                whole number of at least 1.
         """
         self.retriever.reset(n, task)
         super().reset(n, self.retriever.task)
@@ -166,6 +161,27 @@ class InContextAgent(Agent):
 
     def _expected(self, hidden: Tensor) -> None:
         """It expects no observation: the next token may be another demonstration's."""
+
+
+def _check_in_context(agent: Agent, name: str) -> None:
+    """Raise ValueError unless the agent reads retrieved timesteps, and its positions hold them."""
+    retrieved, room = agent.settings.retrieved, agent.model.config.max_timesteps
+    require(
+        retrieved,
+        f"{name} is no in-context agent and does not play from demonstrations: train one with "
+        "`jatlab train --in-context`, or play `jatlab play retrieve TASK --demonstrations FOLDER`",
+    )
+    require(
+        not agent.model.config.hide_past_actions,
+        f"{name} has hide_past_actions, which hides the retrieved actions from it too: train one "
+        "without, as `jatlab train --in-context` does",
+    )
+    require(
+        retrieved < room,
+        f"{name} retrieves {retrieved} timesteps: with the observation itself these are "
+        f"{retrieved + 1}, and the model has room for {room}; set retrieved to {room - 1} or fewer "
+        "in agent.json",
+    )
 
 
 def softened(choices: Tensor, size: int, distance: Tensor) -> Tensor:

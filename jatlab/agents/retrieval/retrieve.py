@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +21,7 @@ from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations, Enco
 from jatlab.data.retrieval.search import Neighbours
 from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Observation
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, shortened, whole_number
 
 
 class Retriever:
@@ -32,11 +34,15 @@ class Retriever:
         task: the task, or its name.
         demonstrations: episodes, a store of them, or the folder of the data.
         count: use so many demonstrations, the first; None: all.
-        encoder: an agent whose encoder compares frames; None: jatlab-mini, where the task observes
-            frames.
+        encoder: where the task observes frames, the agent whose encoder compares them, or its name
+            or folder; None: jatlab-mini.
+
+    Attributes:
+        demonstrations: what tells these demonstrations, and the encoder that compares their frames,
+            from others: their number and some hexadecimal digits.
 
     Raises:
-        FileNotFoundError: if the folder has no episode of the task.
+        FileNotFoundError: if the folder has no episode of the task, or the encoder is not there.
         ValueError, OSError: as `jatlab.data.retrieval.index.DemonstrationIndex`.
     """
 
@@ -45,19 +51,24 @@ class Retriever:
         task: str | Task,
         demonstrations: Demonstrations,
         count: int | None = None,
-        encoder: Agent | None = None,
+        encoder: Agent | str | os.PathLike[str] | None = None,
     ):
         self.task = get_task(task) if isinstance(task, str) else task
         encode = frame_encoder(encoder) if self.task.observation == "image" else None
         self.index = DemonstrationIndex(self.task, demonstrations, count, encode)
+        self.demonstrations = f"{self.index.episodes}-{self.index.store.fingerprint}"
+        if encode is not None:
+            self.demonstrations += f"-{_told_apart(encode)}"
         self._before: list[int | None] | None = None
 
     def reset(self, n: int, task: str | Task | None) -> None:
         """Get ready for ``n`` environments.
 
         Raises:
-            ValueError: for another task than that of the demonstrations.
+            ValueError: for another task than that of the demonstrations, and unless ``n`` is a
+                whole number of at least 1.
         """
+        n = whole_number(n, "n", 1)
         name = self.task.name if task is None else getattr(task, "name", task)
         require(
             name == self.task.name,
@@ -97,6 +108,7 @@ class RetrieveAndPlay:
 
     Attributes:
         index: the demonstrations.
+        demonstrations: what tells them from others, see `Retriever`.
         neighbours: of the last `act`, one for each environment.
     """
 
@@ -105,20 +117,20 @@ class RetrieveAndPlay:
         task: str | Task,
         demonstrations: Demonstrations,
         count: int | None = None,
-        encoder: Agent | None = None,
+        encoder: Agent | str | os.PathLike[str] | None = None,
     ):
         self.retriever = Retriever(task, demonstrations, count, encoder)
         self.task, self.index = self.retriever.task, self.retriever.index
-        self.info: dict[str, Any] = {
-            "name": f"retrieve-and-play-{self.index.episodes}-{self.index.store.fingerprint}"
-        }
+        self.demonstrations = self.retriever.demonstrations
+        self.info: dict[str, Any] = {"name": f"retrieve-and-play-{self.demonstrations}"}
         self.neighbours: Neighbours | None = None
 
     def reset(self, n: int = 1, task: str | Task | None = None) -> None:
         """Get ready for ``n`` environments in lockstep.
 
         Raises:
-            ValueError: for another task than that of the demonstrations.
+            ValueError: for another task than that of the demonstrations, and unless ``n`` is a
+                whole number of at least 1.
         """
         self.retriever.reset(n, task)
         self._fresh = True
@@ -153,17 +165,17 @@ class RetrieveAndPlay:
         return [self.index.action(row) for row in self.neighbours.rows[:, 0].tolist()]
 
 
-def frame_encoder(agent: Agent | None = None) -> Encoder:
+def frame_encoder(agent: Agent | str | os.PathLike[str] | None = None) -> Encoder:
     """What turns frames (n, 4, 84, 84) into features (n, H): the encoder of an agent's model.
 
     Args:
-        agent: whose; None: jatlab-mini's.
-    """
-    if agent is None:
-        from jatlab.agents.checkpoints import load_agent
+        agent: whose, or its name or folder; None: jatlab-mini's.
 
-        agent = load_agent("jatlab-mini")
-    model = agent.model
+    Raises:
+        FileNotFoundError: if there is no such agent.
+        ValueError: for what is no agent.
+    """
+    model = _named(agent).model
 
     @torch.inference_mode()
     def encode(frames: np.ndarray) -> np.ndarray:
@@ -172,3 +184,22 @@ def frame_encoder(agent: Agent | None = None) -> Encoder:
         return model.image_encoder(pixels[:, None])[:, 0].float().cpu().numpy()
 
     return encode
+
+
+def _told_apart(encode: Encoder) -> str:
+    """Eight hexadecimal digits, which another encoder does not have."""
+    frames = (np.arange(4 * 84 * 84) % 251).astype(np.uint8).reshape(1, 4, 84, 84)
+    return hashlib.sha256(encode(frames).round(2).tobytes()).hexdigest()[:8]
+
+
+def _named(agent: Agent | str | os.PathLike[str] | None) -> Agent:
+    """The agent itself, or the one of this name or folder; None: jatlab-mini."""
+    if agent is None or isinstance(agent, str | os.PathLike):
+        from jatlab.agents.checkpoints import load_agent
+
+        return load_agent("jatlab-mini" if agent is None else agent)
+    require(
+        isinstance(agent, Agent),
+        f"encoder is {shortened(agent)}: expected an agent, or its name or folder",
+    )
+    return agent

@@ -12,7 +12,7 @@ from jatlab.data.convert.lerobot import read_lerobot, write_lerobot
 from jatlab.data.convert.minari import read_minari, write_minari
 from jatlab.data.episodes import episode_files, read_episodes, write_episodes
 from jatlab.tasks import Task, get_task, task_names
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, shortened
 from jatlab.utils.files import atomic_folder, expanded, only_writer, remove_leftovers
 
 FORMATS = ("jatlab", "minari", "lerobot")
@@ -48,14 +48,15 @@ def convert(
         output: folder that gets ``<task>/train/*.parquet`` (jatlab), ``jatlab/<task>-v0`` (minari;
             it is then a ``MINARI_DATASETS_PATH``) or ``<task>`` (lerobot).
         to: "jatlab", "minari" or "lerobot".
-        task: of one data set that does not say so: whose episodes it holds.
+        task: whose episodes the source holds, where it is one data set that does not say so.
 
     Returns:
         The number of episodes of each task.
 
     Raises:
-        ValueError: for an unknown format, a folder without episodes, and episodes that are not the
-            task's.
+        ValueError: for an unknown format, a folder without episodes, several data sets of one task,
+            a ``task`` of several data sets or of one that is called after another, and episodes
+            that are not the task's.
         FileExistsError: the output has the task already.
         BlockingIOError: another process writes one of the tasks into the output.
     """
@@ -72,14 +73,35 @@ def convert(
 
 
 def find(source: Path, task: Task | None) -> list[Found]:
-    """The tasks in a folder. Raises ValueError where a data set does not say its task."""
-    recorded = [Found(get_task(name), source / name / "train", "jatlab") for name in _names(source)]
-    others = [
-        Found(_task_of(folder, task), folder, kind)
+    """The tasks in a folder, each once.
+
+    Args:
+        source: the folder.
+        task: of the one data set in it; None: that which each is called after.
+
+    Raises:
+        ValueError: where a data set does not say its task, or has the name of another one than
+            ``task``; for a ``task`` of several data sets, and for several data sets of one task.
+    """
+    sets = [(source / name / "train", name, "jatlab") for name in _names(source)]
+    sets += [
+        (folder, folder.name.removesuffix("-v0"), kind)
         for kind, mark in MARKS.items()
         for folder in _holding(source, mark)
     ]
-    return recorded + others
+    require(
+        task is None or len(sets) < 2,
+        f"{source} holds {len(sets)} data sets, {shortened([name for _, name, _ in sets])}, and "
+        "--task names the task of one: convert that one's folder alone, or leave --task out",
+    )
+    found = [Found(_task_of(folder, name, task), folder, kind) for folder, name, kind in sets]
+    for one in found:
+        same = [str(other.folder) for other in found if other.task.name == one.task.name]
+        require(
+            len(same) == 1,
+            f"{' and '.join(same)} hold episodes of {one.task.name}: convert one folder at a time",
+        )
+    return found
 
 
 def _holding(source: Path, mark: str) -> list[Path]:
@@ -94,16 +116,21 @@ def _names(source: Path) -> list[str]:
     return [name for name in names if get_task(name).playable]
 
 
-def _task_of(folder: Path, task: Task | None) -> Task:
-    """The task that was named, or the one that the folder is called after."""
-    name = folder.name.removesuffix("-v0")
+def _task_of(folder: Path, name: str, task: Task | None) -> Task:
+    """The task that was named, or the one that the data set is called after."""
+    is_known = name in task_names()
     if task is None:
         require(
-            name in task_names(),
+            is_known,
             f"{folder} does not say whose episodes it holds: name the task, which you may have to "
             "register first (--task)",
         )
         return get_task(name)
+    require(
+        not is_known or name == task.name,
+        f"{folder} says that its episodes are of {name}, and --task that they are of {task.name}: "
+        "leave --task out, or rename the folder if it is wrong",
+    )
     return task
 
 

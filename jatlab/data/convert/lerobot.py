@@ -26,7 +26,7 @@ import numpy as np
 
 from jatlab.data.columns import COLUMN_TYPES, Episode, check_episode, column_names, column_shape
 from jatlab.data.parquet import frames_from_png, frames_to_png, read_parquet, write_table
-from jatlab.utils.checks import require
+from jatlab.utils.checks import checked, require, shortened
 from jatlab.utils.files import atomic_folder, read_json, remove_leftovers, write_json
 
 if TYPE_CHECKING:
@@ -260,21 +260,23 @@ def read_lerobot(folder: Path, task: Task) -> Iterator[list[Episode]]:
     """The episodes of a LeRobot data set as ``task``'s, a list for each of its files.
 
     Raises:
-        ValueError: for another version of the format, a feature that is missing or has another
-            size, and pictures that are videos.
+        ValueError: for another version of the format, a description without features, a feature or
+            a column that is missing, a feature of another size, and pictures that are videos.
     """
-    info = read_json(folder / "meta/info.json")
+    where = folder / "meta/info.json"
+    info = read_json(where)
     version = str(info.get("codebase_version"))
     require(
         version.startswith("v3"),
         f"{folder} is a LeRobot data set of version {version}, not v3: convert it with lerobot",
     )
+    described = checked(info.get("features"), dict[str, dict[str, Any]], f"{where}: features")
     for column in column_names(task):
-        _check_feature(task, column, info["features"], folder)
-    texts = _instructions(folder)
+        _check_feature(task, column, described, folder)
+    texts = _instructions(folder / "meta/tasks.parquet")
     index = 0
     for file in sorted(folder.glob("data/*/*.parquet")):
-        episodes = list(_episodes(file, task, info["features"], texts))
+        episodes = list(_episodes(file, task, texts))
         for episode in episodes:
             check_episode(episode, task, index)
             index += 1
@@ -287,25 +289,35 @@ def _check_feature(task: Task, column: str, described: dict[str, Any], folder: P
         return
     wanted, found = _feature(task, column), described.get(name)
     require(
-        found is not None and list(found["shape"]) == wanted["shape"],
+        found is not None and found.get("shape") == wanted["shape"],
         f"{folder}: {task.name} needs {name} of the shape {wanted['shape']}, the data set has "
-        f"{ {key: one['shape'] for key, one in described.items()} }",
+        f"{ {key: one.get('shape') for key, one in described.items()} }",
     )
 
 
-def _instructions(folder: Path) -> dict[int, str]:
+def _instructions(path: Path) -> dict[int, str]:
     """Number -> words."""
     import pandas as pd
 
-    table = pd.read_parquet(folder / "meta/tasks.parquet").reset_index()
+    table = pd.read_parquet(path).reset_index()
+    _check_columns(path, ["task_index"], list(map(str, table.columns)))
     words = table["task"] if "task" in table else table.iloc[:, 0]
     return dict(zip(table["task_index"].tolist(), words.tolist(), strict=True))
 
 
-def _episodes(
-    file: Path, task: Task, described: dict[str, Any], texts: dict[int, str]
-) -> Iterator[Episode]:
+def _check_columns(file: Path, wanted: list[str], found: list[str]) -> None:
+    missing = [name for name in wanted if name not in found]
+    require(
+        not missing,
+        f"{file}: column {missing and missing[0]!r} is missing; the file has {', '.join(found)}: "
+        "get it again, or write the data set again with lerobot",
+    )
+
+
+def _episodes(file: Path, task: Task, texts: dict[int, str]) -> Iterator[Episode]:
     table = read_parquet(file, lambda one: one.read())
+    needed = [NAMES.get(name, "task_index") for name in column_names(task) if name != "rewards"]
+    _check_columns(file, ["episode_index", *needed], table.column_names)
     numbers = table.column("episode_index").to_numpy()
     columns = {name: _column(table, name, task, texts) for name in column_names(task)}
     begins = np.flatnonzero(np.diff(numbers, prepend=-1, append=-1))
@@ -316,7 +328,14 @@ def _episodes(
 def _column(table: pa.Table, column: str, task: Task, texts: dict[int, str]) -> np.ndarray:
     """A column of ours, of all rows of a file."""
     if column == "text_observations":
-        return np.array([texts[i] for i in table.column("task_index").to_pylist()], object)
+        numbers = table.column("task_index").to_pylist()
+        unknown = [number for number in numbers if number not in texts]
+        require(
+            not unknown,
+            f"task_index {unknown and unknown[0]} stands for no instruction: meta/tasks.parquet "
+            f"has {shortened(list(texts))}",
+        )
+        return np.array([texts[number] for number in numbers], object)
     name, kind = NAMES[column], COLUMN_TYPES[column]
     if column == "rewards" and name not in table.column_names:
         return np.zeros(len(table), kind)

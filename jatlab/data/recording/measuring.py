@@ -29,7 +29,7 @@ from jatlab.data.recording.playing import EpisodePlayer, Outcome, versions
 from jatlab.tasks import expand, get_task, task_names
 from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_teacher
 from jatlab.utils.bars import progress_bar
-from jatlab.utils.checks import require, whole_number
+from jatlab.utils.checks import require, shortened, whole_number
 from jatlab.utils.console import say
 from jatlab.utils.files import ASSETS, expanded, write_json
 from jatlab.utils.workers import run_jobs
@@ -256,12 +256,14 @@ def _is_known(job: MeasureJob, scores: Scores) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    advice = "restore it, or delete it and measure again"
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        scores = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:
-        raise ValueError(
-            f"{path} is not valid JSON ({error}); restore it, or delete it and measure again"
-        ) from None
+        raise ValueError(f"{path} is not valid JSON ({error}); {advice}") from None
+    found = f"{path} holds {shortened(scores)}: expected scores by task"
+    require(isinstance(scores, dict), f"{found}; {advice}")
+    return scores
 
 
 def _store(path: Path, job: MeasureJob, entry: Entry) -> Scores:

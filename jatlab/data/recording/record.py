@@ -7,7 +7,9 @@
 The content of each file depends on its number only (see `jatlab.data.recording.shards`). So any
 number of workers makes the same files, those that exist are kept after a kill, and asking for more
 episodes later adds to them. Ctrl-C also keeps the finished episodes of unfinished files. What there
-is to know about a file is in its notes; ``recording.json`` is a summary of all of them.
+is to know about a file is in its notes; ``recording.json`` is a summary of all of them. Where their
+settings differ, as in your own play beside a teacher's, it names every teacher and the largest
+noise, and `origins` has an entry for each of the settings.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from jatlab.data.recording.shards import (
 from jatlab.tasks import expand, get_task
 from jatlab.teachers import HUMAN, require_teacher
 from jatlab.utils.bars import progress_bar
-from jatlab.utils.checks import require, whole_number
+from jatlab.utils.checks import require, shortened, whole_number
 from jatlab.utils.console import percent, say, stopped
 from jatlab.utils.files import (
     expanded,
@@ -48,6 +50,8 @@ from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
 Summary = dict[str, Any]  # what recording.json says about a task
+ANSWERS = "the teacher's answers; what was executed had noise added"
+PARTLY = "where noise was added, the teacher's answers; elsewhere as executed"
 
 
 def record(
@@ -87,16 +91,16 @@ def record(
         What each task's ``recording.json`` says.
 
     Raises:
-        ValueError: for an unknown task, one without a teacher, bad numbers, a teacher that fails on
-            most seeds, and a folder recorded with other settings.
+        ValueError: for an unknown task, none at all, one without a teacher or a number of
+            episodes, bad numbers, a teacher that fails on most seeds, and a folder recorded with
+            other settings.
         BlockingIOError: another process records one of the tasks into ``root``.
         OSError: when the disk is full.
     """
     root, named = expanded(root), expand(tasks)
     seed = whole_number(seed, "seed")
     settings = RecordSettings(seed, teacher, float(noise), float(timeout))
-    wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(named, episodes)
-    counts = {name: whole_number(wanted[name], "episodes", None) for name in named}
+    counts = _counts(named, episodes)
     names = [name for name in named if get_task(name).playable]
     workers = 0 if teacher == HUMAN else workers  # there is one keyboard
     _check_settings(names, [counts[name] for name in named], settings)
@@ -110,6 +114,19 @@ def record(
             raise stopped(_what_is_kept(named, root, counts)) from None
         complete_folder(root, named)
     return summaries
+
+
+def _counts(names: list[str], episodes: int | Mapping[str, int]) -> dict[str, int]:
+    """How many episodes of each task. Raises ValueError for no task, and one without a number."""
+    require(names, "tasks names no task: expected at least one; `jatlab tasks` lists them")
+    wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(names, episodes)
+    missing = [name for name in names if name not in wanted]
+    require(
+        not missing,
+        f"episodes is {shortened(dict(wanted))}, without {shortened(missing)}: expected a number "
+        "for every task that is recorded, or one number for all",
+    )
+    return {name: whole_number(wanted[name], "episodes", None) for name in names}
 
 
 def _what_is_kept(names: list[str], root: Path, counts: Mapping[str, int]) -> str:
@@ -170,9 +187,9 @@ def _record_episodes(
         _run(jobs, workers, progress and settings.teacher != HUMAN)
     except BaseException:
         with suppress(OSError):  # the summary may not fit on a full disk: the problem comes first
-            finish(names, root, settings)
+            finish(names, root)
         raise
-    summaries = finish(names, root, settings)
+    summaries = finish(names, root)
     if progress:
         say("\n".join(report_line(summary) for summary in summaries.values()))
     return summaries
@@ -227,14 +244,14 @@ def report_line(summary: Summary) -> str:
     )
 
 
-def finish(names: list[str], root: Path, settings: RecordSettings) -> dict[str, Summary]:
+def finish(names: list[str], root: Path) -> dict[str, Summary]:
     """Remove what killed workers left, and write the summary of every task that has files."""
     summaries = {}
     for name in names:
         remove_leftovers(root / name / "train")
         notes = _recorded_notes(root / name / "train")
         if notes:
-            summaries[name] = _summarise(name, notes, settings)
+            summaries[name] = _summarise(name, notes)
             path = root / name / "recording.json"
             forget([path])
             write_json(path, summaries[name])
@@ -250,18 +267,13 @@ def _recorded_notes(folder: Path) -> list[Notes]:
     return [note for note in notes if "episodes" in note]
 
 
-def _summarise(name: str, notes: list[Notes], settings: RecordSettings) -> Summary:
+def _summarise(name: str, notes: list[Notes]) -> Summary:
     outcomes = [episode for note in notes for episode in note["episodes"]]
     returns = np.array([outcome["return"] for outcome in outcomes])
     successes = [outcome["success"] for outcome in outcomes if outcome["success"] is not None]
-    answers = "the teacher's answers; what was executed had noise added"
     return {
         "task": name,
-        "teacher": settings.teacher,
-        "policy": notes[-1]["policy"],
-        "seed": settings.seed,
-        "noise": settings.noise,
-        "actions": answers if settings.noise else "as executed",
+        **_settings_of(notes),
         "columns": list(column_names(get_task(name))),
         "episodes": len(outcomes),
         "timesteps": sum(outcome["length"] for outcome in outcomes),
@@ -269,7 +281,46 @@ def _summarise(name: str, notes: list[Notes], settings: RecordSettings) -> Summa
         "std_return": float(returns.std()),
         "success_rate": float(np.mean(successes)) if successes else None,
         "failures": [failure for note in notes for failure in note["failures"]],
-        "versions": notes[-1]["versions"],
+        "versions": _versions_of(notes),
         "seeds": [outcome["seed"] for outcome in outcomes],
         "returns": returns.tolist(),
     }
+
+
+def _settings_of(notes: list[Notes]) -> Summary:
+    """Who played these files, from which seed on and with what noise."""
+    origins = _origins(notes)
+    noisy = [one["noise"] > 0 for one in origins]
+    executed = PARTLY if any(noisy) else "as executed"
+    facts = {
+        "teacher": _joined(one["teacher"] for one in origins),
+        "policy": _joined(one["policy"] for one in origins),
+        "seed": notes[0]["seed"],
+        "noise": max(one["noise"] for one in origins),
+        "actions": ANSWERS if all(noisy) else executed,
+    }
+    return facts | ({"origins": origins} if len(origins) > 1 else {})
+
+
+def _origins(notes: list[Notes]) -> list[Summary]:
+    """Each of the settings with which some files were played, and how many episodes have it.
+
+    Their seed is that of the first file.
+    """
+    found: dict[tuple[str, str, float], Summary] = {}
+    for note in notes:
+        facts = {key: note[key] for key in ("teacher", "policy", "seed", "noise")}
+        key = note["teacher"], note["policy"], note["noise"]
+        found.setdefault(key, facts | {"episodes": 0})["episodes"] += len(note["episodes"])
+    return list(found.values())
+
+
+def _versions_of(notes: list[Notes]) -> dict[str, str]:
+    """The versions of each package that played some of the files."""
+    names = dict.fromkeys(name for note in notes for name in note["versions"])
+    return {name: _joined(note["versions"].get(name) for note in notes) for name in names}
+
+
+def _joined(texts: Iterable[str | None]) -> str:
+    """Each of the texts once, in one."""
+    return "; ".join(dict.fromkeys(text for text in texts if text))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from jatlab.data.retrieval.search import GridSearch, Neighbours, VectorSearch
 from jatlab.data.storage import EpisodeStore
 from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Action, Observation
-from jatlab.utils.checks import require, whole_number
+from jatlab.utils.checks import require, shortened, whole_number
 from jatlab.utils.files import expanded
 
-Demonstrations = EpisodeStore | Sequence[Episode] | str | Path
+Demonstrations = EpisodeStore | Iterable[Episode] | str | os.PathLike[str]
 Encoder = Callable[[np.ndarray], np.ndarray]  # frames (n, 4, 84, 84) uint8 -> features (n, d)
 SCALE_QUERIES = 512  # stored timesteps by which distances are put on the task's scale
 FRAMES_AT_ONCE = 64  # that an encoder gets
@@ -39,7 +40,7 @@ class DemonstrationIndex:
     Raises:
         FileNotFoundError: if the folder has no episode of the task.
         ValueError: without a demonstration, with fewer than ``count``, for those of another task,
-            and for frames without an encoder.
+            for what is no episodes at all, and for frames without an encoder.
         OSError: when the disk is full, or the folder cannot be written to: frames are laid out flat
             in it, and read from there.
     """
@@ -79,8 +80,11 @@ class DemonstrationIndex:
             k: how many; at most as many as are stored.
 
         Raises:
-            ValueError: for another size, and for more neighbours than there are timesteps.
+            ValueError: without an observation, for another size, and unless ``k`` is a whole number
+                from 1 to that of the timesteps.
         """
+        require(len(observations) > 0, "observations is empty: expected at least one")
+        k = whole_number(k, "k", 1)
         missions = [str(o.get("text_observation", "")) for o in observations]
         return self._nearest(self._values(observations), missions, k, None)
 
@@ -245,7 +249,7 @@ class DemonstrationIndex:
 def _open(task: Task, demonstrations: Demonstrations, count: int | None) -> EpisodeStore:
     if count is not None:
         count = whole_number(count, "count", 1)
-    if isinstance(demonstrations, str | Path):
+    if isinstance(demonstrations, str | os.PathLike):
         demonstrations = _in(expanded(demonstrations), task)
     if isinstance(demonstrations, EpisodeStore):
         require(
@@ -254,6 +258,7 @@ def _open(task: Task, demonstrations: Demonstrations, count: int | None) -> Epis
         )
         have = len(demonstrations.lengths)
     else:
+        demonstrations = _as_list(demonstrations)
         have = len(demonstrations)
     require(have > 0, f"{task.name} has no demonstration: record some with `jatlab record`")
     require(
@@ -263,6 +268,22 @@ def _open(task: Task, demonstrations: Demonstrations, count: int | None) -> Epis
     if isinstance(demonstrations, EpisodeStore):
         return demonstrations if count is None else demonstrations.part(np.arange(count))
     return EpisodeStore.of_episodes(task, demonstrations[:count])
+
+
+def _as_list(demonstrations: Iterable[Episode]) -> list[Episode]:
+    """The episodes, of any iterable of them. Raises ValueError for anything else."""
+    wanted = "expected a list of episodes, a store of them, or the folder of the data"
+    if isinstance(demonstrations, Mapping):
+        keys = shortened(list(demonstrations))
+        raise ValueError(f"demonstrations is a dict of {keys}: {wanted}; of one episode, [episode]")
+    try:
+        each = iter(demonstrations)
+    except TypeError:
+        raise ValueError(f"demonstrations is {shortened(demonstrations)}: {wanted}") from None
+    episodes = list(each)
+    wrong = [one for one in episodes if not isinstance(one, Mapping)]
+    require(not wrong, f"demonstrations holds {shortened(wrong[:1])}: {wanted}")
+    return episodes
 
 
 def _in(folder: Path, task: Task) -> EpisodeStore | list[Episode]:

@@ -17,6 +17,7 @@ COMPONENTS = 16  # principal components in which far rows are ruled out
 CHUNK = 16  # queries that are compared with all rows at once
 MANY = 64  # queries from which on whole blocks of them are searched together
 BLOCK = 2**21  # pairs of a query and a row in a block
+AT_ONCE = 2**21  # float64 numbers of rows that are copied to get their true distances: 16 MB
 
 
 class Neighbours(NamedTuple):
@@ -119,8 +120,8 @@ class VectorSearch:
 
     def distance(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The distances (m,) of some rows from one query (d,), in float64."""
-        difference = self.vectors[rows].astype(np.float64) - np.asarray(query, np.float64)
-        return np.sqrt(np.square(difference).sum(1))
+        wide = np.asarray(query, np.float64)[None]
+        return _distances(self.vectors, wide, np.asarray(rows)[None])[0]
 
     def _lower_bounds(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squares (n, N) of the distances in the components, and what each may be off by, (n,)."""
@@ -155,10 +156,24 @@ def _true_nearest(
     if width > k:
         near = np.argpartition(apart, width - 1)[:, :width]
     near = np.sort(near, 1)  # of rows at one distance the first comes first
-    distances = np.sqrt(np.square(rows[near] - queries[:, None]).sum(2))
+    distances = _distances(rows, queries, near)
     distances[np.isinf(np.take_along_axis(apart, near, 1))] = np.inf  # left out
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(near, order, 1), np.take_along_axis(distances, order, 1)
+
+
+def _distances(rows: np.ndarray, queries: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The distances (b, m) of each query from its rows ``near`` (b, m), in float64.
+
+    Of equal rows all may be near. They are copied in portions, so that these copies stay small.
+    """
+    found = np.empty(near.shape)
+    width = max(1, AT_ONCE // queries.size)
+    for start in range(0, near.shape[1], width):
+        some = slice(start, start + width)
+        apart = rows[near[:, some]] - queries[:, None]  # (b, width, d)
+        found[:, some] = np.sqrt(np.square(apart, out=apart).sum(2))
+    return found
 
 
 def _principal_axes(centred: np.ndarray) -> np.ndarray:
@@ -177,7 +192,7 @@ class GridSearch:
     demonstration has the mission, those are searched whose missions share the most words with it.
 
     Args:
-        grids: (N, 148) integers from 0 to 255.
+        grids: (N, 148) integers of at least 0.
         missions: (N,) the number of each row's mission.
         texts: the missions.
 
@@ -189,10 +204,13 @@ class GridSearch:
         require(len(grids) > 0, "there is no grid: record some demonstrations first")
         self.texts, self.words = texts, [frozenset(text.lower().split()) for text in texts]
         self.rows = [np.flatnonzero(missions == number) for number in range(len(texts))]
+        self.largest, self.size = int(np.max(grids)), len(grids)
+        # bytes where they suffice: they are compared fastest
+        kind = np.min_scalar_type(self.largest)
+        self.counts = np.min_scalar_type(grids.shape[1])  # of integers that differ
         # by column, so that a comparison runs along the rows
-        columns = np.asarray(grids).astype(np.uint8).T
+        columns = np.asarray(grids).astype(kind).T
         self.columns = [np.ascontiguousarray(columns[:, rows]) for rows in self.rows]
-        self.size = len(grids)
 
     def __len__(self) -> int:
         return self.size
@@ -250,5 +268,7 @@ class GridSearch:
 
     def _differing(self, query: np.ndarray, number: int) -> np.ndarray:
         """How many integers of each row of one mission differ from the query's."""
-        columns = self.columns[number]
-        return np.add.reduce(columns != query.astype(np.uint8)[:, None], 0, dtype=np.uint8)
+        columns, known = self.columns[number], (query >= 0) & (query <= self.largest)
+        unequal = columns != query.astype(columns.dtype)[:, None]
+        unequal[~known] = True  # what no stored grid holds may not fit into its type
+        return np.add.reduce(unequal, 0, dtype=self.counts)

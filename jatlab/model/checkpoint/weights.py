@@ -33,7 +33,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 def save_weights(
     model: nn.Module,
     path: Path,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     rename: Callable[[str], str] = str,
 ) -> None:
     """Write the weights of a model atomically.
@@ -45,7 +45,7 @@ def save_weights(
         rename: a tensor's name in the file, from its name in the model.
 
     Raises:
-        ValueError: the weights are 8-bit integers, which only act.
+        ValueError: the weights are 8-bit integers, which only act, or there is no such dtype.
         OSError: if the disk is full or not writable; the file at ``path`` is then unchanged.
     """
     require(
@@ -53,8 +53,9 @@ def save_weights(
         "the agent holds its weights as 8-bit integers, for acting alone: load it without "
         "dtype='int8' and save that",
     )
+    kind = _known_dtype(dtype)
     tensors = {
-        rename(name): value.detach().to(dtype or value.dtype).contiguous()
+        rename(name): value.detach().to(kind or value.dtype).contiguous()
         for name, value in model.state_dict().items()
     }
     with atomic_write(path) as temporary:
@@ -263,6 +264,7 @@ def _known_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
     known = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if dtype is not None and known not in DTYPES.values():
         raise ValueError(
-            f"dtype {dtype!r}: weights are loaded in {' or '.join(DTYPES)}, an agent's also in int8"
+            f"dtype {dtype!r}: weights are kept in {' or '.join(DTYPES)}; only an agent that is "
+            "loaded, to act, may have them in int8"
         )
     return known

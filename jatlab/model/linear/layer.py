@@ -51,7 +51,7 @@ class Linear(nn.Linear):
         weight = self.weight.detach()
         if can_pack(weight):
             self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
-            self._packed_from = weight, _version(weight)
+            self._packed_from = weight, version_of(weight)
         else:
             self.unpack()
 
@@ -65,7 +65,7 @@ class Linear(nn.Linear):
         if self._packed is None or self._packed_from is None or self._packed.dtype != dtype:
             return False
         (before, version), weight = self._packed_from, self.weight
-        return before.data_ptr() == weight.data_ptr() and version == _version(weight)
+        return before.data_ptr() == weight.data_ptr() and version == version_of(weight)
 
     def product(self, x: Tensor, then: str = "none") -> Tensor:
         """What `forward` gives, (…, in) -> (…, out), by the packed copy.
@@ -113,6 +113,6 @@ def can_pack(weight: Tensor) -> bool:
     return weight.dtype == torch.float32
 
 
-def _version(weight: Tensor) -> int:
+def version_of(weight: Tensor) -> int:
     """How often a weight was changed in place; 0 where PyTorch does not count it."""
     return 0 if weight.is_inference() else weight._version

@@ -9,7 +9,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from jatlab.tasks.task import Observation
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 
 # Every word of BabyAI's missions. A mission's number 0 is "no word", so the first word is 1.
 # fmt: off
@@ -50,7 +50,7 @@ class NumericMission(gym.ObservationWrapper, RecordConstructorArgs):
                 f"NumericMission needs a 'text_observation', and the environment observes {space}"
             )
         require(words, "words is empty: name the words that a mission can have")
-        require(length >= 1, f"length is {length!r}: expected at least 1 word")
+        length = whole_number(length, "length", 1)
         self._number = {word: number for number, word in enumerate(words, 1)}
         self._length = length
         mission = spaces.MultiDiscrete([len(self._number) + 1] * length, dtype=np.int64)

@@ -27,7 +27,7 @@ import numpy as np
 
 from jatlab.tasks.rendering.cameras import CameraChoice, make_camera
 from jatlab.tasks.rendering.painter import Painter
-from jatlab.utils.checks import require
+from jatlab.utils.checks import require, whole_number
 
 # any of these files must load, or there is nothing to try
 LIBRARIES: dict[str, tuple[str | None, ...]] = {
@@ -68,6 +68,7 @@ def make_renderer(
         ValueError: For an unknown camera, size or JATLAB_RENDERER.
         ImportError: If JATLAB_RENDERER demands a backend that does not work.
     """
+    width, height = whole_number(width, "width"), whole_number(height, "height")
     require(
         0 < width <= 8192 and 0 < height <= 8192,
         f"cannot draw a picture of {width} x {height} pixels: width and height must be 1 to 8192",

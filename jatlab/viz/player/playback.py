@@ -15,6 +15,7 @@ from jatlab.evaluation.playing import FIRST_SEED, EpisodeVideo, EvaluatedAgent
 from jatlab.tasks import make_env
 from jatlab.tasks.env import TaskEnv
 from jatlab.teachers.human.names import BABYAI_ACTIONS, METAWORLD_ACTIONS, action_names
+from jatlab.utils.checks import positive_number, whole_number
 from jatlab.utils.console import say
 from jatlab.viz.player.panel import Facts, facts_of, picture
 from jatlab.viz.video import check_suffix, save_video
@@ -89,11 +90,14 @@ def play(
         The episode.
 
     Raises:
-        ValueError: The task or the suffix is unknown, or the environment cannot be drawn. It is
-            raised before anything is played.
+        ValueError: The task or the suffix is unknown, `fps` or `max_steps` is not above 0, or the
+            environment cannot be drawn. It is raised before anything is played.
     """
     if output is not None:
         check_suffix(output)
+    fps = positive_number(fps, "fps")
+    if max_steps is not None:
+        max_steps = whole_number(max_steps, "max_steps", 1)
     if temperature is None:
         temperature = getattr(agent, "temperature", 1.0)
     env = make_env(task)

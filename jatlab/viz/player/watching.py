@@ -27,6 +27,7 @@ from jatlab.teachers import TeacherFailed, get_teacher
 from jatlab.teachers.base import RandomTeacher, Teacher
 from jatlab.teachers.human.keys import Pad
 from jatlab.teachers.human.names import action_names, observations_of
+from jatlab.utils.checks import require
 from jatlab.viz.context import LENGTHS, ContextProbe, share
 from jatlab.viz.player.cast import Repeater, who_plays
 from jatlab.viz.player.panel import FRAME, Facts, facts_of
@@ -104,7 +105,8 @@ class Watch:
         decisions: What was observed and done so far, for a recording; of you alone.
 
     Raises:
-        ValueError: The task, the player or the policy is unknown.
+        ValueError: The task, the player or the policy is unknown, or the agent is an in-context
+            agent.
         ImportError: The task's environment is not installed.
     """
 
@@ -276,6 +278,12 @@ class Watch:
 
 def _copy(agent: Agent, context: int | None, policy: str | None) -> Agent:
     """An agent with the same weights that records its attention."""
+    name = agent.info.get("name", "this agent")
+    require(
+        not agent.settings.retrieved,
+        f"{name} is an in-context agent, and the player shows agents that attend to their own "
+        "episode: watch it with `jatlab play AGENT TASK --demonstrations FOLDER --output film.gif`",
+    )
     settings = agent.settings.replace(cache_policy=policy or agent.cache_policy)
     copy = Agent(agent.model, agent.tokenizer, agent.info, settings, context or agent.context)
     copy.record_attention = True

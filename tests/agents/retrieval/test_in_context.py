@@ -159,7 +159,7 @@ def test_what_it_embedded_is_forgotten_at_a_reset(shown):
     assert not np.allclose(after, before[0])
 
 
-def test_frames_are_compared_by_the_encoder_that_is_named():
+def test_frames_are_compared_by_the_encoder_that_is_named(tmp_path):
     """It is any agent's; what is nearest by one need not be by another."""
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (6, 4, 84, 84), np.uint8)
@@ -171,7 +171,9 @@ def test_frames_are_compared_by_the_encoder_that_is_named():
     distances = []
     for seed in (0, 1):
         encoder = Agent.untrained(seed=seed)
-        agent = InContextAgent(network(), "atari-pong", [shown], encoder=encoder)
+        folder = save_agent(encoder, tmp_path / str(seed))
+        given = encoder if seed else folder
+        agent = InContextAgent(network(), "atari-pong", [shown], encoder=given)
         agent.reset(1)
         agent.act({"image_observation": frames[2] // 2})
         features = frame_encoder(encoder)(np.stack([frames[2] // 2, *frames]))
@@ -179,6 +181,17 @@ def test_frames_are_compared_by_the_encoder_that_is_named():
         np.testing.assert_allclose(np.sort(agent.neighbours.distances[0]), wanted, rtol=1e-3)
         distances.append(wanted)
     assert not np.allclose(*distances)
+
+
+def test_as_many_are_retrieved_as_there_are_positions(shown):
+    """32 positions hold 16 timesteps, of which the last is the one to act in."""
+    agent = InContextAgent(network(15), PENDULUM, shown[PENDULUM])
+    agent.reset(1)
+    agent.act({"continuous_observation": np.zeros(4, np.float32)})
+    assert agent.neighbours.rows.shape == (1, 15)
+    message = "little retrieves 16 timesteps: with the observation itself these are 17, and the "
+    with pytest.raises(ValueError, match=f"{message}model has room for 16; set retrieved to 15 or"):
+        InContextAgent(network(16), PENDULUM, shown[PENDULUM])
 
 
 def test_evaluate_takes_it(shown):
@@ -193,7 +206,12 @@ def test_what_it_cannot_do_is_named(shown):
         InContextAgent(ordinary, PENDULUM, shown[PENDULUM])
     with pytest.raises(ValueError, match="has no demonstration"):
         InContextAgent(network(), PENDULUM, [])
+    with pytest.raises(ValueError, match="^little has hide_past_actions, which hides the retr"):
+        InContextAgent(network(hide_past_actions=True), PENDULUM, shown[PENDULUM])
     agent = InContextAgent(network(), PENDULUM, shown[PENDULUM])
+    for wrong in (0, -1, 2.5):
+        with pytest.raises(ValueError, match=f"^n is {wrong}: expected a whole number of at least"):
+            agent.reset(wrong)
     with pytest.raises(ValueError, match="give demonstrations of mujoco-ant"):
         agent.reset(1, "mujoco-ant")
     env = make_env(PENDULUM, render_mode=None)
@@ -203,3 +221,16 @@ def test_what_it_cannot_do_is_named(shown):
     for wrong in ({"retrieved": -1}, {"sharpness": -0.5}, {"sharpness": float("nan")}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             AgentSettings(**wrong)
+
+
+def test_other_demonstrations_are_another_evaluation(shown, tmp_path):
+    """Equal weights, so the records must tell the demonstrations apart."""
+    agents = [InContextAgent(network(), PENDULUM, shown[PENDULUM][:n]) for n in (1, 2)]
+    how = dict(episodes=2, max_steps=5, progress=False, output=tmp_path)
+    evaluate(agents[0], PENDULUM, **how)
+    with pytest.raises(ValueError, match="demonstrations '1-[0-9a-f]+' instead of '2-"):
+        evaluate(agents[1], PENDULUM, **how)
+    with pytest.raises(ValueError, match="sharpness 10.0 instead of 2.0"):
+        evaluate(
+            InContextAgent(network(sharpness=2.0), PENDULUM, shown[PENDULUM][:1]), PENDULUM, **how
+        )

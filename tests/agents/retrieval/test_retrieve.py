@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from jatlab import Agent, RetrieveAndPlay, evaluate, make_env, rollout
+from jatlab import Agent, RetrieveAndPlay, evaluate, load_agent, make_env, rollout
+from jatlab.agents.checkpoints import save_agent
+from jatlab.agents.retrieval.retrieve import frame_encoder
 from jatlab.data.retrieval.index import DemonstrationIndex
 from jatlab.data.storage import EpisodeStore
 from jatlab.tasks import get_task
@@ -95,6 +97,31 @@ def test_frames_are_compared_by_an_encoder():
         DemonstrationIndex(task, [episode])
 
 
+def test_an_encoder_may_be_named(tmp_path):
+    """By its name or its folder; without one it is jatlab-mini's."""
+    frames = np.random.default_rng(0).integers(0, 256, (3, 4, 84, 84), np.uint8)
+    folder = save_agent(Agent.untrained(seed=1), tmp_path / "mine")
+    features = {
+        given: frame_encoder(given)(frames) for given in (None, "jatlab-mini", folder, str(folder))
+    }
+    np.testing.assert_array_equal(features["jatlab-mini"], features[None])
+    for given in (folder, str(folder)):
+        wanted = frame_encoder(Agent.untrained(seed=1))(frames)
+        np.testing.assert_array_equal(features[given], wanted)
+    episode = write_task(tmp_path, "atari-pong", [4])[0]
+    by_name = RetrieveAndPlay("atari-pong", [episode], encoder="jatlab-mini")
+    stored = by_name.index._search.vectors
+    wanted = frame_encoder(load_agent())(episode["image_observations"])
+    np.testing.assert_allclose(stored, wanted, rtol=1e-5)
+    other = RetrieveAndPlay("atari-pong", [episode], encoder=folder)  # so records tell them apart
+    assert by_name.demonstrations == RetrieveAndPlay("atari-pong", [episode]).demonstrations
+    assert by_name.demonstrations != other.demonstrations
+    with pytest.raises(ValueError, match="encoder is 3: expected an agent, or its name or folder"):
+        RetrieveAndPlay("atari-pong", [episode], encoder=3)
+    with pytest.raises(FileNotFoundError, match="nobody"):
+        RetrieveAndPlay("atari-pong", [episode], encoder="nobody")
+
+
 def test_frames_of_a_folder_stay_on_disk(tmp_path):
     episodes = write_task(tmp_path, "atari-pong", [5, 7, 6])
     encoder = Agent.untrained()
@@ -146,18 +173,65 @@ def test_bad_demonstrations_are_named(tmp_path):
         RetrieveAndPlay("mujoco-ant", store)
     with pytest.raises(ValueError, match="read, not played"):
         RetrieveAndPlay("python-docs", [])
+    wanted = ": expected a list of episodes, a store of them, or the folder of the data"
+    for wrong, told in (
+        (pendulum(0.0), r"is a dict of \['continuous_observations', .*\].*; of one episode, "),
+        (None, f"is None{wanted}"),
+        (3, f"is 3{wanted}"),
+        ([pendulum(0.0), 4], rf"holds \[4\]{wanted}"),
+        (b"data", rf"holds \[100\]{wanted}"),
+    ):
+        with pytest.raises(ValueError, match=f"^demonstrations {told}"):
+            RetrieveAndPlay("mujoco-pendulum", wrong)
+
+
+def test_any_iterable_of_episodes_will_do():
+    shown = [pendulum(0.0), pendulum(2.0), pendulum(3.0)]
+    for given in (tuple(shown), iter(shown), (one for one in shown)):
+        index = DemonstrationIndex("mujoco-pendulum", given, 2)
+        assert index.episodes == 2 and index.action(5) == 2
 
 
 def test_bad_calls_are_named():
     agent = RetrieveAndPlay("mujoco-pendulum", [pendulum(0.0)])
     seen = {"continuous_observation": np.zeros(4, np.float32)}
+    for k in (0, 2.5):
+        with pytest.raises(ValueError, match=f"k is {k}: expected a whole number of at least 1"):
+            agent.index.nearest([seen], k)
+    with pytest.raises(ValueError, match="k is 6: there are 5 stored timesteps"):
+        agent.index.nearest([seen], 6)
+    with pytest.raises(ValueError, match="observations is empty: expected at least one"):
+        agent.index.nearest([])
     with pytest.raises(ValueError, match="after agent.reset"):
         agent.act(seen)
     with pytest.raises(ValueError, match="mujoco-ant cannot be played from them"):
         agent.reset(1, "mujoco-ant")
-    agent.reset(2)
+    for wrong in (0, -1, 2.5, "2"):
+        with pytest.raises(ValueError, match=f"^n is {wrong!r}: expected a whole number of at le"):
+            agent.reset(wrong)
+    agent.reset(np.int64(2))
     with pytest.raises(ValueError, match="reset for 2 environments"):
         agent.act([seen])
     for wrong, message in ((np.zeros(3), "has shape"), (np.full(4, np.nan), "NaN or infinity")):
         with pytest.raises(ValueError, match=message):
             agent.act([seen, {"continuous_observation": wrong}])
+
+
+def test_integers_above_255_are_told_apart():
+    """256 is not 0, and 300 is neither."""
+    agent = RetrieveAndPlay("babyai-go-to-obj", [grid(256, 1), grid(0, 2)])
+    agent.reset(3)
+    seen = [{"discrete_observation": np.full(148, one), "text_observation": "go"}
+            for one in (0, 256, 300)]  # fmt: skip
+    assert agent.act(seen)[:2] == [2, 1]
+    np.testing.assert_allclose(agent.neighbours.distances[:, 0] ** 2, [0, 0, 148])
+
+
+def grid(value, action):
+    """An episode of one timestep, whose grid holds one integer alone."""
+    return {
+        "discrete_observations": np.full((1, 148), value),
+        "text_observations": np.array(["go"], object),
+        "discrete_actions": np.array([action]),
+        "rewards": np.zeros(1, np.float32),
+    }

@@ -1,6 +1,7 @@
 """Recordings go to Minari and LeRobot and come back as they were; others' readers read them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -134,9 +135,46 @@ def test_what_cannot_be_is_named(data, converted, tmp_path, capsys):
     assert "has no recordings" in capsys.readouterr().err
     assert main(["convert", str(data), str(lerobot), "--to", "lerobot"]) == 2
     assert "exists: choose another folder" in capsys.readouterr().err
-    other = [str(lerobot / "metaworld-reach"), str(tmp_path / "out"), "--to", "jatlab"]
-    assert main(["convert", *other, "--task", "mujoco-ant"]) == 2
-    assert "mujoco-ant needs observation.state of the shape" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["minari", "lerobot", "jatlab"])
+def test_a_task_that_the_data_set_contradicts_is_refused(data, converted, kind, tmp_path):
+    """The two tasks have the same shapes, so only the name tells them apart."""
+    name, other = "babyai-go-to-obj", "babyai-open"
+    if kind == "jatlab":
+        write_task(tmp_path / "data", name, LENGTHS)
+    folders = {
+        "minari": converted["minari"] / "jatlab" / f"{name}-v0",
+        "lerobot": converted["lerobot"] / name,
+        "jatlab": tmp_path / "data",
+    }
+    message = f"{name}.* says that its episodes are of {name}, and --task that they are of {other}"
+    with pytest.raises(ValueError, match=message):
+        convert(folders[kind], tmp_path / "out", "jatlab", other)
+    assert not (tmp_path / "out").exists()
+    assert convert(folders[kind], tmp_path / "out", "jatlab", name) == {
+        name: 3 + (kind != "jatlab")
+    }
+
+
+@pytest.mark.parametrize("kind", ["minari", "lerobot", "jatlab"])
+def test_one_task_cannot_be_that_of_several_sets(data, converted, kind, tmp_path):
+    source = data if kind == "jatlab" else converted[kind]
+    message = r"holds 4 data sets, \['atari-pong', .*\], and --task names the task of one"
+    with pytest.raises(ValueError, match=message):
+        convert(source, tmp_path / "out", "jatlab", "metaworld-reach")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_data_sets_of_one_task_are_named(converted, tmp_path):
+    for part in ("first", "second"):
+        shutil.copytree(
+            converted["lerobot"] / "metaworld-reach", tmp_path / part / "metaworld-reach"
+        )
+    message = "first/metaworld-reach and .*second/metaworld-reach hold episodes of metaworld-reach"
+    with pytest.raises(ValueError, match=f"{message}: convert one folder at a time"):
+        convert(tmp_path, tmp_path / "out", "jatlab")
+    assert convert(tmp_path / "first", tmp_path / "out", "jatlab") == {"metaworld-reach": 4}
 
 
 @pytest.mark.slow
@@ -158,8 +196,6 @@ def test_a_data_set_of_an_unknown_name_needs_its_task(converted, tmp_path):
 
 
 def test_an_older_lerobot_version_is_refused(converted, tmp_path):
-    import shutil
-
     shutil.copytree(converted["lerobot"] / "metaworld-reach", tmp_path / "metaworld-reach")
     path = tmp_path / "metaworld-reach/meta/info.json"
     path.write_text(path.read_text().replace('"v3.0"', '"v2.1"'))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from jatlab.cli import main
+from jatlab.data.convert.command import convert
 from jatlab.data.episodes import read_episodes
 from jatlab.tasks import get_task
 
@@ -82,3 +83,56 @@ def test_a_strangers_minari_data_set(tmp_path, steps, monkeypatch):
     (one,) = episodes_of(tmp_path / "out")
     np.testing.assert_array_equal(one["continuous_observations"], seen[:-1])
     np.testing.assert_array_equal(one["rewards"], [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda info: info.pop("features"), "info.json: features is None: expected a mapping"),
+        (lambda info: info.update(features=[1]), r"info.json: features is \[1\]: expected a map"),
+        (lambda info: info["features"].update(action=4), r"features\['action'\] is 4: expected"),
+        (lambda info: info["features"].pop("action"), r"needs action of the shape \[4\], the data"),
+        (
+            lambda info: info["features"]["action"].pop("shape"),
+            r"needs action of the shape \[4\], the data set has {.*'action': None}",
+        ),
+    ],
+)
+def test_a_description_with_gaps_is_named(tmp_path, steps, change, told):
+    lerobot(tmp_path / "theirs", steps)
+    path = tmp_path / "theirs/meta/info.json"
+    info = json.loads(path.read_text())
+    change(info)
+    path.write_text(json.dumps(info))
+    with pytest.raises(ValueError, match=told):
+        convert(tmp_path / "theirs", tmp_path / "out", "jatlab", REACH)
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("column", ["action", "episode_index", "observation.state"])
+def test_a_column_that_is_missing_is_named(tmp_path, steps, column):
+    lerobot(tmp_path / "theirs", steps)
+    path = tmp_path / "theirs/data/chunk-000/file-000.parquet"
+    pd.read_parquet(path).drop(columns=column).to_parquet(path)
+    with pytest.raises(ValueError, match=f"file-000.parquet: column '{column}' is missing"):
+        convert(tmp_path / "theirs", tmp_path / "out", "jatlab", REACH)
+
+
+def test_instructions_that_are_missing_are_named(tmp_path):
+    """A grid's mission is its instruction, by its number."""
+    rng = np.random.default_rng(0)
+    steps = {"observation.environment_state": rng.integers(0, 8, (5, 148))}
+    lerobot(tmp_path / "theirs", steps | {"action": np.zeros((5, 1), np.int64)})
+    path = tmp_path / "theirs/meta/tasks.parquet"
+    pd.DataFrame({"task_index": [7]}, index=["go"]).to_parquet(path)
+    with pytest.raises(ValueError, match="task_index 0 stands for no instruction.*has .7."):
+        convert(tmp_path / "theirs", tmp_path / "out", "jatlab", "babyai-open")
+    pd.DataFrame({"number": [0]}, index=["go"]).to_parquet(path)
+    with pytest.raises(ValueError, match="tasks.parquet: column 'task_index' is missing"):
+        convert(tmp_path / "theirs", tmp_path / "out", "jatlab", "babyai-open")
+
+
+def test_a_task_of_other_sizes_is_named(tmp_path, steps):
+    lerobot(tmp_path / "theirs", steps)
+    with pytest.raises(ValueError, match=r"mujoco-ant needs observation.state of the shape \[27\]"):
+        convert(tmp_path / "theirs", tmp_path / "out", "jatlab", "mujoco-ant")

@@ -33,6 +33,9 @@ def test_measuring_stores_both_policies_and_skips_what_is_known(tmp_path, monkey
     path.write_text("{")
     with pytest.raises(ValueError, match="not valid JSON"):
         measure(GO_TO, episodes=4, path=path, progress=False)
+    path.write_text("[1]")
+    with pytest.raises(ValueError, match=r"holds \[1\]: expected scores by task; restore it, or"):
+        measure(GO_TO, episodes=4, path=path, progress=False)
 
 
 @pytest.mark.slow

@@ -204,6 +204,11 @@ def test_a_killed_worker_ends_the_run_with_a_clear_error():
         ({"timeout": 0}, "timeout is a number of seconds above 0"),
         ({"teacher": "nobody"}, "who plays is 'teacher' or 'random' or 'search' or 'human', not"),
         ({"tasks": "babyai-go-too"}, "did you mean babyai-go-to"),
+        ({"tasks": []}, "tasks names no task: expected at least one"),
+        (
+            {"episodes": {"babyai-open": 2}},
+            rf"episodes is {{'babyai-open': 2}}, without \['{GO_TO}'\]: expected a number for ev",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_written(change, message, tmp_path):

@@ -1,5 +1,7 @@
 """Neighbours are those that brute force finds, in its order."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,20 @@ def test_many_queries_are_answered_as_one_by_one():
         np.testing.assert_array_equal(together.distances[number], alone.distances[0])
 
 
+@pytest.mark.parametrize("count", [1, MANY])
+def test_equal_rows_take_little_memory(count):
+    """All of them are near, so all get their true distance: 0.8 GB at once for many queries."""
+    search = VectorSearch(np.full((6000, 256), 0.5, np.float32))
+    queries = np.full((count, 256), 0.25, np.float32)
+    tracemalloc.start()
+    found = search.nearest(queries, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+    assert found.rows.tolist() == [[0, 1, 2]] * count
+    assert (found.distances == 4).all()  # the square root of 256 times 1/16
+
+
 def test_wrong_vectors_are_named():
     with pytest.raises(ValueError, match="at least one row"):
         VectorSearch(np.zeros((0, 3)))
@@ -114,3 +130,31 @@ def test_grids_can_be_left_out():
     values, missions = grids()
     found = GridSearch(values, missions, TEXTS).nearest(values[3:4], TEXTS[:1], 1, [slice(0, 30)])
     assert found.rows[0, 0] >= 30 and missions[found.rows[0, 0]] == 0
+
+
+@pytest.mark.parametrize("values", [(0, 1, 255), (0, 255, 256, 257, 65_535)])
+@pytest.mark.parametrize("size", [10, 300])
+def test_large_integers_equal_brute_force(values, size):
+    """What is stored may need one byte or two; what is asked about may be larger than both."""
+    rng = np.random.default_rng(size)
+    stored = rng.choice(values, (60, size)).astype(np.uint16)
+    queries = rng.choice([*values, 254, 256, 511, 65_535, 65_536, 2**32], (12, size))
+    missions = np.arange(60) % 3
+    search = GridSearch(stored, missions, TEXTS)
+    assert search.columns[0].dtype == (np.uint8 if max(values) == 255 else np.uint16)
+    found = search.nearest(queries, [TEXTS[2]] * 12, 20)
+    mine = np.flatnonzero(missions == 2)
+    for number, query in enumerate(queries):
+        differing = (stored[mine].astype(np.int64) != query).sum(1)
+        order = np.lexsort((mine, differing))
+        assert found.rows[number].tolist() == mine[order].tolist()
+        np.testing.assert_allclose(found.distances[number] ** 2, differing[order])
+
+
+def test_256_is_not_0():
+    for shown, asked in (([256, 0], 0), ([0, 256], 256), ([255, 0], 256), ([0, 255], 511)):
+        search = GridSearch(np.repeat(shown, 148).reshape(2, 148), np.zeros(2, int), ["go"])
+        found = search.nearest(np.full((1, 148), asked), ["go"], 2)
+        differing = [0 if value == asked else 148 for value in shown]
+        assert found.rows[0].tolist() == np.argsort(differing, kind="stable").tolist()
+        np.testing.assert_allclose(found.distances[0] ** 2, sorted(differing))

@@ -202,7 +202,7 @@ def test_the_file_says_the_dtype_unless_the_caller_does(weights, tmp_path):
     assert dtypes(widened) == {torch.float32} and same_as(
         widened, {name: value.bfloat16().float() for name, value in weights.items()}
     )
-    with pytest.raises(ValueError, match="dtype 'float16': .* in float32 or bfloat16, .* int8"):
+    with pytest.raises(ValueError, match="dtype 'float16': .* in float32 or bfloat16; .* int8"):
         jatlab.load_agent(tmp_path, dtype="float16")
 
 

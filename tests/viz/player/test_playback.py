@@ -9,6 +9,7 @@ from jatlab.agents.rollout import RandomAgent
 from jatlab.tasks import Task, register
 from jatlab.viz.player import playback as player
 from jatlab.viz.player.playback import action_names, play
+from jatlab.viz.video import save_video
 
 WORDS, FORCE = "player-words", "player-force"
 MISSION = "go to the very long and winding red door at the end"
@@ -122,3 +123,12 @@ def test_actions_have_their_names():
     assert action_names(env("metaworld", "continuous", 4)) == ["x", "y", "z", "grip"]
     assert action_names(env("mujoco", "continuous", 3)) == ["a0", "a1", "a2"]
     assert action_names(env("own", "discrete", 2)) == ["action 0", "action 1"]
+
+
+@pytest.mark.parametrize("fps", [0, -8, float("nan"), "8"])
+def test_frames_a_second_are_checked_before_anything_is_played(tmp_path, monkeypatch, fps):
+    monkeypatch.setattr("jatlab.viz.player.playback.make_env", None)
+    with pytest.raises(ValueError, match="fps is .*: expected a number above 0"):
+        play(RandomAgent(), WORDS, output=tmp_path / "a.gif", fps=fps)
+    with pytest.raises(ValueError, match="fps is .*: expected a number above 0"):
+        save_video([np.zeros((8, 8, 3), np.uint8)], tmp_path / "a.gif", fps=fps)

@@ -1,6 +1,7 @@
 """An episode that is watched: what is kept of it, and that nobody else is disturbed."""
 
 import numpy as np
+import pytest
 
 from jatlab.agents.rollout import rollout
 from jatlab.tasks import make_env
@@ -51,3 +52,9 @@ def test_grids_are_drawn_in_the_size_that_is_shown(agent):
         assert height == cells and watch.env.render().shape[0] in range(320, 320 + cells)
         assert watch.moments[0].frame.shape == (320, 320, 3)
         watch.close()
+
+
+def test_an_in_context_agent_is_told_where_it_can_be_watched(agent):
+    agent.settings = agent.settings.replace(retrieved=4)
+    with pytest.raises(ValueError, match="in-context agent.*play AGENT TASK --demonstrations"):
+        Player(agent, PUSH)
