@@ -132,8 +132,12 @@ def add_bench(commands: Commands) -> None:
     """Add `bench`."""
     parser = commands.add("bench", bench, "measure what the algorithms buy, as ratios")
     add = parser.add_argument
-    add("--output", help="a JSON file for the ratios")
-    add("--check", action="store_true", help="exit with 1 where a ratio misses its target")
+    add("--output", help="a JSON file for what was measured")
+    add(
+        "--check",
+        action="store_true",
+        help="exit with 1 where a ratio, or the agent of --agent, misses its target",
+    )
     add(
         "--device",
         help="instead: the speed and memory of training on this device, cuda or cpu, as a table",
@@ -149,7 +153,8 @@ def add_bench(commands: Commands) -> None:
         "--presets",
         nargs="+",
         metavar="PRESET",
-        help="sizes for --device; mini and paper, if none is given",
+        help="sizes for --device (mini and paper, if none is given), or one for --reference "
+        "(paper)",
     )
     add(
         "--agent",
@@ -185,18 +190,16 @@ def bench(
         agent: measure how fast this agent acts.
         reference: compare with the published model's way.
         json: print JSON in place of tables.
-    """
-    if agent:
-        from jatlab.experiments.benchmarks import acting
 
-        need("jatlab bench --agent", *for_tasks(acting.TASKS))
-        found = acting.run(agent)
-        lines = [asdict(line) | {"met": line.met} for line in found]
-        print_json(lines) if json else print(acting.as_table(agent, found))
-        return int(check and not all(line.met for line in found))
+    Raises:
+        ValueError: options that do not go together.
+    """
+    _check_together(check, device, presets, agent, reference)
+    if agent is not None:
+        return _bench_agent(agent, check, output, json)
     if reference:
         return _bench_reference(presets or ["paper"], output, json)
-    if device:
+    if device is not None:
         return _bench_device(device, presets or ["mini", "paper"], output, json)
     need("jatlab bench", *DATA)
     from jatlab.experiments.benchmarks.algorithms import as_dict, run
@@ -205,6 +208,33 @@ def bench(
     if json:
         print_json(as_dict(ratios))
     return int(check and not all(ratio.met for ratio in ratios))
+
+
+def _check_together(
+    check: bool, device: str | None, presets: list[str] | None, agent: str | None, reference: bool
+) -> None:
+    """Raise ValueError for an option of `bench` that would do nothing."""
+    given = {"--agent": agent is not None, "--device": device is not None, "--reference": reference}
+    named = [option for option, is_given in given.items() if is_given]
+    if len(named) > 1:
+        raise ValueError(f"{' and '.join(named)} each measure something else: give one of them")
+    if check and named and named != ["--agent"]:
+        raise ValueError(f"--check compares with targets, and {named[0]} has none: leave it out")
+    if presets and named not in (["--device"], ["--reference"]):
+        raise ValueError("--presets are sizes for --device or --reference: give one of these too")
+
+
+def _bench_agent(agent: str, check: bool, output: str | None, json: bool) -> int:
+    from jatlab.experiments.benchmarks import acting
+    from jatlab.utils.files import write_json
+
+    need("jatlab bench --agent", *for_tasks(acting.TASKS))
+    found = acting.run(agent)
+    lines = [asdict(line) | {"met": line.met} for line in found]
+    print_json(lines) if json else print(acting.as_table(agent, found))
+    if output:
+        write_json(output, lines)
+    return int(check and not all(line.met for line in found))
 
 
 def _bench_device(device: str, presets: list[str], output: str | None, json: bool) -> int:

@@ -16,7 +16,11 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
         "data set that the tasks come from which DATA does not have, such as "
         "jat-project/jat-dataset; nothing is stored",
     ),
-    "--output": (str, "folder for the agent, its checkpoints and log (runs/agent)"),
+    "--output": (
+        str,
+        "folder for the agent, its checkpoints and log (runs/agent); a run that goes on stays in "
+        "its own",
+    ),
     "--preset": (str, "size of the model: nano, mini, paper, medium, large (nano)"),
     "--start": (
         str,
@@ -32,7 +36,11 @@ VALUES: dict[str, tuple[type, str]] = {  # option: type of its value, help
         "share of the batches that predict observations, such as 0.125: the others have half of "
         "the tokens (1)",
     ),
-    "--retrieved": (int, "timesteps that --in-context puts before each one (20)"),
+    "--retrieved": (
+        int,
+        "timesteps that --in-context puts before each one (those of the agent to start from, or "
+        "20)",
+    ),
     "--steps": (int, "how long to train, in steps"),
     "--minutes": (float, "how long to train, in minutes"),
     "--batch-timesteps": (int, "timesteps of one batch, padding included (1024)"),

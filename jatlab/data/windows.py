@@ -160,12 +160,13 @@ class WindowSource:
     def without_missions(self, patterns: Sequence[str]) -> WindowSource:
         """The source without the episodes whose mission matches a regular expression.
 
-        A task without missions stays as it is. Raises ValueError if no episode is left.
+        A task without missions stays as it is. Raises ValueError if no episode is left, and as
+        `mission_patterns` does.
         """
-        texts = self.store.columns.get("text_observations")
-        if texts is None or not patterns:
+        texts, compiled = self.store.columns.get("text_observations"), mission_patterns(patterns)
+        if texts is None or not compiled:
             return self
-        hidden = np.array([any(re.search(p, text) for p in patterns) for text in self.store.texts])
+        hidden = np.array([any(p.search(text) for p in compiled) for text in self.store.texts])
         first = np.asarray(texts)[self.store.offsets[self.episodes]]
         return self._subset(self.episodes[~hidden[first]], self.random_start)
 
@@ -191,6 +192,15 @@ class WindowSource:
         return WindowSource(
             self.store, self.max_timesteps, self.text_ids, episodes, random_start, self.loss_weight
         )
+
+
+def mission_patterns(patterns: Sequence[str]) -> list[re.Pattern[str]]:
+    """Regular expressions, compiled. Raises ValueError, which names it, for one that is none."""
+    try:
+        return [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        wrong = f"without_missions: {error.pattern!r} is no regular expression ({error})"
+        raise ValueError(f"{wrong}; put \\ before a sign that stands for itself") from None
 
 
 # --- from a task's name, for a model ---
@@ -233,9 +243,8 @@ def open_source(
         source = source_for(store, config, tokenizer, max_timesteps, random_start, loss_weight)
         return source.without_missions(without_missions)
     check_no_weight(name, loss_weight)
-    if task.observation == "picture":
-        return open_pictures(name, root, config, tokenizer, max_timesteps, cache)
-    return open_text(name, root, config, tokenizer, max_timesteps, cache)
+    opened = open_pictures if task.observation == "picture" else open_text
+    return opened(name, root, config, tokenizer, max_timesteps, cache)
 
 
 def check_no_weight(name: str, loss_weight: float | None) -> None:
@@ -277,7 +286,7 @@ def source_for(
 
 
 def _check_fit(store: EpisodeStore, config: JatConfig, limit: int) -> None:
-    task = store.task
+    task, most, ids = store.task, config.max_continuous_size, config.vocab_size
     require(
         limit <= config.max_timesteps,
         f"{task.name}: windows of {limit} timesteps are {2 * limit} tokens, but the model has "
@@ -288,15 +297,13 @@ def _check_fit(store: EpisodeStore, config: JatConfig, limit: int) -> None:
     observation = task.observation_size + 1 if task.observation == "continuous" else 0
     action = task.action_size if task.action == "continuous" else 0
     require(
-        max(observation, action) <= config.max_continuous_size,
-        f"{task.name} has more features than the model's max_continuous_size "
-        f"of {config.max_continuous_size}",
+        max(observation, action) <= most,
+        f"{task.name} has more features than the model's max_continuous_size of {most}",
     )
     for column, largest in store.largest.items():
         require(
-            largest < config.vocab_size,
-            f"{task.name}: {column} reach {largest}, "
-            f"but the model's vocab_size is {config.vocab_size}",
+            largest < ids,
+            f"{task.name}: {column} reach {largest}, but the model's vocab_size is {ids}",
         )
 
 
@@ -309,12 +316,9 @@ def _tokenize(
     """
     if "text_observations" not in store.columns:
         return None
-    name, size = store.task.name, store.task.observation_size
-    room = config.max_discrete_value - size
-    require(
-        room >= 0,
-        f"{name}: {size} integers do not fit into max_discrete_value={config.max_discrete_value}",
-    )
+    name, size, most = store.task.name, store.task.observation_size, config.max_discrete_value
+    room = most - size
+    require(room >= 0, f"{name}: {size} integers do not fit into max_discrete_value={most}")
     if tokenizer is None:
         raise ValueError(f"{name} has missions: open_source needs a tokenizer")
     require(
@@ -324,10 +328,8 @@ def _tokenize(
     )
     ids = tokenizer.encode_batch(store.texts, room + 1)
     if cut := int((ids[:, room] != tokenizer.pad_id).sum()):
-        warnings.warn(
-            f"{name}: {cut} of {len(store.texts)} texts are longer than {room} tokens and were cut",
-            stacklevel=2,
-        )
+        told = f"{cut} of {len(store.texts)} texts are longer than {room} tokens and were cut"
+        warnings.warn(f"{name}: {told}", stacklevel=2)
     return ids[:, :room]
 
 
@@ -339,10 +341,7 @@ def to_tensors(batch: Batch, device: torch.device | str | None = None) -> dict[s
     """
     import torch
 
-    tensors = {
-        name: torch.from_numpy(values).to(device, non_blocking=True)
-        for name, values in batch.items()
-    }
+    tensors = {k: torch.from_numpy(v).to(device, non_blocking=True) for k, v in batch.items()}
     if "image_observations" in tensors:
         tensors["image_observations"] = tensors["image_observations"].float().div_(127.5).sub_(1)
     if "pixel_values" in tensors:

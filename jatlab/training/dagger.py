@@ -33,14 +33,14 @@ from jatlab.evaluation.records import identity
 from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
 from jatlab.utils.bars import progress_bar
-from jatlab.utils.checks import whole_number
+from jatlab.utils.checks import require, shortened, whole_number
 from jatlab.utils.console import stopped
 from jatlab.utils.files import expanded, only_writer
 from jatlab.utils.manifest import forget
 from jatlab.utils.workers import run_jobs
 
 FIRST_SEED = 50_000  # demonstrations use smaller seeds, evaluation larger ones
-END_OF_SEEDS = 100_000  # the first seed that is too large
+END_OF_SEEDS = 90_000  # the first seed that is too large: from here on they are held out
 EPISODES_PER_FILE = 50
 IMAGE_EPISODES_PER_FILE = 2  # of Atari, whose episodes are large
 SLOTS = 16  # environments that are played in lockstep
@@ -104,7 +104,7 @@ def relabel(
         episodes: episodes to play of each task: one number, or one for each task name.
         workers: processes that play; 0 plays in this process.
         seed: the environment seed of the first episode; episode i has seed ``seed + i``. Seeds
-            run from 50,000 to 99,999. A second round of relabelling needs other seeds.
+            run from 50,000 to 89,999. A second round of relabelling needs other seeds.
         max_steps: most timesteps of an episode; None for the task's limit.
         progress: whether to show a progress bar.
         device: of the agent, see `jatlab.utils.devices.choose_device`.
@@ -114,20 +114,21 @@ def relabel(
         The number of timesteps in the files of each task.
 
     Raises:
-        ValueError: a task has no teacher, a seed is outside the range, or a file that exists was
-            written with another agent or other settings.
+        ValueError: a task has no teacher or no number of episodes, a seed is outside the range, a
+            file that exists was written with another agent or other settings, or the agent's
+            weights change while it plays.
         BlockingIOError: another process writes episodes of one of the tasks into ``root``.
     """
     names, root = expand(tasks), expanded(root)
     for name in names:
         require_teacher(name)
-    wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(names, episodes)
-    counts = {name: whole_number(wanted[name], "episodes", None) for name in names}
+    counts = _counts(names, episodes)
     seed = whole_number(seed, "seed")
     max_steps = None if max_steps is None else whole_number(max_steps, "max_steps", 1)
     for name, count in counts.items():
         _check_seeds(name, seed, count)
-    fingerprint = identity(_cached_agent(str(agent), device, dtype))["fingerprint"]
+    _cached_agent.cache_clear()  # other weights may lie in the same folder now
+    _, fingerprint = _cached_agent(str(agent), device, dtype)
     jobs = [
         RelabelJob(name, first, count, str(path), str(agent), fingerprint, max_steps, device, dtype)
         for name in names
@@ -146,6 +147,18 @@ def relabel(
     for job in jobs:
         timesteps[job.task] += read_notes(job.path)["timesteps"]
     return timesteps
+
+
+def _counts(names: Sequence[str], episodes: int | Mapping[str, int]) -> dict[str, int]:
+    """The number of episodes of each task. Raises ValueError where a mapping lacks a task."""
+    wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(names, episodes)
+    lacking = [name for name in names if name not in wanted]
+    require(
+        not lacking,
+        f"episodes is {shortened(dict(wanted))}, without {', '.join(lacking)}: expected a number "
+        "for every task that is relabelled, or one number for all",
+    )
+    return {name: whole_number(wanted[name], "episodes", None) for name in names}
 
 
 def _check_seeds(name: str, seed: int, count: int) -> None:
@@ -201,9 +214,25 @@ def _run(jobs: list[RelabelJob], workers: int, progress: bool) -> None:
 
 
 @lru_cache(maxsize=1)
-def _cached_agent(agent: str, device: str, dtype: str | None) -> Agent:
-    """The agent. A worker process keeps it from one file to the next."""
-    return load_agent(agent, device=device, dtype=dtype)
+def _cached_agent(agent: str, device: str, dtype: str | None) -> tuple[Agent, str]:
+    """The agent and the fingerprint of its weights.
+
+    A process keeps them from one file to the next, and `relabel` forgets those of an earlier call.
+    """
+    loaded = load_agent(agent, device=device, dtype=dtype)
+    return loaded, identity(loaded)["fingerprint"]
+
+
+def _agent_of(job: RelabelJob) -> Agent:
+    """Who plays a job. Raises ValueError if the folder has not the weights that its notes name."""
+    agent, fingerprint = _cached_agent(job.agent, job.device, job.dtype)
+    require(
+        fingerprint == job.fingerprint,
+        f"the weights of {job.agent} have changed since relabelling began (they were "
+        f"{job.fingerprint}, now they are {fingerprint}): let nothing write there meanwhile, and "
+        "relabel again with other seeds",
+    )
+    return agent
 
 
 def relabel_one(job: RelabelJob, report: Callable[[int], None]) -> dict[str, Any]:
@@ -212,7 +241,7 @@ def relabel_one(job: RelabelJob, report: Callable[[int], None]) -> dict[str, Any
     ``report`` gets the number of episodes after each group that was played in lockstep. Returns the
     file's notes.
     """
-    task, agent = get_task(job.task), _cached_agent(job.agent, job.device, job.dtype)
+    task, agent = get_task(job.task), _agent_of(job)
     slots = [_TeacherSlot(task, job.max_steps) for _ in range(min(SLOTS, job.count))]
     played: list[RelabelledEpisode] = []
     end = job.first + job.count

@@ -83,7 +83,7 @@ def arrange(sources: Sequence[TaskSource], setup: Setup, config: TrainConfig) ->
     """Hold some of each source out, and mix the rest."""
     splits = [source.split(config.val_fraction, config.seed) for source in sources]
     if config.in_context:
-        splits = [_in_context(train, held, config) for train, held in splits]
+        splits = [_in_context(train, held, setup, config) for train, held in splits]
     train = [source for source, _ in splits]
     held_out = [
         plan for _, source in splits if source is not None for plan in _validation(source, config)
@@ -98,7 +98,7 @@ def arrange(sources: Sequence[TaskSource], setup: Setup, config: TrainConfig) ->
 
 
 def _in_context(
-    train: TaskSource, held_out: Source | None, config: TrainConfig
+    train: TaskSource, held_out: Source | None, setup: Setup, config: TrainConfig
 ) -> tuple[ContextSource, ContextSource | None]:
     """Both sources, with what is retrieved before each timestep: only from episodes of the first.
 
@@ -109,9 +109,10 @@ def _in_context(
             f"{train.name} is read, not played, and has nothing to retrieve: name the tasks to "
             "train in_context on"
         )
-    shown, arguments = train.episodes, (config.retrieved, config.sharpness, config.seed)
+    play = setup.settings
+    shown, arguments = train.episodes, (play.retrieved, play.sharpness, config.seed)
     frames = train.store.task.observation == "image"
-    encoder = load_agent(config.frame_encoder) if frames and config.frame_encoder else None
+    encoder = load_agent(play.frame_encoder) if frames and play.frame_encoder else None
     encode = frame_encoder(encoder) if frames else None
     context = ContextSource(train, shown, *arguments, encode, config.permute_actions)
     if not isinstance(held_out, WindowSource):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from jatlab.data.windows import mission_patterns
 from jatlab.model.objectives import Objective
 from jatlab.training.state import newest
 from jatlab.utils.checks import check_fields, require, whole_number
@@ -31,9 +32,11 @@ PRECISIONS = ("auto", "bf16", "fp32")
 BF16_INSTRUCTIONS = ("avx512_bf16", "amx_tile")
 POSITIVE = (
     "batch_timesteps", "accumulate", "lr", "clip", "val_batches", "val_every", "save_every",
-    "log_every", "keep", "retrieved",
+    "log_every", "keep",
 )  # fmt: skip
+OR_NONE = ("steps", "minutes", "max_timesteps", "retrieved")  # positive, where they are given
 SHARES = ("warmup", "average", "val_fraction")
+SEED_LIMIT = 2**63  # torch takes smaller ones
 # fields that were once the model's -> what to say instead
 MOVED = {
     "frames_predicted": "TrainConfig.frames_predicted",
@@ -80,12 +83,15 @@ class TrainConfig:
     # train an in-context agent (jatlab.data.retrieval.context): before each timestep stand those of
     # other episodes of its task that look most like it
     in_context: bool = False
-    retrieved: int = 20  # of them
-    sharpness: float = 10.0  # lambda of the mixture with the nearest one's action
+    retrieved: int | None = None  # of them; None: those of the agent to start from, or 20
+    # lambda of the mixture with the nearest one's action; None: that of the agent to start from,
+    # or 10
+    sharpness: float | None = None
     # in training, change the order and the signs of the numbers of continuous actions, for each
     # sequence anew, so that they must be read from it (docs/design/retrieval.md)
     permute_actions: bool = False
-    # agent whose encoder compares frames, in training and in play: a folder; None: jatlab-mini
+    # agent whose encoder compares frames, in training and in play: a folder, or "jatlab-mini";
+    # None: that of the agent to start from, or jatlab-mini
     frame_encoder: str | None = None
 
     # --- how the agent plays (its agent.json)
@@ -170,6 +176,7 @@ class TrainConfig:
             not (self.in_context and self.stream),
             "in_context needs recorded episodes to retrieve from: leave stream out",
         )
+        mission_patterns(self.without_missions)  # raises where one is no regular expression
         check_device_name(self.device)
         choices = {"decay": DECAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
         for name, known in choices.items():
@@ -181,15 +188,15 @@ class TrainConfig:
         self.tasks = [self.tasks] if isinstance(self.tasks, str) else self.tasks
         self.track = [self.track] if isinstance(self.track, str) else self.track
         self.seed = whole_number(self.seed, "seed")
-        require(self.seed < 2**63, f"seed is {self.seed}: expected below 2 to the power of 63")
-        for name in ("data", "stream", "output", "cache", "start"):
+        require(self.seed < SEED_LIMIT, f"seed is {self.seed}: expected below 2 to the power of 63")
+        for name in ("data", "stream", "output", "cache", "start", "frame_encoder"):
             if isinstance(path := getattr(self, name), str | os.PathLike):
                 setattr(self, name, str(expanded(path)))
 
     def _check_numbers(self) -> None:
         for name in POSITIVE:
             require(getattr(self, name) > 0, f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("steps", "minutes", "max_timesteps"):
+        for name in OR_NONE:
             value = getattr(self, name)
             require(value is None or value > 0, f"{name} must be positive, not {value}")
         for name in SHARES:
@@ -197,7 +204,7 @@ class TrainConfig:
             require(0 <= value < 1, f"{name} is a share from 0 to below 1, not {value}")
         for name in ("weight_decay", "sharpness"):
             value = getattr(self, name)
-            require(value >= 0, f"{name} is {value}: expected at least 0")
+            require(value is None or value >= 0, f"{name} is {value}: expected at least 0")
         for name in ("task_weights", "loss_weights"):
             for pattern, weight in getattr(self, name).items():
                 where = f"{name}[{pattern!r}]"
@@ -223,18 +230,19 @@ class TrainConfig:
         )
 
     @classmethod
-    def of_run(cls, output: str | Path, **changes: Any) -> TrainConfig:
+    def of_run(cls, run: str | Path, /, **changes: Any) -> TrainConfig:
         """The recipe of a run, to go on with it.
 
         Args:
-            output: the run's folder.
+            run: its folder, in which it stays.
             changes: fields to change, such as ``steps=2000``.
 
         Raises:
             FileNotFoundError: if there is no checkpoint.
-            ValueError: for an unknown field, or a run of a release whose runs cannot be resumed.
+            ValueError: for an unknown field, another output folder, or a run of a release whose
+                runs cannot be resumed.
         """
-        folder = newest(expanded(output))
+        folder = newest(expanded(run))
         recipe = read_json(folder / "state.json").get("recipe", {})
         known = {f.name for f in fields(cls)}
         require(
@@ -244,9 +252,24 @@ class TrainConfig:
         )
         unknown = sorted(changes.keys() - known)
         require(not unknown, f"TrainConfig has no field {', '.join(unknown)}")
+        _check_stays(run, changes)
         if recipe["start"]:
             recipe["preset"] = None  # runs of older releases have both
-        return cls(**{**recipe, **changes, "output": str(output), "resume": True})
+        return cls(**{**recipe, **changes, "output": str(run), "resume": True})
+
+
+def _check_stays(run: str | Path, changes: dict[str, Any]) -> None:
+    """Raise ValueError if a run that goes on shall do so elsewhere, or from its beginning."""
+    output, resume = changes.get("output", run), changes.get("resume", True)
+    stays = isinstance(output, str | os.PathLike) and expanded(output).resolve() == (
+        expanded(run).resolve()
+    )
+    require(
+        stays,
+        f"output is {str(output)!r}, but a run that goes on stays in its folder, {run}: leave "
+        f"output out, or begin a new run with its weights (start={str(run)!r})",
+    )
+    require(resume, f"resume is {resume!r}, but this is how {run} goes on: leave it out")
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:

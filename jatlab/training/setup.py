@@ -28,6 +28,7 @@ from jatlab.utils.checks import require
 
 # of an in-context agent: it reads retrieved actions, and the next timestep is no consequence
 IN_CONTEXT = {"hide_past_actions": False, "observation_loss_coef": 0.0}
+RETRIEVED = 20  # timesteps before its observation, unless the recipe or its start has a number
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ def resolve(config: TrainConfig) -> Setup:
     agent = _starting_agent(config)
     model = _model_config(config, agent)
     settings = _play_settings(config, agent)
+    model.check_windows(settings.windows)
+    if config.in_context:
+        _check_in_context(settings, model)
     config.objective().check(model)
     tasks = _task_names(config)
     return Setup(
@@ -107,35 +111,42 @@ def _starting_agent(config: TrainConfig) -> Agent | None:
 def _model_config(config: TrainConfig, agent: Agent | None) -> JatConfig:
     changes = (IN_CONTEXT if config.in_context else {}) | config.model
     if agent is None:
-        model = JatConfig.preset(config.size, **changes)
-    else:
-        model = JatConfig.from_dict(agent.model.config.to_dict() | changes)
-    if config.in_context:
-        _check_in_context(config, model)
-    return model
+        return JatConfig.preset(config.size, **changes)
+    return JatConfig.from_dict(agent.model.config.to_dict() | changes)
 
 
-def _check_in_context(config: TrainConfig, model: JatConfig) -> None:
+def _check_in_context(settings: AgentSettings, model: JatConfig) -> None:
     require(
         not model.hide_past_actions,
         "in_context: hide_past_actions hides the retrieved actions too; leave it out of the model",
     )
     require(
-        config.retrieved < model.max_timesteps,
-        f"retrieved is {config.retrieved}: with the observation itself these are "
-        f"{config.retrieved + 1} timesteps, and the model has room for {model.max_timesteps}",
+        settings.retrieved < model.max_timesteps,
+        f"retrieved is {settings.retrieved}: with the observation itself these are "
+        f"{settings.retrieved + 1} timesteps, and the model has room for {model.max_timesteps}",
     )
 
 
 def _play_settings(config: TrainConfig, agent: Agent | None) -> AgentSettings:
     """The recipe's where it has some, else those of the agent that it starts from."""
     inherited = agent.settings if agent else AgentSettings()
-    return AgentSettings(
-        temperature=inherited.temperature if config.temperature is None else config.temperature,
-        windows={**inherited.windows, **(config.windows or {})},
-        retrieved=config.retrieved if config.in_context else 0,
-        sharpness=config.sharpness,
-        frame_encoder=config.frame_encoder,
+    _check_domains(config.windows or {}, inherited.windows)
+    names = ("temperature", "retrieved", "sharpness", "frame_encoder")
+    given = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    settings = inherited.replace(windows={**inherited.windows, **(config.windows or {})}, **given)
+    if not config.in_context:
+        return settings.replace(retrieved=0)
+    return settings.replace(retrieved=settings.retrieved or RETRIEVED)
+
+
+def _check_domains(windows: Iterable[str], inherited: Iterable[str]) -> None:
+    """Raise ValueError for a domain that no task is played in and the agent did not know."""
+    known = {get_task(name).domain: None for name in task_names()} | dict.fromkeys(inherited)
+    unknown = [domain for domain in windows if domain not in known]
+    require(
+        not unknown,
+        f"windows names {', '.join(map(repr, unknown))}: expected domains of tasks that are "
+        f"played, which are {', '.join(known)}",
     )
 
 

@@ -9,6 +9,7 @@ and ``state.json`` (counters, the mixture's position, the recipe). Nothing is pi
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -44,9 +45,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def checkpoints(output: Path) -> list[Path]:
-    """The complete checkpoints of a run, oldest first."""
+    """The complete checkpoints of a run, oldest first.
+
+    Other folders beside them, such as a copy called step-000500-copy, are not the run's.
+    """
     folders = (output / "checkpoints").glob("step-*")
-    return sorted(folders, key=lambda path: int(path.name.removeprefix("step-")))
+    found = [path for path in folders if re.fullmatch("step-[0-9]+", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def newest(output: Path) -> Path:

@@ -37,7 +37,7 @@ from jatlab.training.data import arrange, facts, open_sources
 from jatlab.training.fsdp import LossOf, ShardedLoss, shard, sharding_plugin, whole, whole_model
 from jatlab.training.log import Losses, open_log
 from jatlab.training.optimization.optimizer import learning_rate, make_optimizer
-from jatlab.training.recipe import TrainConfig, make_accelerator, uses_bf16
+from jatlab.training.recipe import SEED_LIMIT, TrainConfig, make_accelerator, uses_bf16
 from jatlab.training.setup import build_model, resolve
 from jatlab.training.state import (
     EmaWeights,
@@ -191,7 +191,7 @@ class Trainer:
         self.model.train()
         for plan, batch in zip(plans, batches, strict=True):
             # dropout: the same, whichever process computes this batch
-            torch.manual_seed(self.config.seed * 1_000_003 + plan.number)
+            torch.manual_seed((self.config.seed * 1_000_003 + plan.number) % SEED_LIMIT)
             with nullcontext() if plan is plans[-1] else self.accelerator.no_sync(self.scored):
                 loss = self.loss(self.scored, batch)
                 self.accelerator.backward(loss * (plan.share / len(plans)))

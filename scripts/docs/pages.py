@@ -140,12 +140,12 @@ def _ablation(results: dict) -> str:
         "| --- | --- | ---: | ---: | --- |",
     ]
     for task, variants in by_task.items():
-        first = next(iter(variants.values()))
+        first = next(iter(variants))
         for name, found in variants.items():
             low, high = found["interval"]
             rows.append(
                 f"| {task} | {name} | {found['mean']:.2f} | {low:.2f} to {high:.2f} "
-                f"| {_difference(first, found)} |"
+                f"| {_difference(results, task, first, name)} |"
             )
     parts = [f"## {results['name']}", f"*{results['question']}*", told, "\n".join(rows)]
     if costs := cost_table(results):
@@ -161,13 +161,14 @@ def _runs(results: dict) -> str:
     return f"{numbers} run{'s' * (counts[-1] > 1)} of each variant"
 
 
-def _difference(first: dict, found: dict) -> str:
+def _difference(results: dict, task: str, first: str, name: str) -> str:
     """How a variant differs from the first one over runs, and whether the two can be told apart."""
-    from jatlab.experiments.ablations import difference
+    from jatlab.experiments.ablations import difference, paired
 
-    if found is first or len(found["runs"]) < 2 or len(first["runs"]) != len(found["runs"]):
+    means = paired(results, task, first, name)
+    if name == first or len(means[0]) < 2:
         return ""
-    mean, (low, high) = difference(first["runs"], found["runs"])
+    mean, (low, high) = difference(*means)
     verdict = "better" if low > 0 else "worse" if high < 0 else "not told apart"
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}), {verdict}"
 

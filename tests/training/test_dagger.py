@@ -13,6 +13,7 @@ from jatlab.agents.checkpoints import save_agent
 from jatlab.data.episodes import read_episodes, read_notes
 from jatlab.data.recording.record import record
 from jatlab.data.windows import open_source
+from jatlab.evaluation.records import identity
 from jatlab.model.config import JatConfig
 from jatlab.model.tokenization import TextTokenizer
 from jatlab.tasks import get_task, make_env
@@ -131,9 +132,9 @@ def test_an_episode_is_cut_where_the_teacher_gives_up(novice, tmp_path, monkeypa
     assert notes["cut"] == ["lost"] and notes["timesteps"] == 3
 
 
-@pytest.mark.parametrize("episodes, seed", [(0, 50_000), (1, 49_999), (2, 99_999)])
+@pytest.mark.parametrize("episodes, seed", [(0, 50_000), (1, 49_999), (2, 89_999)])
 def test_seeds_of_others_are_refused(episodes, seed, novice, tmp_path):
-    with pytest.raises(ValueError, match="relabelling uses seeds 50,000 to 99,999"):
+    with pytest.raises(ValueError, match="relabelling uses seeds 50,000 to 89,999"):
         relabel(novice, ROOM, tmp_path, episodes, seed=seed)
 
 
@@ -153,3 +154,40 @@ def test_each_task_may_have_its_own_number(novice, tmp_path):
     assert [len(read_notes(relabelled_file(tmp_path, name))["returns"]) for name in told] == [1, 3]
     with pytest.raises(ValueError, match=f"seed 50000 with 0 episodes of {other}"):
         relabel(novice, [ROOM, other], tmp_path, {ROOM: 1, other: 0})
+    lacking = rf"episodes is {{'{ROOM}': 1}}, without {other}: expected a number for every task"
+    with pytest.raises(ValueError, match=lacking):
+        relabel(novice, [ROOM, other], tmp_path / "other", {ROOM: 1}, workers=0)
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_new_weights_in_the_same_folder_play_and_are_named(novice, tmp_path):
+    folder, other = tmp_path / "agent", jatlab.Agent.untrained("nano", seed=4)
+    settings = dict(episodes=1, workers=0, max_steps=3, progress=False)
+    save_agent(jatlab.load_agent(novice), folder)
+    relabel(folder, REACH, tmp_path / "data", seed=50_000, **settings)
+    save_agent(other, folder)
+    relabel(folder, REACH, tmp_path / "data", seed=50_001, **settings)
+    file = tmp_path / "data" / REACH / "train" / "relabelled-050001.parquet"
+    assert read_notes(file)["agent"] == identity(other)["fingerprint"]
+    # a folder that had no other weights before makes the same file; the old weights do not
+    for agent, same in ((folder, True), (novice, False)):
+        relabel(agent, REACH, tmp_path / str(same), seed=50_001, **settings)
+        again = tmp_path / str(same) / REACH / "train" / file.name
+        ours, theirs = (read_episodes(one, get_task(REACH))[0] for one in (file, again))
+        key = "continuous_observations"
+        assert np.array_equal(ours[key], theirs[key]) is same
+
+
+def test_weights_that_change_while_they_play_are_refused(tmp_path, monkeypatch):
+    folder = save_agent(jatlab.Agent.untrained("nano", seed=3), tmp_path / "agent")
+
+    def as_a_worker_that_starts_late(job, report):
+        save_agent(jatlab.Agent.untrained("nano", seed=4), folder)
+        dagger._cached_agent.cache_clear()
+        return relabel_one(job, report)
+
+    monkeypatch.setattr(dagger, "relabel_one", as_a_worker_that_starts_late)
+    with pytest.raises(ValueError, match="the weights of .*agent have changed since relabelling"):
+        relabel(folder, ROOM, tmp_path / "data", 1, workers=0, max_steps=3)
+    assert not relabelled_file(tmp_path / "data", ROOM).exists()

@@ -103,6 +103,20 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(in_context, tmp_path):
     assert told(straight) == told(resumed)
 
 
+def test_training_retrieves_as_the_agent_that_it_starts_from(in_context, tmp_path):
+    first = load_agent(train(replace(in_context, retrieved=3, sharpness=2.0, steps=1)))
+    start = str(save_agent(first, tmp_path / "first"))
+    tuned = replace(in_context, start=start, model={}, retrieved=None, output=str(tmp_path / "t"))
+    setup = resolve(tuned)
+    inherited = arrange(open_sources(setup, tuned), setup, tuned).sources[0]
+    given = replace(tuned, start=None, model=TINY, retrieved=3, sharpness=2.0)
+    setup = resolve(given)
+    wanted = arrange(open_sources(setup, given), setup, given).sources[0]
+    assert inherited.neighbours.shape[1] == 3
+    np.testing.assert_array_equal(inherited.neighbours, wanted.neighbours)
+    np.testing.assert_array_equal(inherited.weights, wanted.weights)
+
+
 def test_tasks_side_by_side_are_in_context_too(in_context):
     plan = next(Trainer(replace(in_context, mix=True)).mixture)
     batch = plan.load()

@@ -1,5 +1,8 @@
 """What follows from a recipe alone, and recipes that cannot be."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -63,3 +66,17 @@ class TestAutomaticPrecision:
 def test_a_stream_cannot_leave_missions_out():
     with pytest.raises(ValueError, match="without_missions needs recorded episodes"):
         TrainConfig(steps=1, tasks="babyai-go-to", stream="a/b", without_missions=["box"])
+
+
+def test_paths_may_be_paths():
+    recipe = TrainConfig(steps=1, frame_encoder=Path("~/encoder"), start=Path("agent"))
+    assert recipe.frame_encoder == str(Path.home() / "encoder") and recipe.start == "agent"
+    assert TrainConfig(steps=1).frame_encoder is None
+
+
+@pytest.mark.parametrize("pattern", ["(", "red [box", "*"])
+def test_a_wrong_regular_expression_is_named(pattern):
+    named = f"without_missions: {re.escape(repr(pattern))} is no regular expression"
+    with pytest.raises(ValueError, match=named):
+        TrainConfig(steps=1, without_missions=["pick up", pattern])
+    assert TrainConfig(steps=1, without_missions=[r"\("]).without_missions == [r"\("]

@@ -10,7 +10,14 @@ import time
 import pytest
 import torch
 
-from jatlab.training.state import EmaWeights, end_with_launcher, interruptible
+from jatlab.training.state import (
+    EmaWeights,
+    checkpoints,
+    end_with_launcher,
+    interruptible,
+    newest,
+    tidy,
+)
 from jatlab.utils.files import atomic_folder
 from tests.support import ROOT
 
@@ -79,3 +86,14 @@ def test_a_launcher_that_is_gone_already_is_told(monkeypatch):
     monkeypatch.setenv("MASTER_PORT", str(port))
     with pytest.raises(ConnectionError, match="launcher of these processes is gone"):
         end_with_launcher()
+
+
+def test_only_the_run_s_own_folders_are_checkpoints(tmp_path):
+    names = ["step-000500", "step-1000000", "step-000500-copy", "step-", "step-old", ".step-1.tmp"]
+    for name in names:
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-000500", "step-1000000"]
+    assert newest(tmp_path).name == "step-1000000"
+    tidy(tmp_path, keep=1)
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == ["step-", "step-000500-copy", "step-1000000", "step-old"]

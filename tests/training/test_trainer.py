@@ -187,3 +187,20 @@ def test_validation_sees_the_weights_of_the_moment(recipe):
         trainer.update([plan], [plan.load()], lr=1e-2)
     fresh.model.load_state_dict(trainer.model.state_dict())
     assert trainer.validate() == fresh.validate()
+
+
+@pytest.mark.parametrize("seed", [3, 20250101120000, 2**63 - 1])
+def test_dropout_has_seeds_that_torch_takes(recipe, monkeypatch, seed):
+    drawn, plans = [], []
+    trainer = Trainer(replace(recipe, seed=seed, steps=2))
+    update = trainer.update
+    monkeypatch.setattr(
+        trainer, "update", lambda some, *rest, **lr: plans.extend(some) or update(some, *rest, **lr)
+    )
+    monkeypatch.setattr(torch, "manual_seed", drawn.append)
+    trainer.fit()
+    wanted = [seed * 1_000_003 + plan.number for plan in plans]
+    assert [one for one in drawn if one in {w % 2**63 for w in wanted}] == [
+        one % 2**63 for one in wanted
+    ]
+    assert seed > 3 or wanted == [3_000_009, 3_000_010]  # small seeds keep their numbers

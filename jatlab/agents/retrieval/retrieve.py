@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +16,12 @@ from jatlab.agents.checks import (
     checked_rewards,
     checked_starts,
 )
-from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations, Encoder
+from jatlab.data.retrieval.index import (
+    DemonstrationIndex,
+    Demonstrations,
+    Encoder,
+    encoder_digest,
+)
 from jatlab.data.retrieval.search import Neighbours
 from jatlab.tasks import Task, get_task
 from jatlab.tasks.task import Observation
@@ -58,7 +62,7 @@ class Retriever:
         self.index = DemonstrationIndex(self.task, demonstrations, count, encode)
         self.demonstrations = f"{self.index.episodes}-{self.index.store.fingerprint}"
         if encode is not None:
-            self.demonstrations += f"-{_told_apart(encode)}"
+            self.demonstrations += f"-{encoder_digest(encode)}"
         self._before: list[int | None] | None = None
 
     def reset(self, n: int, task: str | Task | None) -> None:
@@ -184,12 +188,6 @@ def frame_encoder(agent: Agent | str | os.PathLike[str] | None = None) -> Encode
         return model.image_encoder(pixels[:, None])[:, 0].float().cpu().numpy()
 
     return encode
-
-
-def _told_apart(encode: Encoder) -> str:
-    """Eight hexadecimal digits, which another encoder does not have."""
-    frames = (np.arange(4 * 84 * 84) % 251).astype(np.uint8).reshape(1, 4, 84, 84)
-    return hashlib.sha256(encode(frames).round(2).tobytes()).hexdigest()[:8]
 
 
 def _named(agent: Agent | str | os.PathLike[str] | None) -> Agent:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from jatlab.data.retrieval.index import DemonstrationIndex, Encoder
+from jatlab.data.retrieval.index import DemonstrationIndex, Encoder, encoder_digest
 from jatlab.data.sources import Batch
 from jatlab.data.windows import WindowSource
 from jatlab.utils.checks import require
@@ -78,6 +78,8 @@ class ContextSource(WindowSource):
         )
         kind = "permuted" if permute_actions else "plain"
         self.made_of = f"{retrieved}-{sharpness:g}-{seed}-{len(shown)}-{kind}"
+        if encode is not None:
+            self.made_of += f"-{encoder_digest(encode)}"
         self.permutes = permute_actions
         index = DemonstrationIndex(self.store.task, self.store, encode=encode)
         rows = int(self.store.offsets[-1])

@@ -33,6 +33,7 @@ from jatlab.experiments.ablations.variants import (
     demonstrations,
 )
 from jatlab.experiments.recipes import mini
+from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import say
 from jatlab.utils.files import expanded, write_json
 
@@ -64,19 +65,15 @@ def ablate(
         The results, see `jatlab.experiments.ablations.results.assemble`.
 
     Raises:
-        ValueError: an unknown name, no seed or no episode, or a pattern that fits no variant.
+        ValueError: an unknown name, no seed, a number of episodes or steps that is below 1, or a
+            pattern that fits no variant.
     """
     if name not in ABLATIONS:
         raise ValueError(f"unknown ablation {name!r}; there are {', '.join(ABLATIONS)}")
     ablation, output = ABLATIONS[name], expanded(output)
-    seeds = tuple(ablation.seeds if seeds is None else seeds)
-    if not seeds or episodes < 1:
-        raise ValueError(
-            "an ablation needs at least one seed and one episode, "
-            f"got seeds {seeds} and {episodes} episodes"
-        )
-    fixed: dict[str, Any] = {"steps": steps, "minutes": None} if steps else {}
-    variants = [replace(variant, **fixed) for variant in ablation.variants]
+    seeds = _checked_seeds(ablation.seeds if seeds is None else seeds)
+    episodes = whole_number(episodes, "episodes", 1)
+    variants = [_for_steps(variant, steps) for variant in ablation.variants]
     chosen = variants if only is None else _chosen(variants, only)
     kept = [] if only is None else _kept(name, chosen)
     runs: list[dict[str, Any]] = []
@@ -90,6 +87,20 @@ def ablate(
         for folder in [output, SHIPPED] if install else [output]:
             write_json(folder / f"{name}.json", results)
     return results
+
+
+def _checked_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    """The seeds. Raises ValueError where there is none, or one that is no seed."""
+    checked = tuple(whole_number(seed, "a seed") for seed in seeds)
+    require(checked, "an ablation needs at least one seed: name some, or leave seeds out")
+    return checked
+
+
+def _for_steps(variant: Variant, steps: int | None) -> Variant:
+    """The variant, trained for so many steps; None: as long as it is by itself."""
+    if steps is None:
+        return variant
+    return replace(variant, steps=whole_number(steps, "steps", 1), minutes=None)
 
 
 def _chosen(variants: Sequence[Variant], only: Sequence[str]) -> list[Variant]:

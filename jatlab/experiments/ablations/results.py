@@ -8,6 +8,7 @@ only.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ AblationResults = dict[str, Any]  # of an ablation, as in its JSON file
 Summary = dict[str, dict[str, dict[str, Any]]]  # {task: {variant: {"mean", "interval", …}}}
 
 SHIPPED = ASSETS / "ablations"
+ALL_TASKS = "all tasks"  # together, in `over_tasks`
 # Student's t, 97.5 %, for 1 to 9 degrees of freedom
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
@@ -184,14 +186,22 @@ def shipped() -> list[str]:
 
 
 def summary_table(results: AblationResults) -> str:
-    """An ablation's results as a table: mean and interval of each task and variant."""
+    """An ablation's results as a table: mean, interval and runs of each task and variant."""
     lines = [results["question"]]
     for task, variants in results["summary"].items():
-        lines += ["", f"{task}, {len(results['seeds'])} run(s) each, {scored_as(task)}"]
+        lines += ["", f"{task}, {scored_as(task)}"]
         for name, found in variants.items():
             low, high = found["interval"]
-            lines.append(f"  {name:<24} {found['mean']:.3f}  [{low:.3f}, {high:.3f}]")
+            row = f"  {name:<24} {found['mean']:.3f}  [{low:.3f}, {high:.3f}]"
+            lines.append(f"{row}  {len(found['runs'])} run(s)")
     return "\n".join(lines)
+
+
+def run_counts(results: AblationResults) -> str:
+    """How many runs the variants have: "3", or "1 to 3"."""
+    counts = Counter(run["variant"] for run in results["runs"]).values()
+    fewest, most = min(counts), max(counts)
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def scored_as(task: str) -> str:
@@ -229,34 +239,74 @@ def difference(
     return float((theirs - ours).mean()), student_interval(theirs - ours)
 
 
+def paired(
+    results: AblationResults, task: str, first: str, second: str
+) -> tuple[list[float], list[float]]:
+    """The means of two variants' runs, seed by seed, for the seeds that both have.
+
+    Args:
+        results: of the ablation.
+        task: as in `side_by_side`, or "all tasks", as in `over_tasks`.
+        first: a variant.
+        second: another one.
+
+    Returns:
+        Two lists of one length, in the order of the seeds; empty where no seed is shared.
+    """
+    ours, theirs = (_means_by_seed(results, task, one) for one in (first, second))
+    seeds = sorted(ours.keys() & theirs.keys())
+    return [ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]
+
+
 def differences(results: AblationResults) -> list[str]:
     """A line for each task and variant: its difference from the first variant, and a verdict.
 
-    Intervals are over seeds if there are several runs. Else they are over the episodes, which have
-    the same seeds for all variants, and describe these agents only.
+    Intervals are over the seeds that both variants have, if there are several. Of one seed they are
+    over its episodes, which have the same seeds for all variants, and describe these agents only.
+    Without a common seed there is no difference, and the line says so.
     """
-    lines = []
-    for task, variants in side_by_side(results).items():
-        (base_name, base), *others = variants.items()
-        for name, found in others:
-            pairs = min(len(base["runs"]), len(found["runs"]))  # of the same seeds
-            if pairs > 1:
-                mean, (low, high) = difference(base["runs"][:pairs], found["runs"][:pairs])
-            else:
-                ours, theirs = (_scores(results, task, one) for one in (base_name, name))
-                episodes = min(len(ours), len(theirs))
-                paired = theirs[:episodes] - ours[:episodes]
-                mean, (low, high) = float(paired.mean()), bootstrap_interval(paired)
-            verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
-            interval = f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-            lines.append(f"{task}: {name} {interval} against {base_name}: {verdict}")
-    return lines
+    return [
+        f"{task}: {name} {_compared(results, task, base, name)}"
+        for task, (base, *others) in side_by_side(results).items()
+        for name in others
+    ]
 
 
-def _scores(results: AblationResults, task: str, variant: str) -> np.ndarray:
-    """The episodes' scores of a variant's first run, on ``task`` or the only task that it has."""
-    tasks = next(run["tasks"] for run in results["runs"] if run["variant"] == variant)
-    return np.array((tasks.get(task) or next(iter(tasks.values())))["scores"])
+def _compared(results: AblationResults, task: str, base: str, name: str) -> str:
+    """How a variant differs from the first one, in words."""
+    means = paired(results, task, base, name)
+    if not means[0]:
+        return f"and {base} have no seed in common: not compared"
+    mean, (low, high) = (
+        difference(*means) if len(means[0]) > 1 else _of_episodes(results, task, base, name)
+    )
+    verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] against {base}: {verdict}"
+
+
+def _of_episodes(
+    results: AblationResults, task: str, base: str, name: str
+) -> tuple[float, tuple[float, float]]:
+    """The mean difference between the episodes of two runs with the only common seed."""
+    ours, theirs = (_by_seed(results, task, one) for one in (base, name))
+    [seed] = ours.keys() & theirs.keys()
+    scores = [np.array(one[seed]["scores"]) for one in (ours, theirs)]
+    episodes = min(map(len, scores))
+    apart = scores[1][:episodes] - scores[0][:episodes]
+    return float(apart.mean()), bootstrap_interval(apart)
+
+
+def _by_seed(results: AblationResults, task: str, variant: str) -> dict[int, dict[str, Any]]:
+    """A variant's results by seed, on ``task`` or the only task that it has."""
+    runs = {run["seed"]: run["tasks"] for run in results["runs"] if run["variant"] == variant}
+    return {seed: tasks.get(task) or next(iter(tasks.values())) for seed, tasks in runs.items()}
+
+
+def _means_by_seed(results: AblationResults, task: str, variant: str) -> dict[int, float]:
+    if task != ALL_TASKS:
+        return {seed: one["mean"] for seed, one in _by_seed(results, task, variant).items()}
+    runs = {run["seed"]: run["tasks"] for run in results["runs"] if run["variant"] == variant}
+    return {seed: round(float(_of_all(tasks, tasks).mean()), 4) for seed, tasks in runs.items()}
 
 
 def over_tasks(results: AblationResults, tasks: Sequence[str] | None = None) -> Summary:
@@ -275,7 +325,11 @@ def over_tasks(results: AblationResults, tasks: Sequence[str] | None = None) -> 
     found: dict[str, list[np.ndarray]] = {}
     for run in results["runs"]:
         names = run["tasks"] if tasks is None else tasks
-        scores = np.stack([run["tasks"][name]["scores"] for name in names], axis=1)
-        found.setdefault(run["variant"], []).append(scores)  # (episodes, tasks)
+        found.setdefault(run["variant"], []).append(_of_all(run["tasks"], names))
     names = [variant["name"] for variant in results["variants"]]
-    return {"all tasks": {name: _summarise(found[name]) for name in names}}
+    return {ALL_TASKS: {name: _summarise(found[name]) for name in names}}
+
+
+def _of_all(tasks: dict[str, dict[str, Any]], names: Iterable[str]) -> np.ndarray:
+    """A run's scores in these tasks, (episodes, tasks)."""
+    return np.stack([tasks[name]["scores"] for name in names], axis=1)

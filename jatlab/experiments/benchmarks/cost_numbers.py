@@ -13,9 +13,9 @@ from jatlab.experiments.benchmarks.cost import (
     training_flops,
 )
 from jatlab.experiments.benchmarks.cost_report import (
+    check_amounts,
     chosen_devices,
     peak_bytes,
-    require_positive,
     step_flops,
     step_tokens,
 )
@@ -56,9 +56,10 @@ def cost(
     """The numbers of `jatlab.experiments.benchmarks.cost_report.report`, which takes the same.
 
     Raises:
-        ValueError: an unknown preset or device, or a number that is not positive.
+        ValueError: an unknown preset or device, steps or windows that are not positive, or a
+            utilisation that is no share.
     """
-    require_positive(steps=steps, batch=windows, utilisation=utilisation)
+    check_amounts(steps, windows, utilisation)
     config, objective = JatConfig.preset(preset), objective_of(preset)
     flops = step_flops(config, windows, objective)
     full = {kind: full_window(config, kind) for kind in KINDS}

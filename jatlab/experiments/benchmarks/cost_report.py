@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from jatlab.experiments.benchmarks.hardware import (
 from jatlab.experiments.benchmarks.tables import table
 from jatlab.model.config import JatConfig
 from jatlab.model.objectives import EVERYTHING, Objective
+from jatlab.utils.checks import require
 
 DEVICE_WINDOWS = 8  # of a batch on one device, as published
 SHOWN = ("nano", "mini", "paper")  # presets that every report shows side by side
@@ -126,9 +128,10 @@ def report(
         utilisation: share of a device's peak that the training reaches.
 
     Raises:
-        ValueError: an unknown preset or device, or a number that is not positive.
+        ValueError: an unknown preset or device, steps or windows that are not positive, or a
+            utilisation that is no share.
     """
-    require_positive(steps=steps, batch=windows, utilisation=utilisation)
+    check_amounts(steps, windows, utilisation)
     config, objective = JatConfig.preset(preset), objective_of(preset)
     devices = chosen_devices(device)
     size = f"{steps:,} steps of {windows} windows"
@@ -144,16 +147,20 @@ def report(
     return "\n\n".join(parts)
 
 
-def require_positive(**numbers: float) -> None:
-    """Raise ValueError for a number that is not positive."""
-    for name, value in numbers.items():
-        if value <= 0:
-            raise ValueError(f"{name} must be positive, not {value}")
+def check_amounts(steps: float, windows: float, utilisation: float) -> None:
+    """Raise ValueError for what no training can have: below 0, infinite, above the peak."""
+    for name, value in (("steps", steps), ("batch", windows)):
+        require(0 < value < math.inf, f"{name} must be positive, not {value}")
+    require(
+        0 < utilisation <= 1,
+        f"utilisation is {utilisation}: expected a share of the peak, above 0 and at most 1, such "
+        f"as {UTILISATION}",
+    )
 
 
 def chosen_devices(name: str | None) -> list[Device]:
     """The device of this name, or all. Raises ValueError for an unknown one."""
-    return [find_device(name)] if name else [*DEVICES, find_device("cpu")]
+    return [*DEVICES, find_device("cpu")] if name is None else [find_device(name)]
 
 
 def _notes(devices: list[Device], utilisation: float) -> str:

@@ -11,6 +11,8 @@ import re
 import time
 from dataclasses import dataclass
 
+from jatlab.utils.checks import require
+
 
 @dataclass(frozen=True)
 class Device:
@@ -42,18 +44,25 @@ CPU = "this CPU"
 
 
 def find_device(name: str) -> Device:
-    """The device of this name, in any spelling; "cpu" is measured.
+    """The device of this name, or whose name alone begins so; "cpu" is measured.
 
-    Raises ValueError, naming the devices, for an unknown one.
+    Neither capitals nor spaces matter. Raises ValueError, which names the devices, for an unknown
+    one and for the beginning of several names.
     """
-    if name.lower() in ("cpu", CPU):
+    if name.lower() in ("cpu", CPU.lower()):
         return Device(CPU, measured_peak(), 0)
-    key = "".join(name.lower().split())
-    for device in DEVICES:
-        if key in "".join(device.name.lower().split()):
-            return device
+    begin = [device for device in DEVICES if _key(device.name).startswith(_key(name))]
+    found = [device for device in begin if _key(device.name) == _key(name)] or begin
     known = ", ".join(device.name for device in DEVICES)
-    raise ValueError(f"unknown device {name!r}; there are {known}, cpu")
+    require(_key(name) and found, f"unknown device {name!r}; there are {known}, cpu")
+    several = ", ".join(device.name for device in found)
+    require(len(found) == 1, f"device {name!r} may be each of {several}: say which")
+    return found[0]
+
+
+def _key(name: str) -> str:
+    """A device's name without capitals and spaces."""
+    return "".join(name.lower().split())
 
 
 def published_peak(driver_name: str) -> float | None:

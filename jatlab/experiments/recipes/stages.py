@@ -81,10 +81,11 @@ def train_once(recipe: TrainConfig, processes: int = 1) -> None:
 
 def _train_or_resume(recipe: TrainConfig) -> None:
     from jatlab.training.recipe import TrainConfig
+    from jatlab.training.state import checkpoints
     from jatlab.training.trainer import train
 
     folder = Path(recipe.output)
-    if (folder / "checkpoints").is_dir():
+    if checkpoints(folder):  # a disk that was full may have left the folder of them, and none
         budget = {name: getattr(recipe, name) for name in ("accumulate", "steps", "minutes")}
         recipe = TrainConfig.of_run(folder, **budget)
     train(recipe)

@@ -93,6 +93,14 @@ def test_wrong_requests_are_named(tmp_path):
         ablate("kapa", tmp_path)
     with pytest.raises(ValueError, match="at least one seed"):
         ablate("memory", tmp_path, seeds=())
+    for wrong in ({"steps": 0}, {"episodes": 0}, {"steps": -5}, {"steps": 2.5}):
+        [(name, value)] = wrong.items()
+        named = f"{name} is {value}: expected a whole number of at least 1"
+        with pytest.raises(ValueError, match=named):
+            ablate("memory", tmp_path, **wrong)
+    with pytest.raises(ValueError, match="a seed is -1: expected a whole number of at least 0"):
+        ablate("memory", tmp_path, seeds=(0, -1))
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(FileNotFoundError, match="jatlab ablate memory"):
         load("memory", tmp_path)
 
@@ -120,3 +128,19 @@ def test_nothing_is_kept_where_nothing_ships(quick, tmp_path, monkeypatch):
     results = ablate(quick, tmp_path, seeds=(3,), episodes=1, progress=False, only=[QUICK[1].name])
     assert [run["variant"] for run in results["runs"]] == [QUICK[1].name]
     assert [variant["name"] for variant in results["variants"]] == [QUICK[1].name]
+
+
+def test_steps_take_the_place_of_a_variant_s_own(quick, tmp_path, monkeypatch):
+    made = []
+
+    def run(variant, seed, *_):
+        made.append((variant.steps, variant.minutes))
+        played = {"recall": {"mean": 0.5, "scores": [0.5]}}
+        return {"variant": variant.name, "seed": seed, "minutes": 0, "tasks": played}
+
+    monkeypatch.setattr(command, "run_point", run)
+    timed = (replace(QUICK[0], minutes=3.0), QUICK[1])
+    monkeypatch.setitem(ABLATIONS, "quick", Ablation("quick", "Does it run?", timed, (0,)))
+    for steps in (None, 1):
+        ablate(quick, tmp_path, episodes=1, progress=False, steps=steps)
+    assert made == [(2, 3.0), (2, None), (1, None), (1, None)]

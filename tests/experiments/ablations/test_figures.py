@@ -90,6 +90,21 @@ def test_only_what_is_told_apart_is_coloured():
     assert len(colours((0,))) == 1  # one run tells nothing apart
 
 
+def test_joint_training_is_compared_seed_by_seed():
+    """The pair of the first two lacks the first run, four together have another seed."""
+    found = results("generalists", (0, 1, 2))
+    fewer = {"go-to-obj and reach": (1, 2), "four together": ()}
+    runs = [run for run in found["runs"] if run["seed"] in fewer.get(run["variant"], (0, 1, 2))]
+    last = next(run for run in found["runs"] if run["variant"] == "four together")
+    ablation = ABLATIONS["generalists"]
+    found = assemble(ablation, list(ablation.variants), [*runs, last | {"seed": 9}])
+    figure = joint_training_figure(found)
+    cells = {tuple(map(round, text.get_position())): text for text in figure.axes[0].texts}
+    assert cells[1, 0].get_text() == "+0.40" and cells[1, 0].get_weight() == "bold"
+    assert cells[4, 0].get_text() == "no common\nseed"
+    assert "mean of 1 to 3 runs" in figure.caption
+
+
 def test_a_task_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="no task babyai-unlock"):
         ablation_figure(results("observation-loss"), tasks="babyai-unlock")

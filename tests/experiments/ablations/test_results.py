@@ -11,11 +11,13 @@ from jatlab.experiments.ablations import (
     differences,
     load,
     over_tasks,
+    paired,
     shipped,
     student_interval,
     summary,
+    summary_table,
 )
-from jatlab.experiments.ablations.results import _command
+from jatlab.experiments.ablations.results import _command, run_counts
 
 
 def test_student_s_interval():
@@ -73,6 +75,43 @@ def test_variants_with_tasks_of_their_own_are_compared():
 def test_variants_with_fewer_runs_are_compared_as_far_as_they_go():
     [one, two] = differences(results_of([[0.5, 0.6, 0.7], [0.7, 0.8], [0.9]]))
     assert "+0.20 [+0.20, +0.20]" in one and "+0.40 [+0.40, +0.40]" in two
+
+
+def results_by_seed(**variants):
+    """Results of one task from {variant: {seed: mean}}."""
+    runs = [
+        {
+            "variant": name,
+            "seed": seed,
+            "tasks": {"a": {"mean": mean, "scores": [mean, mean + 0.1]}},
+        }
+        for name, means in variants.items()
+        for seed, mean in means.items()
+    ]
+    found = {"question": "Which?", "seeds": sorted({run["seed"] for run in runs})}
+    variants = [{"name": name} for name in variants]
+    return found | {"summary": summary(runs), "runs": runs, "variants": variants}
+
+
+def test_runs_are_paired_by_their_seed_not_their_place():
+    results = results_by_seed(
+        base={0: 0.1, 1: 0.5, 2: 0.9}, v={2: 0.92, 1: 0.52}, one={2: 0.8}, none={7: 0.8}
+    )
+    assert paired(results, "a", "base", "v") == ([0.5, 0.9], [0.52, 0.92])
+    assert paired(results, "all tasks", "base", "v") == ([0.55, 0.95], [0.57, 0.97])
+    assert differences(results) == [
+        "a: v +0.02 [+0.02, +0.02] against base: better",
+        "a: one -0.10 [-0.10, -0.10] against base: worse",
+        "a: none and base have no seed in common: not compared",
+    ]
+
+
+def test_each_variant_s_own_number_of_runs_is_printed():
+    results = results_by_seed(base={0: 0.1, 1: 0.5, 2: 0.9}, v={2: 0.92})
+    first, second = summary_table(results).splitlines()[3:]
+    assert first.endswith("3 run(s)") and second.endswith("1 run(s)")
+    assert run_counts(results) == "1 to 3"
+    assert run_counts(results_by_seed(base={0: 0.1, 1: 0.5}, v={4: 0.9, 5: 0.9})) == "2"
 
 
 def test_tasks_together_are_averaged_within_each_run():

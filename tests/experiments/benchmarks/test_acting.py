@@ -1,5 +1,7 @@
 """The table of an agent's speed: measured, and compared with its targets."""
 
+import json
+
 import pytest
 
 from jatlab.cli import main
@@ -47,3 +49,30 @@ def test_measured_in_a_process_of_its_own():
 def test_what_fails_says_why():
     with pytest.raises(OSError, match="no agent 'nobody'"):
         bench_agent.run("nobody", ("babyai-go-to-obj",))
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_was_measured_of_an_agent_is_written(monkeypatch, capsys, tmp_path, form):
+    found = [Acting("atari-pong", 0.5, 39.0, 20.0, 400.0)]
+    monkeypatch.setattr(bench_agent, "run", lambda agent: found)
+    path = tmp_path / "f.json"
+    assert main(["bench", "--agent", "jatlab-mini", "--output", str(path), *form]) == 0
+    [line] = json.loads(path.read_text())
+    assert line.pop("met") is False and Acting(**line) == found[0]
+    assert not form or json.loads(capsys.readouterr().out) == [line | {"met": False}]
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ("--agent a --device cpu", "--agent and --device each measure something else"),
+        ("--reference --gpu", "--device and --reference each measure something else"),
+        ("--check --device cpu", "--check compares with targets, and --device has none"),
+        ("--check --reference", "--check compares with targets, and --reference has none"),
+        ("--presets nano", "--presets are sizes for --device or --reference"),
+        ("--agent a --presets nano", "--presets are sizes for --device or --reference"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options, message, capsys):
+    assert main(["bench", *options.split()]) == 2
+    assert message in capsys.readouterr().err

@@ -228,7 +228,29 @@ def test_weights_gradients_and_moments():
 def test_hours_follow_from_peak_and_utilisation():
     device = find_device("h100sxm")
     assert hours(989e12 * 3600, device, utilisation=0.5) == pytest.approx(2)
-    assert find_device("A100").name == "A100 40 GB" and find_device("cpu").peak > 1e-4
+    assert find_device("cpu").peak > 1e-4
+
+
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("H100", "H100 SXM"),
+        ("h100 sxm", "H100 SXM"),
+        ("a10080", "A100 80 GB"),
+        ("rtx", "RTX 4090"),
+        ("l4", "L4"),
+    ],
+)
+def test_a_device_is_found_by_how_its_name_begins(name, found):
+    assert find_device(name).name == found
+
+
+def test_devices_that_are_not_told_apart_are_named():
+    with pytest.raises(ValueError, match="'A100' may be each of A100 40 GB, A100 80 GB: say which"):
+        find_device("A100")
+    for unknown in ("x", "", " ", "00", "SXM"):
+        with pytest.raises(ValueError, match="unknown device '.*'; there are A100 40 GB, .*, cpu"):
+            find_device(unknown)
 
 
 def test_gato_is_as_published():
@@ -262,6 +284,11 @@ def test_the_command(capsys):
         (["--preset", "huge"], "unknown preset 'huge'"),
         (["--steps", "0"], "steps must be positive"),
         (["--batch", "-1"], "batch must be positive"),
+        (["--device", ""], "unknown device ''"),
+        (["--utilisation", "35"], "utilisation is 35.0: expected a share of the peak, above 0"),
+        (["--utilisation", "nan"], "utilisation is nan"),
+        (["--utilisation", "inf", "--json"], "utilisation is inf"),
+        (["--utilisation", "0"], "utilisation is 0.0"),
     ],
 )
 def test_mistakes(arguments, message, capsys):

@@ -69,6 +69,8 @@ def test_hidden_missions_leave_the_source():
     assert kept.episodes.tolist() == [1] and kept.timesteps == 3
     with pytest.raises(ValueError, match="no episodes to train on"):
         source.without_missions(["pick up"])
+    with pytest.raises(ValueError, match=r"without_missions: 'a \(' is no regular expression"):
+        source.without_missions(["red", "a ("])
 
 
 def episode(mission):

@@ -98,3 +98,10 @@ def test_stopping_reaches_both_and_the_same_call_goes_on(recipe, kill, number):
 def test_processes_that_fail_are_told(recipe):
     with pytest.raises(OSError, match="training in 2 processes ended with exit status 1"):
         train_once(replace(recipe, tasks=["metaworld-assembly"]), processes=2)
+
+
+def test_a_folder_for_checkpoints_without_any_is_a_beginning(recipe):
+    """What a disk that was full leaves behind, before the first checkpoint."""
+    (Path(recipe.output) / "checkpoints").mkdir(parents=True)
+    train_once(recipe)
+    assert load_agent(recipe.output).info["step"] == 4

@@ -11,6 +11,7 @@ from jatlab.experiments.ablations.questions import reach_of
 from jatlab.experiments.ablations.results import (
     AblationResults,
     over_tasks,
+    run_counts,
 )
 from jatlab.model.config import JatConfig
 from jatlab.tasks import short_name
@@ -46,7 +47,7 @@ def recall_figure(results: AblationResults, axes: Axes | None = None) -> Figure:
         axes.set_ylim(0, 1.06)
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         caption = (
-            f"Who still knows the cue? Means of {len(results['seeds'])} run(s) (thin: each). "
+            f"Who still knows the cue? Means of {run_counts(results)} run(s) (thin: each). "
             "Dotted: as far as information can travel through the layers."
         )
         alt = (
@@ -102,7 +103,7 @@ def specialists_figure(results: AblationResults) -> Figure:
             _draw_minutes(axes, results, task)
         panels[0].legend(frameon=False, fontsize=8, loc="lower right")
     caption = (
-        f"{results['question']} Points: means of {len(results['seeds'])} run(s) on one thread; "
+        f"{results['question']} Points: means of {run_counts(results)} run(s) on one thread; "
         "bars: 95 % intervals; dashed: jatlab-mini as it ships. 0 is the random policy and 1 our "
         "teacher; of texts, how many times the perplexity is below the unigram's."
     )
@@ -176,9 +177,9 @@ def shown_figure(results: AblationResults, together: bool = False) -> Figure:
         panels[0].set_ylabel("score (0: random, 1: our teacher)")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    runs, episodes = len(results["seeds"]), _episodes(results)
+    runs, episodes = run_counts(results), _episodes(results)
     caption = (
-        f"{results['question']} Points: means of {runs} run{'s' * (runs > 1)} of {episodes} "
+        f"{results['question']} Points: means of {runs} run{'s' * (runs != '1')} of {episodes} "
         "episodes of each task, each run with other demonstrations; bars: 95 % intervals."
     )
     told = ", ".join(

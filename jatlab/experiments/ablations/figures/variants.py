@@ -10,6 +10,8 @@ import numpy as np
 from jatlab.experiments.ablations.results import (
     AblationResults,
     difference,
+    paired,
+    run_counts,
     side_by_side,
 )
 from jatlab.tasks import short_name
@@ -104,9 +106,8 @@ def _draw_variant(axes: Axes, row: int, found: dict[str, Any]) -> None:
 
 
 def _caption(results: AblationResults) -> str:
-    runs = len(results["seeds"])
-    if runs > 1:
-        over = f"Student's 95 % interval over {runs} runs"
+    if len(results["seeds"]) > 1:
+        over = f"Student's 95 % interval over {run_counts(results)} runs"
     else:
         over = "95 % interval over the episodes of one run: another run may differ by more"
     legend = f"Circles: runs; diamond: mean; bar: {over}. Grey line: the first variant."
@@ -132,15 +133,18 @@ def joint_training_figure(results: AblationResults, axes: Axes | None = None) ->
     """
     tasks = [variant["tasks"][0] for variant in results["variants"] if len(variant["tasks"]) == 1]
     variants = {frozenset(variant["tasks"]): variant["name"] for variant in results["variants"]}
-    names, runs = [short_name(task) for task in tasks], len(results["seeds"])
+    names, runs = [short_name(task) for task in tasks], run_counts(results)
     with panel(axes, 7.2, 2.9) as axes:
         for row, task in enumerate(tasks):
-            found = results["summary"][task]
-            alone = found[variants[frozenset([task])]]["runs"]
+            alone = variants[frozenset([task])]
             groups = [frozenset([task, other]) for other in tasks] + [frozenset(tasks)]
             for column, group in enumerate(groups):
-                joint = found[variants[group]]["runs"] if len(group) > 1 else None
-                _draw_cell(axes, row, column, alone, joint)
+                if len(group) > 1:
+                    means = paired(results, task, alone, variants[group])
+                    _draw_change(axes, row, column, *means)
+                else:
+                    score = np.mean(results["summary"][task][alone]["runs"])
+                    _draw_cell(axes, row, column, f"{score:.2f}", color=MUTED)
         _label_table(axes, names, [*(f"with\n{name}" for name in names), "all\ntogether"])
         caption = (
             f"{results['question']} Difference from the score when learnt alone (on the diagonal), "
@@ -163,20 +167,36 @@ def _label_table(axes: Axes, rows: list[str], columns: list[str]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _draw_cell(
-    axes: Axes, row: int, column: int, alone: list[float], joint: list[float] | None
+def _draw_change(
+    axes: Axes, row: int, column: int, alone: Sequence[float], joint: Sequence[float]
 ) -> None:
-    """A coloured cell with the change from ``alone`` to ``joint``; without it the score alone."""
+    """A cell with the change from ``alone`` to ``joint``, runs of the same seeds."""
+    if not len(alone):
+        _draw_cell(axes, row, column, "no common\nseed", color=MUTED)
+        return
+    change = float(np.mean(joint) - np.mean(alone))
+    low, high = difference(alone, joint)[1] if len(joint) > 1 else (0, 0)
+    if low <= 0 <= high:  # a colour would make noise look like a finding
+        _draw_cell(axes, row, column, f"{change:+.2f}", alpha=0.25)
+        return
+    better = BETTER if change > 0 else WORSE
+    strength = min(abs(change) / 0.3, 1) * 0.75
+    _draw_cell(axes, row, column, f"{change:+.2f}", better, strength, weight="bold")
+
+
+def _draw_cell(
+    axes: Axes,
+    row: int,
+    column: int,
+    text: str,
+    face: str = GRID,
+    alpha: float = 0.5,
+    color: str = INK,
+    weight: str = "normal",
+) -> None:
+    """A coloured cell with a text in its middle."""
     from matplotlib.patches import Rectangle
 
-    color, strength, text, ink, weight = GRID, 0.5, f"{np.mean(alone):.2f}", MUTED, "normal"
-    if joint is not None:
-        change = float(np.mean(joint) - np.mean(alone))
-        low, high = difference(alone, joint)[1] if len(joint) > 1 else (0, 0)
-        text, ink, strength = f"{change:+.2f}", INK, 0.25
-        if not low <= 0 <= high:  # a colour would make noise look like a finding
-            color, weight = BETTER if change > 0 else WORSE, "bold"
-            strength = min(abs(change) / 0.3, 1) * 0.75
     corner = (column - 0.47, row - 0.45)
-    axes.add_patch(Rectangle(corner, 0.94, 0.9, facecolor=color, alpha=strength, linewidth=0))
-    axes.text(column, row, text, ha="center", va="center", color=ink, weight=weight, size=9)
+    axes.add_patch(Rectangle(corner, 0.94, 0.9, facecolor=face, alpha=alpha, linewidth=0))
+    axes.text(column, row, text, ha="center", va="center", color=color, weight=weight, size=9)

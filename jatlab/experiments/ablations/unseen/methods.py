@@ -64,7 +64,7 @@ class Shown:
         store = EpisodeStore.open(get_task(self.task), self.folder / "shown")
         have = len(store.lengths)
         count = self.variant.shown or have
-        return store.part((self.seed * count + np.arange(count)) % have)
+        return store.part((self.seed % have * count + np.arange(count)) % have)
 
 
 # --- the agents to begin with
