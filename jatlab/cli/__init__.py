@@ -34,7 +34,7 @@ NO_MEMORY = (
 )
 # arguments that are, or may be, files and folders
 PATHS = {"agent", "config", "data", "folder", "image", "output", "path", "resume", "root", "source"}
-PATHS |= {"start", "stream"}
+PATHS |= {"demonstrations", "report", "start", "stream"}
 
 
 def main(argv: list[str] | None = None) -> int:

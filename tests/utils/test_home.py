@@ -1,6 +1,7 @@
 """Paths that begin with ``~``: every door takes them as the user's home."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,14 @@ def test_an_agent_below_the_home_is_named_on_the_command_line(home, capsys):
 def test_a_folder_called_tilde_is_reached_by_its_whole_path(tmp_path):
     record(REACH, tmp_path / "~", 1, workers=0, progress=False)
     assert len(read_episodes(tmp_path / "~" / REACH / "train/00000.parquet", get_task(REACH))) == 1
+
+
+@pytest.mark.parametrize("command, option", [("push", "report"), ("play", "demonstrations")])
+def test_options_that_name_folders_may_begin_at_home(home, monkeypatch, command, option):
+    """A shell leaves --report=~/x as it is."""
+    given = {}
+    words = {"push": ["push", "me", "me/agent"], "play": ["play", "retrieve", PUSH]}[command]
+    module = import_module(f"jatlab.cli.{command}")
+    monkeypatch.setattr(module, command, lambda **arguments: given.update(arguments))
+    assert main([*words, f"--{option}=~/x"]) == 0
+    assert given[option] == str(home / "x")
