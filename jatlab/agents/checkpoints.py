@@ -120,14 +120,14 @@ def save_agent(
 
 
 def export_official(
-    agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | None = None
+    agent: Agent, folder: str | os.PathLike, dtype: torch.dtype | str | None = None
 ) -> list[str]:
     """Write an agent in the published checkpoint's layout, which `load_agent` reads back exactly.
 
     Args:
         agent: what to write.
         folder: gets the published file names, tensor names and `config.json`.
-        dtype: of the stored weights; None: theirs.
+        dtype: of the stored weights, float32 or bfloat16; None: theirs.
 
     Returns:
         Names of configuration fields that the published model does not have. Where there are any,

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jatlab.model.config import GRID_INTEGERS
+from jatlab.agents.settings import AgentSettings
+from jatlab.model.config import GRID_INTEGERS, JatConfig
 from jatlab.model.inputs.door import FRAMES, LARGEST
 from jatlab.tasks import Task
 from jatlab.tasks.task import Observation
@@ -137,4 +138,22 @@ def check_remembers(retrieved: int, name: str) -> None:
         f"{name} is an in-context agent and plays from demonstrations of the task: `jatlab play "
         "AGENT TASK --demonstrations FOLDER`, or jatlab.InContextAgent(agent, task, "
         "demonstrations)",
+    )
+
+
+def check_in_context(settings: AgentSettings, config: JatConfig, who: str) -> None:
+    """Whether a model can read what these settings retrieve; ``who`` begins the message.
+
+    Raises:
+        ValueError: for a model that does not see past actions, or has too few positions.
+    """
+    retrieved, room = settings.retrieved, config.max_timesteps
+    require(
+        not config.hide_past_actions,
+        f"{who}: hide_past_actions hides the retrieved actions too; train a model without it",
+    )
+    require(
+        retrieved < room,
+        f"{who}: retrieved is {retrieved}: with the observation itself these are {retrieved + 1} "
+        f"timesteps, and the model has room for {room}",
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import gymnasium as gym
@@ -55,8 +55,7 @@ class RandomAgent:
         self._fresh = False
         if seeds is not None:
             for row in np.flatnonzero(begins).tolist():
-                seed = seeds[row]
-                self._policies[row].reset(self._env, None if seed is None else operator.index(seed))
+                self._policies[row].reset(self._env, seeds[row])
         return [
             policy.act(observation)
             for policy, observation in zip(self._policies, observations, strict=False)
@@ -115,10 +114,8 @@ def rollout(
     if max_steps is not None:
         max_steps = whole_number(max_steps, "max_steps", 1)
     recording = _Recording(record_attention, record_predictions)
-    before = getattr(agent, "record_attention", False)
     agent.reset(1, task)
-    agent.record_attention = record_attention  # type: ignore[attr-defined]  # of those who attend
-    try:
+    with _attending(agent, record_attention):
         observation, info = env.reset(seed=seed)
         frames = [draw(env.render)] if render else []
         reward, done = 0.0, False
@@ -131,9 +128,18 @@ def rollout(
             recording.rewards.append(reward)
             if render:
                 frames.append(draw(env.render))
-    finally:
-        agent.record_attention = before  # type: ignore[attr-defined]
     return recording.columns(task, info) | ({"frames": frames} if frames else {})
+
+
+@contextmanager
+def _attending(agent: Any, record: bool) -> Iterator[None]:
+    """Whether the agent keeps its attention, for a while."""
+    before = getattr(agent, "record_attention", False)
+    agent.record_attention = record
+    try:
+        yield
+    finally:
+        agent.record_attention = before
 
 
 class _Recording:

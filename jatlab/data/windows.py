@@ -7,7 +7,6 @@ argument names. The reward beside an observation is the one received on arriving
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from jatlab.data.language.pictures import PictureSource, normalise, open_picture
 from jatlab.data.language.text import TextSource, open_text
 from jatlab.data.sources import Batch, describe_items
 from jatlab.data.storage import EpisodeStore
-from jatlab.utils.checks import require
+from jatlab.utils.checks import regular_expressions, require
 
 if TYPE_CHECKING:
     import torch
@@ -160,13 +159,13 @@ class WindowSource:
     def without_missions(self, patterns: Sequence[str]) -> WindowSource:
         """The source without the episodes whose mission matches a regular expression.
 
-        A task without missions stays as it is. Raises ValueError if no episode is left, and as
-        `mission_patterns` does.
+        A task without missions stays as it is. Raises ValueError if no episode is left.
         """
-        texts, compiled = self.store.columns.get("text_observations"), mission_patterns(patterns)
-        if texts is None or not compiled:
+        texts = self.store.columns.get("text_observations")
+        if texts is None or not patterns:
             return self
-        hidden = np.array([any(p.search(text) for p in compiled) for text in self.store.texts])
+        each = regular_expressions(patterns, "without_missions")
+        hidden = np.array([any(one.search(text) for one in each) for text in self.store.texts])
         first = np.asarray(texts)[self.store.offsets[self.episodes]]
         return self._subset(self.episodes[~hidden[first]], self.random_start)
 
@@ -192,15 +191,6 @@ class WindowSource:
         return WindowSource(
             self.store, self.max_timesteps, self.text_ids, episodes, random_start, self.loss_weight
         )
-
-
-def mission_patterns(patterns: Sequence[str]) -> list[re.Pattern[str]]:
-    """Regular expressions, compiled. Raises ValueError, which names it, for one that is none."""
-    try:
-        return [re.compile(pattern) for pattern in patterns]
-    except re.error as error:
-        wrong = f"without_missions: {error.pattern!r} is no regular expression ({error})"
-        raise ValueError(f"{wrong}; put \\ before a sign that stands for itself") from None
 
 
 # --- from a task's name, for a model ---
@@ -243,8 +233,9 @@ def open_source(
         source = source_for(store, config, tokenizer, max_timesteps, random_start, loss_weight)
         return source.without_missions(without_missions)
     check_no_weight(name, loss_weight)
-    opened = open_pictures if task.observation == "picture" else open_text
-    return opened(name, root, config, tokenizer, max_timesteps, cache)
+    if task.observation == "picture":
+        return open_pictures(name, root, config, tokenizer, max_timesteps, cache)
+    return open_text(name, root, config, tokenizer, max_timesteps, cache)
 
 
 def check_no_weight(name: str, loss_weight: float | None) -> None:
@@ -286,7 +277,7 @@ def source_for(
 
 
 def _check_fit(store: EpisodeStore, config: JatConfig, limit: int) -> None:
-    task, most, ids = store.task, config.max_continuous_size, config.vocab_size
+    task = store.task
     require(
         limit <= config.max_timesteps,
         f"{task.name}: windows of {limit} timesteps are {2 * limit} tokens, but the model has "
@@ -297,13 +288,15 @@ def _check_fit(store: EpisodeStore, config: JatConfig, limit: int) -> None:
     observation = task.observation_size + 1 if task.observation == "continuous" else 0
     action = task.action_size if task.action == "continuous" else 0
     require(
-        max(observation, action) <= most,
-        f"{task.name} has more features than the model's max_continuous_size of {most}",
+        max(observation, action) <= config.max_continuous_size,
+        f"{task.name} has more features than the model's max_continuous_size "
+        f"of {config.max_continuous_size}",
     )
     for column, largest in store.largest.items():
         require(
-            largest < ids,
-            f"{task.name}: {column} reach {largest}, but the model's vocab_size is {ids}",
+            largest < config.vocab_size,
+            f"{task.name}: {column} reach {largest}, "
+            f"but the model's vocab_size is {config.vocab_size}",
         )
 
 
@@ -316,9 +309,12 @@ def _tokenize(
     """
     if "text_observations" not in store.columns:
         return None
-    name, size, most = store.task.name, store.task.observation_size, config.max_discrete_value
-    room = most - size
-    require(room >= 0, f"{name}: {size} integers do not fit into max_discrete_value={most}")
+    name, size = store.task.name, store.task.observation_size
+    room = config.max_discrete_value - size
+    require(
+        room >= 0,
+        f"{name}: {size} integers do not fit into max_discrete_value={config.max_discrete_value}",
+    )
     if tokenizer is None:
         raise ValueError(f"{name} has missions: open_source needs a tokenizer")
     require(
@@ -328,8 +324,10 @@ def _tokenize(
     )
     ids = tokenizer.encode_batch(store.texts, room + 1)
     if cut := int((ids[:, room] != tokenizer.pad_id).sum()):
-        told = f"{cut} of {len(store.texts)} texts are longer than {room} tokens and were cut"
-        warnings.warn(f"{name}: {told}", stacklevel=2)
+        warnings.warn(
+            f"{name}: {cut} of {len(store.texts)} texts are longer than {room} tokens and were cut",
+            stacklevel=2,
+        )
     return ids[:, :room]
 
 
@@ -341,7 +339,10 @@ def to_tensors(batch: Batch, device: torch.device | str | None = None) -> dict[s
     """
     import torch
 
-    tensors = {k: torch.from_numpy(v).to(device, non_blocking=True) for k, v in batch.items()}
+    tensors = {
+        name: torch.from_numpy(values).to(device, non_blocking=True)
+        for name, values in batch.items()
+    }
     if "image_observations" in tensors:
         tensors["image_observations"] = tensors["image_observations"].float().div_(127.5).sub_(1)
     if "pixel_values" in tensors:

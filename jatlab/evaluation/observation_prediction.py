@@ -14,8 +14,8 @@ from jatlab.data.windows import open_source, to_tensors
 from jatlab.model.config import GRID_INTEGERS
 from jatlab.tasks import get_task
 
-# Training takes seeds below 50,000 and relabelling those up to 89,999, so nobody is trained on
-# these. The noise also shows states off the teacher's path.
+# Our recipes record seeds below 50,000 and relabel those up to 89,999, so no agent of theirs is
+# trained on these. The noise also shows states off the teacher's path.
 HELD_OUT_SEED, HELD_OUT_EPISODES, NOISE = 90_000, 40, 0.3
 
 

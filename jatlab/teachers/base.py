@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jatlab.tasks.task import Action, Observation
+from jatlab.utils.checks import whole_number
 
 if TYPE_CHECKING:
     import gymnasium as gym
@@ -57,7 +58,7 @@ class RandomTeacher(Teacher):
     def reset(self, env: gym.Env, seed: int | None = None) -> None:
         """Begin an episode; the actions follow from ``seed``."""
         self._space = copy.deepcopy(env.action_space)  # so that nobody else's draws depend on ours
-        self._space.seed(seed)
+        self._space.seed(None if seed is None else whole_number(seed, "seed"))  # NumPy's, too
 
     def act(self, observation: Observation, executed: Action | None = None) -> Action:
         """A random action."""

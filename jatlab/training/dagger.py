@@ -29,11 +29,12 @@ from jatlab.agents.checkpoints import load_agent
 from jatlab.data.card import complete_folder
 from jatlab.data.episodes import read_notes, write_episodes
 from jatlab.data.recording.playing import as_episode, observed, versions
+from jatlab.data.recording.record import episode_counts
 from jatlab.evaluation.records import identity
 from jatlab.tasks import Task, expand, get_task, make_env
 from jatlab.teachers import TeacherFailed, describe, get_teacher, require_teacher
 from jatlab.utils.bars import progress_bar
-from jatlab.utils.checks import require, shortened, whole_number
+from jatlab.utils.checks import require, whole_number
 from jatlab.utils.console import stopped
 from jatlab.utils.files import expanded, only_writer
 from jatlab.utils.manifest import forget
@@ -122,7 +123,7 @@ def relabel(
     names, root = expand(tasks), expanded(root)
     for name in names:
         require_teacher(name)
-    counts = _counts(names, episodes)
+    counts = episode_counts(names, episodes)
     seed = whole_number(seed, "seed")
     max_steps = None if max_steps is None else whole_number(max_steps, "max_steps", 1)
     for name, count in counts.items():
@@ -147,18 +148,6 @@ def relabel(
     for job in jobs:
         timesteps[job.task] += read_notes(job.path)["timesteps"]
     return timesteps
-
-
-def _counts(names: Sequence[str], episodes: int | Mapping[str, int]) -> dict[str, int]:
-    """The number of episodes of each task. Raises ValueError where a mapping lacks a task."""
-    wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(names, episodes)
-    lacking = [name for name in names if name not in wanted]
-    require(
-        not lacking,
-        f"episodes is {shortened(dict(wanted))}, without {', '.join(lacking)}: expected a number "
-        "for every task that is relabelled, or one number for all",
-    )
-    return {name: whole_number(wanted[name], "episodes", None) for name in names}
 
 
 def _check_seeds(name: str, seed: int, count: int) -> None:

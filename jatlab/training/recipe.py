@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from jatlab.data.windows import mission_patterns
 from jatlab.model.objectives import Objective
 from jatlab.training.state import newest
-from jatlab.utils.checks import check_fields, require, whole_number
+from jatlab.utils.checks import check_fields, regular_expressions, require, whole_number
 from jatlab.utils.devices import check_device_name, choose_device
 from jatlab.utils.files import expanded, read_json
 
@@ -176,7 +175,7 @@ class TrainConfig:
             not (self.in_context and self.stream),
             "in_context needs recorded episodes to retrieve from: leave stream out",
         )
-        mission_patterns(self.without_missions)  # raises where one is no regular expression
+        regular_expressions(self.without_missions, "without_missions")
         check_device_name(self.device)
         choices = {"decay": DECAYS, "precision": PRECISIONS, "optimizer": OPTIMIZERS}
         for name, known in choices.items():

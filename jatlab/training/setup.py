@@ -16,6 +16,7 @@ import torch
 
 from jatlab.agents.agent import Agent
 from jatlab.agents.checkpoints import load_agent
+from jatlab.agents.checks import check_in_context
 from jatlab.agents.settings import AgentSettings
 from jatlab.model import JatModel
 from jatlab.model.config import JatConfig
@@ -74,7 +75,7 @@ def resolve(config: TrainConfig) -> Setup:
     settings = _play_settings(config, agent)
     model.check_windows(settings.windows)
     if config.in_context:
-        _check_in_context(settings, model)
+        check_in_context(settings, model, "in_context")
     config.objective().check(model)
     tasks = _task_names(config)
     return Setup(
@@ -113,18 +114,6 @@ def _model_config(config: TrainConfig, agent: Agent | None) -> JatConfig:
     if agent is None:
         return JatConfig.preset(config.size, **changes)
     return JatConfig.from_dict(agent.model.config.to_dict() | changes)
-
-
-def _check_in_context(settings: AgentSettings, model: JatConfig) -> None:
-    require(
-        not model.hide_past_actions,
-        "in_context: hide_past_actions hides the retrieved actions too; leave it out of the model",
-    )
-    require(
-        settings.retrieved < model.max_timesteps,
-        f"retrieved is {settings.retrieved}: with the observation itself these are "
-        f"{settings.retrieved + 1} timesteps, and the model has room for {model.max_timesteps}",
-    )
 
 
 def _play_settings(config: TrainConfig, agent: Agent | None) -> AgentSettings:

@@ -2,8 +2,9 @@
 
 import math
 import operator
+import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -53,6 +54,15 @@ def positive_number(value: Any, name: str) -> float:
     wanted = f"{name} is {value!r}: expected a number above 0"
     require(math.isfinite(number) and number > 0, wanted)
     return number
+
+
+def regular_expressions(patterns: Iterable[str], name: str) -> list[re.Pattern[str]]:
+    """Regular expressions, compiled. Raises `ValueError`, with the `name`, for one that is none."""
+    try:
+        return [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        wrong = f"{name}: {error.pattern!r} is no regular expression ({error})"
+        raise ValueError(f"{wrong}; put \\ before a sign that stands for itself") from None
 
 
 def check_temperature(value: Any) -> float:

@@ -51,7 +51,7 @@ def save_video(
             above 0, or the limit cannot be met.
         ImportError: Pillow, imageio or imageio-ffmpeg is not installed.
     """
-    path, frames, fps = check_suffix(path), check_frames(frames), positive_number(fps, "fps")
+    path, frames = check_suffix(path), check_frames(frames)
     is_gif = path.suffix.lower() == ".gif"
     if limit is not None:
         return (save_small_gif if is_gif else save_bounded_mp4)(frames, path, fps, limit)
@@ -141,7 +141,7 @@ def _write_gif(frames: list[np.ndarray], target: Path | io.BytesIO, fps: float) 
     the colours of small things, such as a purple ball in a grey room; a median cut gives them to
     the floor.
     """
-    image = pillow().Image
+    image, fps = pillow().Image, positive_number(fps, "fps")
     sample = np.concatenate(frames[:: max(1, len(frames) // 12)], axis=1)
     palette = image.fromarray(sample).quantize(256, method=image.Quantize.FASTOCTREE)
     look = dict(palette=palette, dither=image.Dither.NONE)
@@ -154,6 +154,7 @@ def _write_mp4(frames: list[np.ndarray], path: Path, fps: float, quality: int = 
     """Write an MP4. `quality` is x264's rate factor: 6 more is about half the size."""
     coding = ["-crf", str(quality), "-preset", "slow", "-movflags", "+faststart"]
     options = dict(codec="libx264", quality=None, macro_block_size=2, output_params=coding)
+    fps = positive_number(fps, "fps")
     with _ffmpeg().get_writer(path, format="FFMPEG", fps=fps, **options) as writer:
         for frame in frames:
             odd = [(0, size % 2) for size in frame.shape[:2]]

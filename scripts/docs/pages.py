@@ -155,10 +155,10 @@ def _ablation(results: dict) -> str:
 
 def _runs(results: dict) -> str:
     """How many runs the variants have."""
-    names = [run["variant"] for run in results["runs"]]
-    counts = sorted({names.count(name) for name in names})
-    numbers = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{numbers} run{'s' * (counts[-1] > 1)} of each variant"
+    from jatlab.experiments.ablations.results import run_counts
+
+    runs = run_counts(results)
+    return f"{runs} run{'s' * (runs != '1')} of each variant"
 
 
 def _difference(results: dict, task: str, first: str, name: str) -> str:

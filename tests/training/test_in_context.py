@@ -63,6 +63,9 @@ def test_frames_are_compared_by_the_recipes_encoder(in_context, tmp_path):
     )
     setup = resolve(config)
     [source] = arrange(open_sources(setup, config), setup, config).sources
+    usual = replace(config, frame_encoder=None)
+    [other] = arrange(open_sources(setup, usual), resolve(usual), usual).sources
+    assert other.fingerprint != source.fingerprint, "a resumed run would not notice"
     features = frame_encoder(encoder)(source.store.columns["image_observations"])
     for query, [first, *_] in enumerate(source.neighbours):
         own = query // 6

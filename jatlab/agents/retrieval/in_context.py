@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jatlab.agents.agent import Agent
+from jatlab.agents.checks import check_in_context
 from jatlab.agents.retrieval.retrieve import Retriever
 from jatlab.data.retrieval.context import retrieved_weight
 from jatlab.data.retrieval.index import DemonstrationIndex, Demonstrations
@@ -60,7 +61,13 @@ class InContextAgent(Agent):
         encoder: Agent | str | os.PathLike[str] | None = None,
     ):
         name = agent.info.get("name", "this agent")
-        _check_in_context(agent, name)
+        require(
+            agent.settings.retrieved,
+            f"{name} is no in-context agent and does not play from demonstrations: train one with "
+            "`jatlab train --in-context`, or play `jatlab play retrieve TASK --demonstrations "
+            "FOLDER`",
+        )
+        check_in_context(agent.settings, agent.model.config, name)
         encoder = agent.settings.frame_encoder if encoder is None else encoder
         self.retriever = Retriever(task, demonstrations, count, encoder)
         self.demonstrations = self.retriever.demonstrations
@@ -161,27 +168,6 @@ class InContextAgent(Agent):
 
     def _expected(self, hidden: Tensor) -> None:
         """It expects no observation: the next token may be another demonstration's."""
-
-
-def _check_in_context(agent: Agent, name: str) -> None:
-    """Raise ValueError unless the agent reads retrieved timesteps, and its positions hold them."""
-    retrieved, room = agent.settings.retrieved, agent.model.config.max_timesteps
-    require(
-        retrieved,
-        f"{name} is no in-context agent and does not play from demonstrations: train one with "
-        "`jatlab train --in-context`, or play `jatlab play retrieve TASK --demonstrations FOLDER`",
-    )
-    require(
-        not agent.model.config.hide_past_actions,
-        f"{name} has hide_past_actions, which hides the retrieved actions from it too: train one "
-        "without, as `jatlab train --in-context` does",
-    )
-    require(
-        retrieved < room,
-        f"{name} retrieves {retrieved} timesteps: with the observation itself these are "
-        f"{retrieved + 1}, and the model has room for {room}; set retrieved to {room - 1} or fewer "
-        "in agent.json",
-    )
 
 
 def softened(choices: Tensor, size: int, distance: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ noise, and `origins` has an entry for each of the settings.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,8 @@ def record(
     root, named = expanded(root), expand(tasks)
     seed = whole_number(seed, "seed")
     settings = RecordSettings(seed, teacher, float(noise), float(timeout))
-    counts = _counts(named, episodes)
+    require(named, "tasks names no task: expected at least one; `jatlab tasks` lists them")
+    counts = episode_counts(named, episodes)
     names = [name for name in named if get_task(name).playable]
     workers = 0 if teacher == HUMAN else workers  # there is one keyboard
     _check_settings(names, [counts[name] for name in named], settings)
@@ -116,15 +117,14 @@ def record(
     return summaries
 
 
-def _counts(names: list[str], episodes: int | Mapping[str, int]) -> dict[str, int]:
-    """How many episodes of each task. Raises ValueError for no task, and one without a number."""
-    require(names, "tasks names no task: expected at least one; `jatlab tasks` lists them")
+def episode_counts(names: Sequence[str], episodes: int | Mapping[str, int]) -> dict[str, int]:
+    """How many episodes of each task. Raises ValueError for a task without a number."""
     wanted = episodes if isinstance(episodes, Mapping) else dict.fromkeys(names, episodes)
     missing = [name for name in names if name not in wanted]
     require(
         not missing,
         f"episodes is {shortened(dict(wanted))}, without {shortened(missing)}: expected a number "
-        "for every task that is recorded, or one number for all",
+        "for every task, or one number for all",
     )
     return {name: whole_number(wanted[name], "episodes", None) for name in names}
 

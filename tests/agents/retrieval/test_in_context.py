@@ -189,8 +189,8 @@ def test_as_many_are_retrieved_as_there_are_positions(shown):
     agent.reset(1)
     agent.act({"continuous_observation": np.zeros(4, np.float32)})
     assert agent.neighbours.rows.shape == (1, 15)
-    message = "little retrieves 16 timesteps: with the observation itself these are 17, and the "
-    with pytest.raises(ValueError, match=f"{message}model has room for 16; set retrieved to 15 or"):
+    message = "little: retrieved is 16: with the observation itself these are 17 timesteps, and the"
+    with pytest.raises(ValueError, match=f"{message} model has room for 16"):
         InContextAgent(network(16), PENDULUM, shown[PENDULUM])
 
 
@@ -206,7 +206,7 @@ def test_what_it_cannot_do_is_named(shown):
         InContextAgent(ordinary, PENDULUM, shown[PENDULUM])
     with pytest.raises(ValueError, match="has no demonstration"):
         InContextAgent(network(), PENDULUM, [])
-    with pytest.raises(ValueError, match="^little has hide_past_actions, which hides the retr"):
+    with pytest.raises(ValueError, match="^little: hide_past_actions hides the retrieved actions"):
         InContextAgent(network(hide_past_actions=True), PENDULUM, shown[PENDULUM])
     agent = InContextAgent(network(), PENDULUM, shown[PENDULUM])
     for wrong in (0, -1, 2.5):

@@ -9,7 +9,7 @@ from jatlab.agents.rollout import RandomAgent
 from jatlab.tasks import Task, register
 from jatlab.viz.player import playback as player
 from jatlab.viz.player.playback import action_names, play
-from jatlab.viz.video import save_video
+from jatlab.viz.video import save_small_gif, save_video
 
 WORDS, FORCE = "player-words", "player-force"
 MISSION = "go to the very long and winding red door at the end"
@@ -130,5 +130,7 @@ def test_frames_a_second_are_checked_before_anything_is_played(tmp_path, monkeyp
     monkeypatch.setattr("jatlab.viz.player.playback.make_env", None)
     with pytest.raises(ValueError, match="fps is .*: expected a number above 0"):
         play(RandomAgent(), WORDS, output=tmp_path / "a.gif", fps=fps)
-    with pytest.raises(ValueError, match="fps is .*: expected a number above 0"):
-        save_video([np.zeros((8, 8, 3), np.uint8)], tmp_path / "a.gif", fps=fps)
+    for write, name in ((save_video, "a.gif"), (save_video, "a.mp4"), (save_small_gif, "b.gif")):
+        with pytest.raises(ValueError, match="fps is .*: expected a number above 0"):
+            write([np.zeros((8, 8, 3), np.uint8)], tmp_path / name, fps=fps)
+    assert list(tmp_path.iterdir()) == []
