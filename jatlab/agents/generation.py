@@ -226,7 +226,7 @@ class TextDecoder:
 
     def __init__(self, model: JatModel, batch: int, pixels: Tensor | None = None):
         self.model, self.positions = model, model.config.max_position_embeddings
-        self.trunk = PackedTrunk(model.trunk)
+        self.trunk = PackedTrunk(model.trunk, rows=batch)
         weight = model.text_embedding.weight
         self.cache = KeyValueCache(model.config, batch, self.positions, weight.device, weight.dtype)
         with torch.inference_mode():
@@ -266,5 +266,5 @@ class TextDecoder:
         index = torch.arange(start, start + length, device=embeddings.device).expand(batch, -1)
         self.cache.reserve(index)
         masks = cache_masks(self.model.config, index, self.cache, hide_actions=False)
-        hidden = self.trunk(embeddings, masks, index, self.cache)
+        hidden, _ = self.trunk(embeddings, masks, index, self.cache)
         return self.model.token_decoder(hidden[:, -1])

@@ -28,6 +28,7 @@ torch.backends.cuda.enable_cudnn_sdp(False)
 BLOCKED = 5  # dimensions of a mask in blocks
 FEWEST = 4  # blocks: with fewer, the whole mask is as fast
 FEW = 3  # queries: PyTorch's fast attention is made for more, and a fifth slower
+DTYPES = (torch.float32, torch.bfloat16)  # of such queries
 
 
 def visible_keys(queries: Tensor, keys: Tensor, window: int | None = None) -> Tensor:
@@ -75,6 +76,8 @@ class KeyValueCache:
         # a head's keys lie side by side: few queries wait for them to be read, and so it is faster
         shape = (batch, config.num_heads, capacity, config.hidden_size // config.num_heads)
         layers = range(config.num_layers)
+        if dtype is not None and torch.device(device or "cpu").type == "cpu":
+            dtype = torch.promote_types(dtype, torch.float32)  # in which a CPU attends
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
         self.values = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
         self.index = torch.full((batch, capacity), -1, device=device)
@@ -136,11 +139,11 @@ class KeyValueCache:
     def _extend(self, store: Tensor, new: Tensor) -> Tensor:
         if self.span is not None:
             store[:, :, self.span] = new
-            return store[:, :, : self.used].to(new.dtype)
+            return store[:, :, : self.used]
         # (B, N, L, D) -> (B, L, N, D), the order in which two lists of indices address `store`
         store[self.write_rows, :, self.slots] = new.transpose(1, 2).to(store.dtype)
         held = store if self.write_rows is self.rows else store[self.write_rows[:, 0]]
-        return held[:, :, : self.used].to(new.dtype)
+        return held[:, :, : self.used]
 
 
 class DualAttention(nn.Module):
@@ -220,15 +223,16 @@ def attend(
 
 
 def _few(query: Tensor) -> bool:
-    """Whether attention is faster spelled out: when acting on a CPU in float32."""
+    """Whether attention is faster spelled out: when acting on a CPU."""
     acting = query.device.type == "cpu" and not torch.is_grad_enabled()
-    return acting and query.dtype == torch.float32 and query.shape[-2] <= FEW
+    return acting and query.dtype in DTYPES and query.shape[-2] <= FEW
 
 
 def _attend_few(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """Attention of few queries in float32, spelled out."""
-    scores = query @ key.transpose(-1, -2)  # (B, N, L, S)
-    return scores.masked_fill_(~mask, torch.finfo(torch.float32).min).softmax(-1) @ value
+    """Attention of few queries, spelled out in float32."""
+    scores = query.float() @ key.float().transpose(-1, -2)  # (B, N, L, S)
+    weights = scores.masked_fill_(~mask, torch.finfo(torch.float32).min).softmax(-1)
+    return (weights @ value.float()).to(query.dtype)
 
 
 def _attend(
@@ -257,8 +261,9 @@ def _attend_recording(
         mask = torch.ones(shape, dtype=torch.bool, device=key.device).tril()
     with torch.autocast(query.device.type, enabled=False):
         scores = query.float() @ key.float().transpose(-1, -2)  # (B, N, L, S)
-    weights = scores.masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1).to(value.dtype)
-    return F.dropout(weights, dropout) @ value, weights
+    weights = scores.masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1)
+    mixed = F.dropout(weights, dropout).to(value.dtype) @ value
+    return mixed.to(query.dtype), weights.to(query.dtype)
 
 
 # --- long sequences -------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ Until the first cut both equal a forward pass over the episode so far.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -85,7 +85,8 @@ class Memory:
             "the model's positions",
         )
         self.model, self.policy = model, policy
-        self.trunk = PackedTrunk(model.trunk)
+        tokens = 2 if policy == "recompute" else 3  # fed at each step
+        self.trunk = PackedTrunk(model.trunk, tokens * batch)
         # `published` feeds three tokens beside those that are kept
         capacity = 2 * self.context + (3 if policy == "published" else 0)
         self.cache = KeyValueCache(config, batch, capacity, weight.device, weight.dtype)
@@ -162,11 +163,8 @@ class Memory:
 
     def _feed(self, tokens: Tensor, index: Tensor, positions: Tensor, record: bool) -> Recall:
         self.cache.reserve(index)
-        masks, attentions = self._masks(index), cast(tuple[Tensor, ...], ())
-        if record:
-            hidden, attentions, _ = self.model.trunk(tokens, masks, positions, self.cache, record)
-        else:
-            hidden = self.trunk(tokens, masks, positions, self.cache)
+        masks = self._masks(index)
+        hidden, attentions = self.trunk(tokens, masks, positions, self.cache, record)
         self.time = self.time + 1
         action, observation = (tuple(a[:, :, place] for a in attentions) for place in (-2, -1))
         return Recall(hidden[:, -1], hidden[:, -2], observation, self.cache.key_index(), action)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -69,6 +70,8 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_epsilon)
         # in training, keep only each block's input and compute the rest again
         self.checkpoint_activations = False
+        # copies of the weights for acting, made by `jatlab.model.packed` for few and for many rows
+        self.copies: dict[bool, Any] = {}
 
     def forward(
         self,
@@ -94,6 +97,8 @@ class Transformer(nn.Module):
         Raises:
             ValueError: if the sequence is longer than the positions.
         """
+        if self.copies and torch.is_grad_enabled():
+            self.copies = {}  # a step of training may follow, and a fused one raises no version
         if positions is None:
             positions = torch.arange(self.fitting(embeddings.shape[1]), device=embeddings.device)
         x = self.dropout(embeddings + self.positions(positions))
@@ -117,6 +122,10 @@ class Transformer(nn.Module):
         if recompute and cache is None:
             return checkpoint(block, x, masks, None, record, use_reentrant=False)
         return block(x, masks, cache, record)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the copies, which are made again where the trunk arrives."""
+        return self.__dict__ | {"copies": {}}
 
     def fitting(self, length: int) -> int:
         """``length``, if there are positions for so many tokens. Raises `ValueError` if not."""

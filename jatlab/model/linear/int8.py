@@ -15,6 +15,7 @@ import warnings
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jatlab.model.linear.layer import Linear
@@ -22,6 +23,41 @@ from jatlab.utils.checks import require
 
 LEVELS = 63  # of what comes in, on each side of 0: products of eight bits would overflow on AVX2
 SMALLEST = 1e-30  # divides a row of zeros
+
+
+class Integers:
+    """A matrix of integers in FBGEMM's order, for any number of rows: see `Packed`.
+
+    Args:
+        weight: (out, in) integers.
+        scale: (out,), by which each row is multiplied.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, weight: Tensor, scale: Tensor):
+        zeros = torch.zeros(len(scale), dtype=torch.long)
+        with warnings.catch_warnings():  # its tensors of integers will be gone some day
+            warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
+            quantised = torch._make_per_channel_quantized_tensor(
+                weight.detach(), scale.double(), zeros, 0
+            )
+        self.matrix = torch.ops.quantized.linear_prepack(quantised, None)
+
+    def serves(self, rows: int) -> bool:
+        """Always."""
+        return True
+
+    def product(self, x: Tensor, bias: Tensor | None, then: str = "none") -> Tensor:
+        """See `Packed.product`. Each row is rounded to integers by its own largest value."""
+        largest = x.abs().amax(-1, keepdim=True)
+        y = _product()(x / (largest + SMALLEST), 1 / LEVELS, LEVELS + 1, self.matrix)
+        y = y * largest if bias is None else torch.addcmul(bias, y, largest)
+        return F.gelu(y, approximate="tanh") if then == "gelu" else y
+
+    def product_plus(self, x: Tensor, bias: Tensor | None, other: Tensor) -> Tensor:
+        """See `Packed.product_plus`."""
+        return self.product(x, bias).add_(other)
 
 
 class Int8Linear(nn.Module):
@@ -40,7 +76,7 @@ class Int8Linear(nn.Module):
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
         self.register_buffer("scale", scale)
-        self._packed: Any = None  # in the library's order, made at the first call
+        self._integers: Integers | None = None  # made at the first call
 
     @classmethod
     def of(cls, linear: nn.Linear) -> Self:
@@ -56,25 +92,16 @@ class Int8Linear(nn.Module):
             not (x.requires_grad and torch.is_grad_enabled()),
             "8-bit weights have no gradients: load the agent with dtype='float32'",
         )
-        rows = x.reshape(-1, x.shape[-1]).float()
-        largest = rows.abs().amax(1, keepdim=True)
-        y = _product()(rows / (largest + SMALLEST), 1 / LEVELS, LEVELS + 1, self._pack())
-        y = y * largest if self.bias is None else torch.addcmul(self.bias, y, largest)
-        return y.reshape(*x.shape[:-1], -1)
+        return self.integers().product(x.float(), self.bias)
 
-    def _pack(self) -> Any:
-        if self._packed is None:
-            zeros = torch.zeros(len(self.scale), dtype=torch.long)
-            with warnings.catch_warnings():  # its tensors of integers will be gone some day
-                warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)
-                quantised = torch._make_per_channel_quantized_tensor(
-                    self.weight.detach(), self.scale.double(), zeros, 0
-                )
-            self._packed = torch.ops.quantized.linear_prepack(quantised, None)
-        return self._packed
+    def integers(self) -> Integers:
+        """The matrix in the library's order."""
+        if self._integers is None:
+            self._integers = Integers(self.weight, self.scale)
+        return self._integers
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_packed": None}  # made again where it arrives
+        return self.__dict__ | {"_integers": None}  # made again where it arrives
 
 
 def to_int8(model: nn.Module) -> None:
