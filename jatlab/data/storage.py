@@ -5,7 +5,7 @@ So the first use of a task writes one plain file a column, all timesteps of all 
 another, and later uses map these files into memory. The operating system then keeps what is being
 read in memory, and nothing else.
 
-    <root>/<task>/cache/<fingerprint>/index.json, rewards.bin, …
+    <root>/<task>/cache/<split>/<fingerprint>/index.json, rewards.bin, …
 
 The fingerprint stands for the Parquet files (their names, sizes and times). Recording more episodes
 makes a new cache, and the old one is removed.
@@ -135,8 +135,7 @@ class EpisodeStore:
             OSError: when the disk is full, or ``root`` cannot be written to.
         """
         files = episode_files(expanded(root) / task.name / split)
-        home = expanded(cache or root) / task.name / "cache"
-        folder = home / fingerprint_files(files, LAYOUT, task.name)
+        folder = cache_home(root, task.name, split, cache) / fingerprint_files(files, LAYOUT, task.name)
         if not _is_complete(folder):
             write_cache(folder, lambda temporary: _write(task, files, temporary), _is_complete)
         return _map(task, folder)
@@ -274,6 +273,11 @@ def _map(task: Task, folder: Path) -> EpisodeStore:
 
 
 # --- caches: folders named by a fingerprint, complete or absent ---
+
+
+def cache_home(root: str | Path, name: str, split: str, cache: str | Path | None) -> Path:
+    """Where the flat files of a split go: beside the data, or under ``cache``."""
+    return expanded(cache or root) / name / "cache" / split
 
 
 def fingerprint_files(files: list[Path], *facts: int | str) -> str:

@@ -1,6 +1,7 @@
 """Episodes laid out flat, on disk and in memory."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -65,22 +66,32 @@ def test_the_flat_copy_is_written_anew_when_episodes_are_added(tmp_path):
     task = get_task(METAWORLD)
     write_task(tmp_path, METAWORLD, [5, 6])
     first = EpisodeStore.open(task, tmp_path)
-    (cache,) = (tmp_path / METAWORLD / "cache").iterdir()
+    (cache,) = (tmp_path / METAWORLD / "cache" / "train").iterdir()
     written = (cache / "rewards.bin").stat().st_mtime_ns
     assert EpisodeStore.open(task, tmp_path).fingerprint == first.fingerprint
     assert (cache / "rewards.bin").stat().st_mtime_ns == written
     write_task(tmp_path, METAWORLD, [7], file="00001")
     second = EpisodeStore.open(task, tmp_path)
     assert second.lengths.tolist() == [5, 6, 7] and second.fingerprint != first.fingerprint
-    assert [p.name for p in (tmp_path / METAWORLD / "cache").iterdir()] == [second.fingerprint]
+    kept = list((tmp_path / METAWORLD / "cache" / "train").iterdir())
+    assert [folder.name for folder in kept] == [second.fingerprint]
     # the first is still readable
     np.testing.assert_array_equal(first.columns["rewards"], second.columns["rewards"][:11])
+
+
+def test_the_flat_copies_of_both_splits_stay(tmp_path):
+    task = get_task(METAWORLD)
+    write_task(tmp_path, METAWORLD, [5])
+    shutil.copytree(tmp_path / METAWORLD / "train", tmp_path / METAWORLD / "test")
+    train, test = (EpisodeStore.open(task, tmp_path, split) for split in ("train", "test"))
+    for split, store in (("train", train), ("test", test)):
+        assert (tmp_path / METAWORLD / "cache" / split / store.fingerprint / "index.json").exists()
 
 
 def test_a_flat_copy_that_lost_bytes_is_written_anew(tmp_path):
     write_task(tmp_path, METAWORLD, [5])
     before = np.array(EpisodeStore.open(get_task(METAWORLD), tmp_path).columns["rewards"])
-    (file,) = tmp_path.glob("*/cache/*/rewards.bin")
+    (file,) = tmp_path.glob("*/cache/train/*/rewards.bin")
     os.truncate(file, 4)
     after = EpisodeStore.open(get_task(METAWORLD), tmp_path).columns["rewards"]
     np.testing.assert_array_equal(after, before)
@@ -90,7 +101,7 @@ def test_the_flat_copy_can_lie_elsewhere(tmp_path):
     write_task(tmp_path / "data", METAWORLD, [5])
     EpisodeStore.open(get_task(METAWORLD), tmp_path / "data", cache=tmp_path / "fast")
     assert not (tmp_path / "data" / METAWORLD / "cache").exists()
-    assert list((tmp_path / "fast").glob("*/cache/*/index.json"))
+    assert list((tmp_path / "fast").glob("*/cache/train/*/index.json"))
 
 
 def test_writing_the_flat_copy_fails_as_a_whole(tmp_path, monkeypatch):
@@ -102,7 +113,7 @@ def test_writing_the_flat_copy_fails_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_text", full)  # the last file to be written
     with pytest.raises(OSError, match="the disk is full"):
         EpisodeStore.open(get_task(METAWORLD), tmp_path)
-    assert list((tmp_path / METAWORLD / "cache").iterdir()) == []
+    assert list((tmp_path / METAWORLD / "cache" / "train").iterdir()) == []
 
 
 def test_an_empty_episode_and_no_episode():
@@ -133,4 +144,4 @@ def test_parquet_that_was_cut_off(tmp_path):
     os.truncate(file, file.stat().st_size // 2)
     with pytest.raises(ValueError, match="00000.parquet: not a complete Parquet file"):
         open_source(METAWORLD, tmp_path, CONFIG)
-    assert not list(tmp_path.glob("*/cache/*"))
+    assert not list(tmp_path.glob("*/cache/train/*"))

@@ -146,11 +146,6 @@ class Rows:
         return cls(values, np.cumsum([0, *map(len, parts)]))
 
 
-def cache_home(root: str | Path, name: str, split: str, cache: str | Path | None) -> Path:
-    """Where the flat files of a split go: beside the data, or under ``cache``."""
-    return expanded(cache or root) / name / "cache" / split
-
-
 def open_rows(
     files: list[Path],
     home: Path,
