@@ -135,7 +135,8 @@ class EpisodeStore:
             OSError: when the disk is full, or ``root`` cannot be written to.
         """
         files = episode_files(expanded(root) / task.name / split)
-        folder = cache_home(root, task.name, split, cache) / fingerprint_files(files, LAYOUT, task.name)
+        home = cache_home(root, task.name, split, cache)
+        folder = home / fingerprint_files(files, LAYOUT, task.name)
         if not _is_complete(folder):
             write_cache(folder, lambda temporary: _write(task, files, temporary), _is_complete)
         return _map(task, folder)
