@@ -22,7 +22,6 @@ import numpy as np
 from jatlab.data.language.rows import (
     FlatRow,
     Rows,
-    cache_home,
     language_files,
     open_rows,
     read_columns,
@@ -35,6 +34,7 @@ from jatlab.data.language.text import (
     tokenizer_digest,
 )
 from jatlab.data.sources import Batch, describe_items, hold_out
+from jatlab.data.storage import cache_home
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
 

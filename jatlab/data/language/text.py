@@ -18,12 +18,12 @@ import numpy as np
 from jatlab.data.language.rows import (
     FlatRow,
     Rows,
-    cache_home,
     language_files,
     open_rows,
     read_columns,
 )
 from jatlab.data.sources import Batch, describe_items, hold_out
+from jatlab.data.storage import cache_home
 from jatlab.utils.checks import require
 
 if TYPE_CHECKING:
