@@ -225,6 +225,7 @@ def attend(
 def _few(query: Tensor) -> bool:
     """Whether attention is faster spelled out: when acting on a CPU."""
     acting = query.device.type == "cpu" and not torch.is_grad_enabled()
+    acting = acting and not torch.is_autocast_enabled("cpu")  # it would round the scores
     return acting and query.dtype in DTYPES and query.shape[-2] <= FEW
 
 

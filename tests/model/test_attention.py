@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jatlab.model import JatModel, KeyValueCache
-from jatlab.model.attention import hide_past_actions, visible_keys
+from jatlab.model.attention import attend, hide_past_actions, visible_keys
 from jatlab.model.config import JatConfig
 from jatlab.model.transformer import cache_masks, sequence_masks
 from tests.support.helpers import small
@@ -199,3 +199,18 @@ def test_more_tokens_than_positions_is_an_error():
 def test_cudnns_attention_is_left_out():
     """Trainings on an H100 had NaN gradients with it, and none without it."""
     assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
+@pytest.mark.parametrize("queries", [2, 8])
+@pytest.mark.parametrize("autocast", [False, True])
+@torch.no_grad()
+def test_scores_are_not_rounded_to_bfloat16(queries, autocast):
+    """Scores of 101 and 101.25 choose between two keys; in bfloat16 they would be equal."""
+    query = torch.ones(1, 1, queries, 2, dtype=torch.bfloat16)
+    key = torch.tensor([[[[101, 0], [101, 0.25]]]]).bfloat16()
+    value = torch.tensor([[[[0.0], [1.0]]]]).bfloat16()
+    mask = torch.ones(1, 1, queries, 2, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        mixed, _ = attend(query, key, value, mask)
+    expected = torch.sigmoid(torch.tensor(0.25)).expand(mixed.shape)
+    torch.testing.assert_close(mixed.float(), expected, atol=4e-3, rtol=0)
