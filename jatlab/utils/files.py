@@ -85,11 +85,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def only_writer(*paths: Path) -> Iterator[None]:
-    """Be the only process that writes into these folders, which need not exist yet.
+def only_writer(*paths: Path, wait: float = 0) -> Iterator[None]:
+    """Be the only process that writes into these folders or files, which need not exist yet.
 
-    The locks are files beside the folders. The operating system releases them when the process
-    ends, however it ends.
+    The locks are files beside them. The operating system releases them when the process ends,
+    however it ends.
+
+    Args:
+        paths: the folders or files.
+        wait: for so many seconds, where another process writes there.
 
     Raises:
         BlockingIOError: another process writes there.
@@ -97,17 +101,17 @@ def only_writer(*paths: Path) -> Iterator[None]:
     """
     with ExitStack() as held:
         for path in paths:
-            held.enter_context(_lock(expanded(path)))
+            held.enter_context(_lock(expanded(path), wait))
         yield
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def _lock(path: Path, wait: float) -> Iterator[None]:
     from filelock import FileLock, Timeout  # not before it is needed
 
     made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=wait)
     try:
         lock.acquire()
     except Timeout:

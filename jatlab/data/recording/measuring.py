@@ -31,7 +31,7 @@ from jatlab.teachers import WHO, TeacherFailed, describe, has_teacher, require_t
 from jatlab.utils.bars import progress_bar
 from jatlab.utils.checks import require, shortened, whole_number
 from jatlab.utils.console import say
-from jatlab.utils.files import ASSETS, expanded, write_json
+from jatlab.utils.files import ASSETS, expanded, only_writer, write_json
 from jatlab.utils.workers import run_jobs
 
 Entry = dict[str, Any]  # one policy on one task
@@ -41,6 +41,7 @@ PlayedEpisode = dict[str, Any]  # outcome (None if the teacher failed), reason, 
 MEASURED_FILE = ASSETS / "scores" / "measured_scores.json"  # of the package
 OUTPUT = "measured_scores.json"  # in the current folder
 FIRST_SEED = 2_000_000
+WAIT = 60.0  # seconds, for another process that stores an entry
 
 
 @dataclass(frozen=True)
@@ -268,11 +269,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _store(path: Path, job: MeasureJob, entry: Entry) -> Scores:
     """Merge one entry into the file, atomically; tasks stay in the published order."""
-    scores = _read(path)  # again: another process may have written to it
-    scores.setdefault(job.task, {})[job.who] = entry
     order = {name: i for i, name in enumerate(task_names())}
-    scores = dict(sorted(scores.items(), key=lambda item: order.get(item[0], len(order))))
-    write_json(path, scores)
+    with only_writer(path, wait=WAIT):
+        scores = _read(path)  # again: another process may have written to it
+        scores.setdefault(job.task, {})[job.who] = entry
+        scores = dict(sorted(scores.items(), key=lambda item: order.get(item[0], len(order))))
+        write_json(path, scores)
     if job.who != "random":
         partial_file(path, job.task).unlink(missing_ok=True)
     return scores

@@ -1,12 +1,14 @@
 """Measured returns: stored, skipped where they are known, failures in no mean."""
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from jatlab.data.recording import measuring
-from jatlab.data.recording.measuring import measure
+from jatlab.data.recording.measuring import MeasureJob, measure
 from jatlab.data.recording.playing import EpisodePlayer
 
 GO_TO = "babyai-go-to-obj"
@@ -44,3 +46,25 @@ def test_dropped_episodes_are_counted_and_in_no_mean(tmp_path):
     scores = measure(name, 2, workers=1, who=["teacher"], seed=5, path=path, progress=False)
     entry = scores[name]["teacher"]
     assert entry["dropped"] == 1 and entry["episodes"] == 1 and entry["mean"] > 0.5
+
+
+def test_two_processes_that_measure_into_one_file_keep_both_entries(tmp_path, monkeypatch):
+    """The second waits until the first has written, and reads what it wrote."""
+    path, write = tmp_path / "scores.json", measuring.write_json
+    jobs = [MeasureJob(GO_TO, who, 1, 0, 1.0, str(path)) for who in ("random", "teacher")]
+    second = threading.Thread(target=measuring._store, args=(path, jobs[1], {"mean": 2.0}))
+
+    def write_late(path, scores):
+        if not second.ident:
+            second.start()  # after the first has read, before it has written
+            time.sleep(0.3)
+        write(path, scores)
+
+    monkeypatch.setattr(measuring, "write_json", write_late)
+    measuring._store(path, jobs[0], {"mean": 1.0})
+    second.join()
+    assert json.loads(path.read_text())[GO_TO] == {
+        "random": {"mean": 1.0},
+        "teacher": {"mean": 2.0},
+    }
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
