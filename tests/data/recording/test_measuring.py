@@ -48,7 +48,7 @@ def test_dropped_episodes_are_counted_and_in_no_mean(tmp_path):
     assert entry["dropped"] == 1 and entry["episodes"] == 1 and entry["mean"] > 0.5
 
 
-def test_two_processes_that_measure_into_one_file_keep_both_entries(tmp_path, monkeypatch):
+def test_two_processes_measuring_into_one_file_keep_both(tmp_path, monkeypatch):
     """The second waits until the first has written, and reads what it wrote."""
     path, write = tmp_path / "scores.json", measuring.write_json
     jobs = [MeasureJob(GO_TO, who, 1, 0, 1.0, str(path)) for who in ("random", "teacher")]
