@@ -1,4 +1,4 @@
-"""Which Parquet files of a folder are its data, and whether they are all there, each once.
+"""Where the files of a task lie, which Parquet files are its data, and whether each is there once.
 
 Folders collect other files: what macOS and editors hide there, a download's second copy, half of a
 data set in parts. Read in silence, they would double episodes or leave some out.
@@ -98,3 +98,8 @@ def check_parts(files: list[Path]) -> None:
             f"that is missing is number {missing[0] if missing else total}. Get the others; or, to "
             "use these alone, take '-of-' out of their names",
         )
+
+
+def cache_home(root: str | Path, name: str, split: str, cache: str | Path | None) -> Path:
+    """Where the flat files of a split go: beside the data, or under ``cache``."""
+    return expanded(cache or root) / name / "cache" / split

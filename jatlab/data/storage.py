@@ -29,6 +29,7 @@ import numpy as np
 
 from jatlab.data.columns import Episode, check_episode, column_names
 from jatlab.data.episodes import episode_files, read_episodes
+from jatlab.data.folders import cache_home
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded, explain_full_disk
 
@@ -274,11 +275,6 @@ def _map(task: Task, folder: Path) -> EpisodeStore:
 
 
 # --- caches: folders named by a fingerprint, complete or absent ---
-
-
-def cache_home(root: str | Path, name: str, split: str, cache: str | Path | None) -> Path:
-    """Where the flat files of a split go: beside the data, or under ``cache``."""
-    return expanded(cache or root) / name / "cache" / split
 
 
 def fingerprint_files(files: list[Path], *facts: int | str) -> str:

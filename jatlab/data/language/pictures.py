@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jatlab.data.folders import cache_home
 from jatlab.data.language.rows import (
     FlatRow,
     Rows,
@@ -34,7 +35,6 @@ from jatlab.data.language.text import (
     tokenizer_digest,
 )
 from jatlab.data.sources import Batch, describe_items, hold_out
-from jatlab.data.storage import cache_home
 from jatlab.utils.checks import require
 from jatlab.utils.files import expanded
 

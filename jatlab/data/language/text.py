@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jatlab.data.folders import cache_home
 from jatlab.data.language.rows import (
     FlatRow,
     Rows,
@@ -23,7 +24,6 @@ from jatlab.data.language.rows import (
     read_columns,
 )
 from jatlab.data.sources import Batch, describe_items, hold_out
-from jatlab.data.storage import cache_home
 from jatlab.utils.checks import require
 
 if TYPE_CHECKING:
