@@ -347,5 +347,4 @@ def _remove_others(folder: Path) -> None:
 
 
 def _is_being_written(folder: Path) -> bool:
-    is_temporary = folder.name.endswith(".tmp")
-    return is_temporary and time.time() - folder.stat().st_mtime < ABANDONED_AFTER
+    return folder.name.endswith(".tmp") and time.time() - folder.stat().st_mtime < ABANDONED_AFTER
