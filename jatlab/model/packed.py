@@ -142,7 +142,7 @@ class Source:
         self.own = layer._parameters
         self.weight = cast(Tensor, self.own["weight"])
         self.place, self.version = self.weight.data_ptr(), version_of(self.weight)
-        self.print = _print(self.weight)
+        self.fingerprint = _fingerprint(self.weight)
 
     def has_changed(self) -> bool:
         """Whether they lie elsewhere now, or a change was counted."""
@@ -153,7 +153,7 @@ class Source:
 
     def differs(self) -> bool:
         """Whether the numbers are others."""
-        return not torch.equal(self.print, _print(self.weight))
+        return not torch.equal(self.fingerprint, _fingerprint(self.weight))
 
 
 class PackedBlock:
@@ -206,14 +206,15 @@ def _packed(layers: Sequence[nn.Module], rows: int) -> Packed | None:
     first = layers[0]
     if isinstance(first, Int8Linear) and len(layers) == 1:
         return first.integers()
-    weight = torch.cat([cast(Tensor, layer.weight).detach() for layer in layers])
+    weights = [cast(Tensor, layer.weight).detach() for layer in layers]
+    weight = torch.cat(weights) if len(weights) > 1 else weights[0]
     if isinstance(first, Int8Linear):
         return Integers(weight, torch.cat([cast(Tensor, layer.scale) for layer in layers]))
     kind = packing(weight, rows)
     return None if kind is None else kind(weight)
 
 
-def _print(weight: Tensor) -> Tensor:
+def _fingerprint(weight: Tensor) -> Tensor:
     """What tells a matrix (out, in) from others: its product with a fixed vector, (out,)."""
     fixed = torch.randn(weight.shape[1], generator=torch.Generator().manual_seed(0))
     return torch.mv(weight.detach().float(), fixed)

@@ -215,8 +215,7 @@ def test_int8_weights_go_the_short_way_too(short, monkeypatch, rows):
     found = played(model, rows=rows)
     assert len(short) == 2 * STEPS
     monkeypatch.setattr(PackedTrunk, "_fits", lambda *given: False)
-    # a number at the edge of two integers may be rounded to the other one
-    torch.testing.assert_close(found, played(model, rows=rows), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(found, played(model, rows=rows), atol=1e-5, rtol=1e-5)
 
 
 # --- the copies

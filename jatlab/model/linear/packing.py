@@ -1,10 +1,10 @@
 """Copies of a matrix in the order in which a library reads it fastest, for acting on a CPU.
 
 - `Blocks`, by oneDNN: for many rows, as in lockstep.
-- `Halves`, by FBGEMM: for up to `FEW` rows, as in one environment. It reads numbers of 16 bits as
-  fast as the memory gives them. A number of 32 bits is stored as the sum of two: the nearest number
-  of 16 bits, and what is left, times 2¹¹. Each has 11 bits of precision, so together they have the
-  22 to 24 bits of a float32 (docs/results/speed.md).
+- `Halves`, by FBGEMM: for up to `FEW` rows, as in one environment. It reads float16 about as fast
+  as the memory gives it. A float32 is stored as two float16: the nearest one, and what is left,
+  times 2¹¹. Each has 11 bits of precision, so together they have the 22 to 24 bits of a float32
+  (docs/results/speed.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 ROWS = 2  # of a step of one environment; for more rows another order is no faster
 FEW = 3  # up to so many rows FBGEMM was faster, above it oneDNN
 LEFT = 2.0**11  # by which what is left is multiplied
-RANGE = 2.0**-12, 60_000.0  # of a matrix's largest number, for two numbers of 16 bits to hold it
+RANGE = 2.0**-12, 60_000.0  # of a matrix's largest number, for float16 to hold it
 ONEDNN = ("_linear_pointwise", "_reorder_linear_weight", "_is_mkldnn_bf16_supported")
 FBGEMM = ("linear_prepack_fp16", "linear_dynamic_fp16")
 
@@ -72,10 +72,9 @@ class Blocks:
 
 
 class Halves:
-    """Of FBGEMM, in numbers of 16 bits: two for each of a float32, one for each of a bfloat16.
+    """Of FBGEMM, in float16: two numbers for a float32, one for a bfloat16. Sums are in float32.
 
-    A number of a bfloat16 matrix is kept to the last bit down to 6e-5, and to 3e-8 below. Sums are
-    in float32.
+    A bfloat16 is kept to the last bit down to 6e-5, and to within 3e-8 below.
 
     Args:
         weight: (out, in), float32 or bfloat16.
@@ -118,7 +117,7 @@ def packing(weight: Tensor, rows: int) -> type[Blocks | Halves] | None:
 
 
 def can_halve(weight: Tensor) -> bool:
-    """Whether FBGEMM has products for it: on x86, of numbers that 16 bits can hold."""
+    """Whether FBGEMM has products for it: on x86, of numbers that float16 can hold."""
     if not _is_on_x86(weight) or weight.dtype not in (torch.float32, torch.bfloat16):
         return False
     if torch.backends.quantized.engine not in ("x86", "fbgemm"):

@@ -29,7 +29,13 @@ FOUND = {
     "limits": {"tflops": 0.05, "gigabytes_per_second": 10.0},
     "acting": {
         "image": {
-            "milliseconds": {"plain": 120.0, "float32": 60.0, "bfloat16": 40.0, "int8": 20.0},
+            "milliseconds": {
+                "plain": 120.0,
+                "float32": 60.0,
+                "bfloat16": 40.0,
+                "int8": 20.0,
+                "reading": 34.0,
+            },
             "weights": {"float32": 340.0, "bfloat16": 170.0, "int8": 85.0},
         }
     },
@@ -156,7 +162,7 @@ def test_the_command_measures_all_kinds(tmp_path, capsys, monkeypatch):
     found = json.loads(path.read_text())
     for kind in actors.TASKS:
         times = found["acting"][kind]["milliseconds"]
-        assert set(times) == {"plain", *actors.FORMS} and min(times.values()) > 0
+        assert set(times) == {"plain", *actors.FORMS, "reading"} and min(times.values()) > 0
         assert min(found["training"][kind].values()) > 0
         assert all(np.isfinite(one) for one in found["memory"][kind].values())
     assert all(set(one) == {"acting", "training"} for one in found["load"].values())

@@ -10,7 +10,7 @@ from jatlab.model.linear import packing as module
 from jatlab.model.linear.packing import FEW, Blocks, Halves, can_block, can_halve, packing
 
 ONES = torch.ones(1, 1)
-needs_halves = pytest.mark.skipif(not can_halve(ONES), reason="no products of 16 bits here")
+needs_halves = pytest.mark.skipif(not can_halve(ONES), reason="no products in float16 here")
 needs_both = pytest.mark.skipif(
     not (can_halve(ONES) and can_block(ONES)), reason="not both products here"
 )
@@ -77,7 +77,7 @@ def test_what_follows_the_product(weight, kind, biased):
 
 @needs_both
 @pytest.mark.parametrize("largest", [0.0, 1e-5, 1e5, float("inf"), float("nan")])
-def test_numbers_that_16_bits_cannot_hold_are_not_halved(weight, largest):
+def test_numbers_that_float16_cannot_hold_are_not_halved(weight, largest):
     weight = weight.clamp(-1, 1) * min(largest, 1e-5) if largest < 1 else weight
     weight[3, 5] = largest
     assert packing(weight, FEW) is Blocks

@@ -107,20 +107,25 @@ def limits() -> Found:
 
 
 def acting(kind: str, preset: str) -> Found:
-    """Milliseconds of a step when the memory is full, by who acts; and megabytes of its weights."""
+    """Milliseconds of a step when the memory is full, by who acts; and megabytes of its weights.
+
+    "reading" is how long it takes to read the trunk's matrices in float32, in turn with the steps.
+    """
     torch.set_num_threads(1)
     calls, weights = {"plain": plain_actor(kind, preset)}, {}
     for form in FORMS:
         model = model_of(preset, form)
         calls[form] = actor(model, kind)
-        weights[form] = trunk_megabytes(model)
+        weights[form] = sum(weight.nbytes for weight in trunk_matrices(model)) / 1e6
+    matrices = trunk_matrices(model_of(preset, "float32"))
+    calls["reading"] = lambda: [weight.amax() for weight in matrices]
     return {"milliseconds": in_turn(calls, TIMES, 1e3), "weights": weights}
 
 
-def trunk_megabytes(model: JatModel) -> float:
-    """The trunk's matrices, all of which a step reads."""
+def trunk_matrices(model: JatModel) -> list[torch.Tensor]:
+    """All that a step reads of the trunk's weights, but for biases and norms."""
     layers = (m for m in model.trunk.modules() if isinstance(m, torch.nn.Linear | Int8Linear))
-    return sum(layer.weight.nbytes for layer in layers) / 1e6
+    return [layer.weight.detach() for layer in layers]
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -227,7 +232,7 @@ def as_tables(found: Found) -> str:
             f"One thread of {found['processor']}, torch {found['torch']}, {found['date']}; "
             f"{1e3 * found['limits']['tflops']:.0f} GFLOP/s in matrix products, {rates:.1f} GB/s "
             "read.",
-            table(*_acting_rows(found["acting"], rates)),
+            table(*_acting_rows(found["acting"])),
             table(*_training_rows(found["training"], found["memory"])),
             table(*_load_rows(found["load"])),
             *everyday.as_tables(found),
@@ -236,14 +241,15 @@ def as_tables(found: Found) -> str:
     )
 
 
-def _acting_rows(acting: Found, rate: float) -> tuple[list[str], list[list[str]]]:
+def _acting_rows(acting: Found) -> tuple[list[str], list[list[str]]]:
     head = ["a step, ms", "plain", *FORMS, *(f"ratio, {form}" for form in FORMS)]
     head += [f"reading {form}" for form in FORMS]
     rows = []
     for kind, one in acting.items():
         times = one["milliseconds"]
         ratios = [f"{times['plain'] / times[form]:.1f}" for form in FORMS]
-        reading = [f"{one['weights'][form] / rate:.1f}" for form in FORMS]
+        a_megabyte = times["reading"] / one["weights"]["float32"]
+        reading = [f"{one['weights'][form] * a_megabyte:.1f}" for form in FORMS]
         shown = [f"{times[form]:.0f}" for form in ("plain", *FORMS)]
         rows.append([kind, *shown, *ratios, *reading])
     return head, rows
